@@ -1,0 +1,61 @@
+# Everything that a person or a server types. `make run` and `make test` need nothing before them but Python 3.11
+# or newer.
+#
+#   PYTHON=python3.12          another Python to make .venv from
+#   GPU=cpu|vulkan|cuda|rocm   the build of llama-cpp-python; without it the build that is there stays
+#   ARGS="..."                 handed on to the app, to pytest or to the benchmarks
+#   QT_TEST_PLATFORM=xcb       watch the tests instead of running them without a display
+
+PYTHON ?= python3
+GPU ?=
+ARGS ?=
+QT_TEST_PLATFORM ?= offscreen
+
+VENV_PYTHON := .venv/bin/python
+# Asked here because a Python older than 3.7 cannot even read environment.py, which would say the same in a sentence.
+CHECK_PYTHON = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
+	echo "Ember: $(PYTHON) is missing or older than 3.11; install Python 3.11 or newer, or name it: PYTHON=..." >&2; \
+	exit 1; }
+SET_UP = $(CHECK_PYTHON); "$(PYTHON)" packaging/environment.py $(if $(GPU),--gpu "$(GPU)")
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup setup-tests test lint bench screenshots clean
+
+help:
+	@echo "make run           start Ember (the first time installs it, which takes some minutes)"
+	@echo "make run GPU=cuda  the same with llama.cpp built for a GPU: vulkan, cuda or rocm; cpu goes back"
+	@echo "make setup         install only, for the commands without a window"
+	@echo "make test          run the whole test suite, without a display"
+	@echo "make lint          ruff, mypy --strict and import-linter"
+	@echo "make bench         measure, and print the ratios that DESIGN asks for"
+	@echo "make screenshots   take the pictures of the real window with the real model"
+	@echo "make clean         remove .venv and everything else that was made here"
+
+run:
+	@$(SET_UP) --window
+	@exec $(VENV_PYTHON) -m app $(ARGS)
+
+setup:
+	@$(SET_UP)
+
+setup-tests:
+	@$(SET_UP) --tests
+
+test: setup-tests
+	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m pytest $(ARGS)
+
+lint: setup-tests
+	@$(VENV_PYTHON) -m ruff check .
+	@$(VENV_PYTHON) -m ruff format --check .
+	@$(VENV_PYTHON) -m mypy --strict app
+	@.venv/bin/lint-imports
+
+bench: setup-tests
+	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m tests.bench $(ARGS)
+
+screenshots: setup-tests
+	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m tests.support.screenshots $(ARGS)
+
+clean:
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find app tests packaging -name __pycache__ -type d -prune -exec rm -rf {} +
