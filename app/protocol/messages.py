@@ -1,0 +1,323 @@
+"""The messages between window and engine, as tagged msgspec structs.
+
+A request carries an id chosen by the window; every answer to it carries the same id. Unknown tags, missing or
+wrongly typed fields are refused by the decoder; the protocol version is compared in the handshake.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from app.core.sampling import SamplerSettings
+from app.core.turn import FinishReason, TurnFigures
+
+PROTOCOL_VERSION = 1
+
+DeviceKind = Literal["cpu", "gpu", "integrated", "accelerator"]
+MemoryMode = Literal["full", "window", "hybrid", "recurrent", "opaque"]
+FlashAttention = Literal["auto", "on", "off"]
+
+
+class _Base(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknown_fields=True):
+    """What all messages share."""
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A compute device as ggml lists it; bytes."""
+
+    name: str
+    """ggml's name, such as CPU, CUDA0, Vulkan0, Metal."""
+    description: str
+    kind: DeviceKind
+    free_bytes: int
+    total_bytes: int
+
+
+class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the loaded model takes on one device, from llama.cpp's own buffer sizes; bytes."""
+
+    device: str
+    weights: int = 0
+    kv_reserved: int = 0
+    """The whole KV buffer."""
+    kv_used: int = 0
+    """The part of it that holds tokens (estimated by cells in use)."""
+    compute: int = 0
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The loaded model."""
+
+    path: str
+    name: str
+    architecture: str
+    description: str
+    """llama.cpp's own, such as `llama 135M Q4_1`."""
+    parameters: int
+    file_bytes: int
+    tokenizer_key: str
+    """Equal keys mean that stored token ids may be used again."""
+    context_trained: int
+    context: int
+    """Tokens of the context that was made."""
+    kv_bytes_per_token: int
+    memory_mode: MemoryMode
+    gpu_layers: int
+    layers: int
+    notices: tuple[str, ...] = ()
+    """Sentences for the person: a missing template, a context cut to what was trained for …"""
+
+
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the prompt; `token_ids` are the exact ids it had when it was last evaluated or generated."""
+
+    id: str
+    role: Literal["system", "user", "assistant"]
+    text: str
+    token_ids: tuple[int, ...] | None = None
+
+
+# --- requests ------------------------------------------------------------------------------------------------------
+
+
+class LoadModel(_Base, frozen=True):
+    """Load a model and make its context; answered by LoadProgress…, then Loaded or Failed."""
+
+    id: int
+    path: str
+    context: int | None = None
+    """Tokens; None chooses the smallest of what was trained for, 8,192 and what fits."""
+    gpu_layers: int = -1
+    """-1: all that fit."""
+    flash_attention: FlashAttention = "auto"
+    threads: int | None = None
+
+
+class Unload(_Base, frozen=True):
+    """Free the model and its context; answered by Unloaded."""
+
+    id: int
+
+
+class Generate(_Base, frozen=True):
+    """Continue a conversation; answered by PromptProgress…, Text…, then Done or Failed.
+
+    The messages are the path to be answered, the system prompt first if there is one.
+    """
+
+    id: int
+    conversation: str
+    messages: tuple[ChatMessage, ...]
+    sampler: SamplerSettings = SamplerSettings()
+    max_tokens: int | None = None
+    """None: until the model ends or the context is full."""
+    use_kv: bool = True
+    """False reuses nothing and keeps nothing."""
+    started: float = 0.0
+    """Unix time at which the conversation began: the date that templates print, so that its prompt stays the same."""
+
+
+class Cancel(_Base, frozen=True):
+    """Stop the request with the id `request`, whether it waits, loads, prefills or decodes."""
+
+    id: int
+    request: int
+
+
+class CountTokens(_Base, frozen=True):
+    """How many tokens a text has as plain text; answered by TokenCount, also during a reply."""
+
+    id: int
+    text: str
+
+
+class GetStatistics(_Base, frozen=True):
+    """Answered by Statistics, also during a reply."""
+
+    id: int
+
+
+class ClearCache(_Base, frozen=True):
+    """Free the context's memory; it is made again at the next turn. Answered by CacheCleared or Failed."""
+
+    id: int
+
+
+class Shutdown(_Base, frozen=True):
+    """End cleanly; the end of stdin means the same."""
+
+    id: int
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+class Hello(_Base, frozen=True):
+    """The engine's first message."""
+
+    protocol: int
+    app_version: str
+    llama_version: str
+    """llama-cpp-python's version."""
+    llama_commit: str
+    """ggml's commit, or its version where the build has none."""
+    backends: tuple[str, ...]
+    devices: tuple[Device, ...]
+    pid: int
+
+
+class LoadProgress(_Base, frozen=True):
+    """0.0 … 1.0 of the weights."""
+
+    id: int
+    fraction: float
+
+
+class Loaded(_Base, frozen=True):
+    """The model is ready."""
+
+    id: int
+    model: ModelInfo
+    seconds: float
+
+
+class OldModelFreed(_Base, frozen=True):
+    """While loading: the model that was there before is gone, whatever becomes of the new one."""
+
+    id: int
+
+
+class Unloaded(_Base, frozen=True):
+    """No model is loaded any more."""
+
+    id: int
+
+
+class PromptProgress(_Base, frozen=True):
+    """Prefill: `done` of `total` tokens that had to be evaluated."""
+
+    id: int
+    done: int
+    total: int
+    reused: int
+
+
+class Text(_Base, frozen=True):
+    """The next piece of the reply, whole characters only, and its tokens so far."""
+
+    id: int
+    text: str
+    token_ids: tuple[int, ...]
+    """The ids of this piece; joined over a reply they are the reply's ids."""
+
+
+class Done(_Base, frozen=True):
+    """The turn is over, by any of its ends."""
+
+    id: int
+    conversation: str
+    text: str
+    """The whole reply."""
+    token_ids: tuple[int, ...]
+    """The reply's exact ids, without the end-of-generation token."""
+    prompt_ids: dict[str, tuple[int, ...]]
+    """By message id: the exact ids of prompt messages that had none stored."""
+    finish_reason: FinishReason
+    figures: TurnFigures
+    notices: tuple[str, ...] = ()
+    """Sentences about this turn: a template that would not take a system prompt …"""
+
+
+class TokenCount(_Base, frozen=True):
+    """The answer to CountTokens."""
+
+    id: int
+    count: int
+
+
+class Statistics(_Base, frozen=True):
+    """A snapshot; bytes."""
+
+    id: int
+    rss: int
+    """The engine process's resident memory."""
+    ram_total: int
+    ram_available: int
+    devices: tuple[Device, ...]
+    memory: tuple[DeviceMemory, ...]
+    context_used: int
+    """Tokens in the live sequence."""
+    context_size: int
+    """0 when there is no context."""
+    live_conversation: str | None
+    saved_bytes: int
+    saved_budget: int
+    busy: bool
+
+
+class CacheCleared(_Base, frozen=True):
+    """What the clearing gave back."""
+
+    id: int
+    tokens: int
+    freed_bytes: int
+
+
+class Failed(_Base, frozen=True):
+    """A request that could not be carried out; the engine goes on."""
+
+    id: int
+    kind: str
+    """A stable identifier, such as not_gguf, context_full, no_model, cancelled, out_of_memory."""
+    sentence: str
+    """What happened, what was kept and what to do, for the person."""
+
+
+Request = LoadModel | Unload | Generate | Cancel | CountTokens | GetStatistics | ClearCache | Shutdown
+Response = (
+    LoadProgress
+    | OldModelFreed
+    | Loaded
+    | Unloaded
+    | PromptProgress
+    | Text
+    | Done
+    | TokenCount
+    | Statistics
+    | CacheCleared
+    | Failed
+)
+"""What answers a request, with its id."""
+Answer = Hello | Response
+
+_encoder = msgspec.msgpack.Encoder()
+_request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_answer_decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+
+
+class ProtocolError(Exception):
+    """A payload that is no message of this protocol."""
+
+
+def encode(message: Request | Answer) -> bytes:
+    """The message as msgpack."""
+    return _encoder.encode(message)
+
+
+def decode_request(payload: bytes) -> Request:
+    """The request in `payload`; raises ProtocolError."""
+    try:
+        return _request_decoder.decode(payload)
+    except msgspec.DecodeError as error:  # ValidationError is one
+        raise ProtocolError(str(error)) from error
+
+
+def decode_answer(payload: bytes) -> Answer:
+    """The answer in `payload`; raises ProtocolError."""
+    try:
+        return _answer_decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise ProtocolError(str(error)) from error
