@@ -1,0 +1,218 @@
+"""What stands in an .ember archive: its two JSON documents, as strict as hostile input asks for.
+
+The format is described in README.md beside this file.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PureWindowsPath
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+
+from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId, Role
+from app.core.sampling import SamplerSettings
+from app.core.turn import FinishReason, TurnFigures
+from app.storage.records import LATEST_TIME, TokenIds, are_plausible, storable
+
+FORMAT: Final = "ember-conversation"
+VERSION: Final = 1
+MESSAGE_LIMIT: Final = 20_000
+TOKENIZER_LIMIT: Final = 16
+"""Tokenizers whose ids one message may have."""
+STRING_LIMIT: Final = 3_000_000
+"""Strings in conversation.json, keys included: what bounds the memory that small values take."""
+_DETAIL_LIMIT: Final = 150
+
+Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST_TIME)]
+Version = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Name = Annotated[str, msgspec.Meta(max_length=1_000)]
+Text = Annotated[str, msgspec.Meta(max_length=16 * 1024 * 1024)]
+
+_T = TypeVar("_T")
+
+
+class RefusedError(Exception):
+    """Why an archive is not taken, as the part of a sentence that follows "because"."""
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the documents and their parts share."""
+
+
+class ManifestHead(msgspec.Struct, frozen=True):
+    """The part of manifest.json that every version of the format has."""
+
+    format: Name
+    version: Version
+
+
+class Manifest(_Document, frozen=True):
+    """manifest.json."""
+
+    format: Name
+    version: Version
+    app: Name
+    """The version of the Ember that wrote it."""
+    exported: datetime.datetime
+    messages: Annotated[int, msgspec.Meta(ge=0, le=MESSAGE_LIMIT)]
+    branches: Annotated[int, msgspec.Meta(ge=0, le=MESSAGE_LIMIT)]
+    """How many messages have none below them."""
+    sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    """Of the bytes of conversation.json."""
+
+
+class _Message(_Document, frozen=True):
+    """One message; its parent stands before it."""
+
+    id: Id
+    parent: Id | None
+    role: Role
+    text: Text
+    created: Time
+    model: Name | None = None
+    finish_reason: FinishReason | None = None
+    figures: TurnFigures | None = None
+    error: Text | None = None
+    token_ids: Annotated[dict[Name, bytes], msgspec.Meta(max_length=TOKENIZER_LIMIT)] = {}
+    """By tokenizer, base64 of unsigned 32-bit integers, little-endian."""
+
+
+class ConversationDocument(_Document, frozen=True):
+    """conversation.json."""
+
+    id: Id
+    title: Name
+    system_prompt: Text
+    created: Time
+    updated: Time
+    leaf: Id | None
+    model: Name | None
+    """The name of the model's file, without its folder."""
+    sampler: SamplerSettings
+    draft: Text
+    messages: Annotated[list[_Message], msgspec.Meta(max_length=MESSAGE_LIMIT)]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedConversation:
+    """A conversation as an archive holds it, checked, in no database yet."""
+
+    tree: ConversationTree
+    """Its model path is None: a path of another machine means nothing here, and is not for us to open."""
+    token_ids: TokenIds
+    model: str | None
+    """The name of the GGUF file last used."""
+
+
+def document_of(tree: ConversationTree, token_ids: TokenIds) -> bytes:
+    """conversation.json for a tree."""
+    conversation = tree.conversation
+    path = conversation.model_path
+    document = ConversationDocument(
+        id=conversation.id,
+        title=storable(conversation.title),
+        system_prompt=storable(conversation.system_prompt),
+        created=conversation.created,
+        updated=conversation.updated,
+        leaf=conversation.leaf,
+        # PureWindowsPath knows both kinds of separator. The folder is the person's own business.
+        model=None if path is None else storable(PureWindowsPath(path).name),
+        sampler=conversation.sampler,
+        draft=storable(conversation.draft),
+        messages=[_message_document(message, token_ids) for message in tree.messages.values()],
+    )
+    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+
+
+def _message_document(message: Message, token_ids: TokenIds) -> _Message:
+    """One message for conversation.json."""
+    return _Message(
+        id=message.id,
+        parent=message.parent,
+        role=message.role,
+        text=storable(message.text),
+        created=message.created,
+        model=None if message.model is None else storable(message.model),
+        finish_reason=message.finish_reason,
+        figures=message.figures,
+        error=None if message.error is None else storable(message.error),
+        token_ids={tokenizer: ids[message.id] for tokenizer, ids in token_ids.items() if message.id in ids},
+    )
+
+
+def branches_of(parents: Mapping[str, str | None]) -> int:
+    """How many messages have none below them, from each message's parent."""
+    return len(parents.keys() - set(parents.values()))
+
+
+def parse(data: bytes, kind: type[_T], what: str) -> _T:
+    """A JSON document as `kind`; raises RefusedError, saying that `what` is wrong."""
+    strings = data.count(b'"') - data.count(b'\\"')
+    if strings > 2 * STRING_LIMIT:
+        raise RefusedError(f"its {what} has more parts than any conversation")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        detail = " ".join(str(error).split())[:_DETAIL_LIMIT]  # it quotes the file, which may say anything
+        raise RefusedError(f"its {what} is not as the format says ({detail})") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError(f"its {what} is not readable JSON") from error
+
+
+def check_counts(manifest: Manifest, document: ConversationDocument) -> None:
+    """Raise RefusedError unless the manifest's counts are those of the conversation."""
+    parents: dict[str, str | None] = {message.id: message.parent for message in document.messages}
+    if (manifest.messages, manifest.branches) != (len(document.messages), branches_of(parents)):
+        raise RefusedError("it does not hold as many messages as it says")
+
+
+def conversation_from(document: ConversationDocument) -> ImportedConversation:
+    """The conversation of a parsed document; raises RefusedError where its parts do not fit together."""
+    identity = ConversationId(document.id)
+    messages: dict[MessageId, Message] = {}
+    token_ids: dict[str, dict[MessageId, bytes]] = {}
+    for entry in document.messages:
+        _check_message(entry, messages)
+        message = MessageId(entry.id)
+        messages[message] = Message(
+            id=message,
+            conversation=identity,
+            parent=None if entry.parent is None else MessageId(entry.parent),
+            role=entry.role,
+            text=entry.text,
+            created=entry.created,
+            model=entry.model,
+            finish_reason=entry.finish_reason,
+            figures=entry.figures,
+            error=entry.error,
+        )
+        for tokenizer, packed in entry.token_ids.items():
+            token_ids.setdefault(tokenizer, {})[message] = packed
+    if document.leaf is not None and document.leaf not in messages:
+        raise RefusedError("the message that it shows is missing")
+    conversation = Conversation(
+        id=identity,
+        title=document.title,
+        system_prompt=document.system_prompt,
+        created=document.created,
+        updated=document.updated,
+        leaf=None if document.leaf is None else MessageId(document.leaf),
+        sampler=document.sampler,
+        draft=document.draft,
+    )
+    return ImportedConversation(ConversationTree(conversation, messages), token_ids, document.model)
+
+
+def _check_message(entry: _Message, before: Mapping[MessageId, Message]) -> None:
+    """Raise RefusedError unless the message fits below those `before` it, which also rules out a cycle."""
+    if entry.id in before:
+        raise RefusedError("it holds the same message twice")
+    if entry.parent is not None and entry.parent not in before:
+        raise RefusedError("a message answers one that does not stand before it")
+    if entry.figures is not None and not are_plausible(entry.figures):
+        raise RefusedError("the figures of a reply are impossible")
+    if any(len(packed) % 4 for packed in entry.token_ids.values()):
+        raise RefusedError("the token ids of a message are cut off")

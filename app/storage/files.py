@@ -1,0 +1,56 @@
+"""Writing a file so that it is either the old one or the new one, also after a power cut."""
+
+import logging
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from app.core.errors import EmberError
+from app.paths import plain_reason
+
+_log = logging.getLogger(__name__)
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary file beside `path`, force it to the disk and rename it into place.
+
+    Raises EmberError of kind "cannot_write"; whatever stood at `path` is then unchanged.
+    """
+    # A short name of its own: the name asked for may already be as long as the file system takes.
+    temporary = path.parent / f".ember-{secrets.token_hex(8)}.tmp"
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise EmberError(
+            f"The file “{path}” could not be written because {plain_reason(error)}. "
+            "Nothing was changed; choose another place for it.",
+            kind="cannot_write",
+        ) from error
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically; raises EmberError of kind "cannot_write"."""
+    write_bytes_atomically(path, text.encode("utf-8", "replace"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a renamed entry of `folder` to the disk, where the system can (not on Windows)."""
+    if sys.platform == "win32":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:  # some network file systems refuse it; the renamed file itself is safe
+        _log.info("The folder %s could not be forced to the disk: %s", folder, error)
