@@ -1,0 +1,143 @@
+"""llama.cpp as a library: start-up, its log, its version and the devices that ggml lists."""
+
+import ctypes
+import logging
+import re
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+
+from app.protocol.messages import Device, DeviceKind
+
+logger = logging.getLogger("llama.cpp")
+
+LOG_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
+"""enum ggml_log_level of ggml.h (the table in llama-cpp-python's own logger has another order)."""
+CONTINUATION = 5
+KEPT_LINES = 400
+"""How many of the latest log lines are kept for error messages and buffer sizes."""
+
+DEVICE_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "integrated", 3: "accelerator"}
+"""enum ggml_backend_dev_type of ggml-backend.h."""
+
+_BUFFER_LINE = re.compile(r"^\S+:\s+(\S+)\s+(model|KV|RS|compute) buffer size\s*=\s*([0-9.]+) MiB")
+
+
+class LogCapture:
+    """Receives llama.cpp's log: into Python's logging, and the latest lines for later questions."""
+
+    def __init__(self) -> None:
+        """Start empty; `install` hangs it into llama.cpp."""
+        self.lines: deque[tuple[int, str]] = deque(maxlen=KEPT_LINES)
+        self._partial = ""
+        self._level = logging.INFO
+        self._callback = llama_cpp.llama_log_callback(self._receive)  # kept alive as long as llama.cpp may call it
+
+    def install(self) -> None:
+        """Send llama.cpp's and ggml's log here."""
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _receive(self, level: int, text: bytes, _user: object) -> None:
+        """Join pieces into lines; called by llama.cpp, also from its own threads."""
+        if level != CONTINUATION:
+            self._level = LOG_LEVELS.get(level, logging.DEBUG)
+        self._partial += text.decode("utf-8", "replace")
+        *whole, self._partial = self._partial.split("\n")
+        self._partial = self._partial[-4096:]
+        for line in whole:
+            if self._level > logging.DEBUG:
+                self.lines.append((self._level, line))
+            logger.log(self._level, "%s", line)
+
+    def errors(self) -> list[str]:
+        """The latest lines that llama.cpp marked as errors, oldest first."""
+        return [line for level, line in self.lines if level >= logging.ERROR]
+
+    def buffer_sizes(self) -> dict[tuple[str, str], int]:
+        """Bytes by (buffer name, what: model, KV, RS or compute), as logged since the last `lines.clear()`."""
+        sizes: dict[tuple[str, str], int] = {}
+        for _level, line in list(self.lines):
+            if (match := _BUFFER_LINE.match(line)) is not None:
+                key = (match[1], match[2])
+                sizes[key] = sizes.get(key, 0) + round(float(match[3]) * 1024 * 1024)
+        return sizes
+
+
+log = LogCapture()
+
+
+def _native(name: str) -> ctypes.CDLL:
+    """One of the libraries that llama-cpp-python carries; already loaded, so this only finds it."""
+    folder = Path(llama_cpp.__file__).parent / "lib"
+    for pattern in (f"lib{name}.so", f"lib{name}.dylib", f"{name}.dll", f"lib{name}.dll"):
+        if (path := folder / pattern).exists():
+            return ctypes.CDLL(str(path))
+    raise OSError(f"llama-cpp-python carries no {name}")
+
+
+def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """A function of `library` with its types set."""
+    found = getattr(library, name)
+    found.restype, found.argtypes = result, list(arguments)
+    return found  # type: ignore[no-any-return]
+
+
+class Ggml:
+    """The parts of ggml's backend interface that llama-cpp-python does not bind (ggml-backend.h)."""
+
+    def __init__(self) -> None:
+        """Bind; raises OSError or AttributeError where this build lacks them."""
+        registry, base = _native("ggml"), _native("ggml-base")
+        pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_size_t)
+        self._count = _function(registry, "ggml_backend_dev_count", ctypes.c_size_t)
+        self._get = _function(registry, "ggml_backend_dev_get", pointer, ctypes.c_size_t)
+        self._reg_count = _function(registry, "ggml_backend_reg_count", ctypes.c_size_t)
+        self._reg_get = _function(registry, "ggml_backend_reg_get", pointer, ctypes.c_size_t)
+        self._reg_name = _function(base, "ggml_backend_reg_name", text, pointer)
+        self._name = _function(base, "ggml_backend_dev_name", text, pointer)
+        self._description = _function(base, "ggml_backend_dev_description", text, pointer)
+        self._type = _function(base, "ggml_backend_dev_type", ctypes.c_int, pointer)
+        self._memory = _function(base, "ggml_backend_dev_memory", None, pointer, size, size)
+        self._commit = _function(base, "ggml_commit", text)
+        self._version = _function(base, "ggml_version", text)
+
+    def devices(self) -> tuple[Device, ...]:
+        """All devices, with their free and total bytes now."""
+        found = []
+        for index in range(self._count()):
+            device = self._get(index)
+            free, total = ctypes.c_size_t(), ctypes.c_size_t()
+            self._memory(device, ctypes.byref(free), ctypes.byref(total))
+            found.append(
+                Device(
+                    name=self._name(device).decode("utf-8", "replace"),
+                    description=self._description(device).decode("utf-8", "replace"),
+                    kind=DEVICE_KINDS.get(self._type(device), "accelerator"),
+                    free_bytes=free.value,
+                    total_bytes=total.value,
+                )
+            )
+        return tuple(found)
+
+    def backends(self) -> tuple[str, ...]:
+        """The names of the backends in this build, such as CPU, CUDA, Vulkan, Metal."""
+        return tuple(self._reg_name(self._reg_get(i)).decode("utf-8", "replace") for i in range(self._reg_count()))
+
+    def commit(self) -> str:
+        """ggml's commit, or its version where the build names none."""
+        return (self._commit() or self._version() or b"unknown").decode("ascii", "replace")
+
+
+def start() -> Ggml:
+    """Initialise llama.cpp for this process, with its log captured from the first line on."""
+    log.install()
+    llama_cpp.llama_backend_init()
+    return Ggml()
+
+
+def version() -> str:
+    """llama-cpp-python's version."""
+    return str(llama_cpp.__version__)

@@ -1,0 +1,122 @@
+"""The engine process: reads requests from stdin, writes answers to stdout, ends with its stdin.
+
+Its first act is to keep fd 1 for the protocol under another number and to point fd 1 at stderr, so that nothing that
+native code prints can corrupt the wire.
+"""
+
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app import __version__
+from app.engine.log_file import start_logging
+from app.protocol.framing import FrameReader, FramingError, frame
+from app.protocol.messages import (
+    PROTOCOL_VERSION,
+    Answer,
+    Cancel,
+    CountTokens,
+    GetStatistics,
+    Hello,
+    ProtocolError,
+    Request,
+    Shutdown,
+    decode_request,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from app.engine.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+READ_SIZE = 65536
+
+
+class Wire:
+    """Writes answers, one whole frame at a time, from any thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Write to an open file descriptor."""
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def send(self, answer: Answer) -> None:
+        """Write an answer; if nobody reads any more, the process ends."""
+        data = memoryview(frame(encode(answer)))
+        with self._lock:
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:
+                os._exit(0)
+
+
+def _take_stdout() -> int:
+    """A private copy of fd 1; fd 1 itself becomes stderr."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for descriptor in (0, private):
+            msvcrt.setmode(descriptor, os.O_BINARY)
+    return private
+
+
+def main(log_folder: Path | None) -> int:
+    """Serve until stdin ends; never returns normally, because native threads may still run."""
+    wire = Wire(_take_stdout())
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    start_logging(log_folder)
+
+    from app.engine import library  # loads llama.cpp, which must not print on the wire
+    from app.engine.worker import Worker
+
+    ggml = library.start()
+    logger.info("engine %s, llama-cpp-python %s, ggml %s", __version__, library.version(), ggml.commit())
+    wire.send(
+        Hello(
+            protocol=PROTOCOL_VERSION,
+            app_version=__version__,
+            llama_version=library.version(),
+            llama_commit=ggml.commit(),
+            backends=ggml.backends(),
+            devices=ggml.devices(),
+            pid=os.getpid(),
+        )
+    )
+    worker = Worker(ggml, wire.send)
+    reader = FrameReader()
+    while data := os.read(0, READ_SIZE):
+        try:
+            for payload in reader.feed(data):
+                _dispatch(decode_request(payload), worker)
+        except (FramingError, ProtocolError) as error:
+            logger.error("the window sent what is no request: %s", error)
+            sys.stderr.write(f"protocol error: {error}\n")
+            sys.stderr.flush()
+            os._exit(2)
+    logger.info("stdin ended")
+    logging.shutdown()
+    os._exit(0)
+
+
+def _dispatch(request: Request, worker: "Worker") -> None:
+    """Answer at once what can be, queue the rest."""
+    match request:
+        case Cancel():
+            worker.cancel(request.request)
+        case CountTokens():
+            worker.count_tokens(request)
+        case GetStatistics():
+            worker.statistics(request)
+        case Shutdown():
+            logger.info("asked to end")
+            logging.shutdown()
+            os._exit(0)
+        case _:
+            worker.submit(request)

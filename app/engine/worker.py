@@ -1,0 +1,161 @@
+"""The thread that owns llama.cpp: it carries out loads, turns and clearings, one after the other."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from app.core.errors import EmberError
+from app.engine.library import Ggml
+from app.engine.session import Session
+from app.protocol.messages import (
+    Answer,
+    CacheCleared,
+    ClearCache,
+    CountTokens,
+    Failed,
+    Generate,
+    GetStatistics,
+    Loaded,
+    LoadModel,
+    LoadProgress,
+    OldModelFreed,
+    Statistics,
+    TokenCount,
+    Unload,
+    Unloaded,
+)
+
+logger = logging.getLogger(__name__)
+
+Work = LoadModel | Unload | Generate | ClearCache
+MAX_WAITING = 64
+PROGRESS_INTERVAL = 1 / 30
+"""Seconds between two reports of load progress."""
+
+
+class Worker:
+    """Runs requests in order on one thread; cancelling and questions are answered from any other."""
+
+    def __init__(self, ggml: Ggml, send: Callable[[Answer], None]) -> None:
+        """Start the thread, without a model."""
+        self._ggml = ggml
+        self._send = send
+        self._queue: queue.Queue[Work] = queue.Queue(MAX_WAITING)
+        self._lock = threading.Lock()
+        self._current: int | None = None
+        self._cancelled: set[int] = set()
+        self._waiting: set[int] = set()
+        self._session: Session | None = None
+        self._session_lock = threading.Lock()
+        """Held while a model is swapped and while another thread uses its vocabulary."""
+        threading.Thread(target=self._run, name="llama", daemon=True).start()
+
+    # --- called from the reader's thread ---------------------------------------------------------------------------
+
+    def submit(self, work: Work) -> None:
+        """Queue a request; one too many is refused at once."""
+        with self._lock:
+            self._waiting.add(work.id)
+        try:
+            self._queue.put_nowait(work)
+        except queue.Full:
+            with self._lock:
+                self._waiting.discard(work.id)
+            self._send(Failed(id=work.id, kind="busy", sentence="Too much is waiting already. Try again in a moment."))
+
+    def cancel(self, request: int) -> None:
+        """Stop a request, whether it waits or runs; an unknown or finished one is ignored."""
+        with self._lock:
+            if request == self._current or request in self._waiting:
+                self._cancelled.add(request)
+            if request == self._current and self._session is not None:
+                self._session.abort()
+
+    def count_tokens(self, request: CountTokens) -> None:
+        """Answer how many tokens a text has, also in the middle of a reply."""
+        with self._session_lock:
+            session = self._session
+            if session is None:
+                self._send(Failed(id=request.id, kind="no_model", sentence="No model is loaded."))
+                return
+            count = len(session.vocabulary.tokenize(request.text))
+        self._send(TokenCount(id=request.id, count=count))
+
+    def statistics(self, request: GetStatistics) -> None:
+        """Answer with a snapshot, also in the middle of a reply."""
+        with self._session_lock:
+            snapshot = Session.statistics(self._session, self._ggml.devices())
+        self._send(Statistics(id=request.id, busy=self._current is not None, saved_bytes=0, saved_budget=0, **snapshot))
+
+    # --- the llama thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            work = self._queue.get()
+            with self._lock:
+                self._waiting.discard(work.id)
+                self._current = work.id
+                if self._session is not None:
+                    self._session.lower_abort()
+            try:
+                self._carry_out(work)
+            except EmberError as error:
+                logger.warning("request %d: %s (%s)", work.id, error.sentence, error.kind)
+                self._send(Failed(id=work.id, kind=error.kind, sentence=error.sentence))
+            finally:
+                with self._lock:
+                    self._current = None
+                    self._cancelled.discard(work.id)
+
+    def _stopped(self, work: Work) -> bool:
+        return work.id in self._cancelled
+
+    def _carry_out(self, work: Work) -> None:
+        """Do one request; raises EmberError."""
+        if self._stopped(work) and not isinstance(work, Generate):
+            raise EmberError("It was cancelled before it began.", "cancelled")
+        match work:
+            case LoadModel():
+                self._load(work)
+            case Unload():
+                self._swap(None)
+                self._send(Unloaded(id=work.id))
+            case Generate():
+                self._send(self._need_session().turn(work, self._send, lambda: self._stopped(work)))
+            case ClearCache():
+                tokens, freed = self._need_session().free_context()
+                self._send(CacheCleared(id=work.id, tokens=tokens, freed_bytes=freed))
+
+    def _need_session(self) -> Session:
+        if self._session is None:
+            raise EmberError("No model is loaded. Choose one first; your message is kept.", "no_model")
+        return self._session
+
+    def _swap(self, session: Session | None) -> None:
+        """Put a session in place of the old one, which is freed."""
+        with self._session_lock:
+            old, self._session = self._session, session
+            if old is not None:
+                old.close()
+
+    def _load(self, work: LoadModel) -> None:
+        started = time.perf_counter()
+        last = 0.0
+
+        def progress(fraction: float) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            if now - last >= PROGRESS_INTERVAL:
+                last = now
+                self._send(LoadProgress(id=work.id, fraction=fraction))
+
+        plan = Session.plan(Path(work.path), work, self._ggml.devices())
+        if self._session is not None:
+            self._send(OldModelFreed(id=work.id))
+        self._swap(None)  # two models at once may not fit; the plan has refused what cannot work
+        session = Session.load(plan, progress, lambda: self._stopped(work))
+        self._swap(session)
+        self._send(Loaded(id=work.id, model=session.info, seconds=time.perf_counter() - started))
