@@ -1,0 +1,1 @@
+"""The window: widgets only; what they show comes from the services."""

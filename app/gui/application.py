@@ -1,0 +1,77 @@
+"""The window's process: the application object, the data folder, and the event loop."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QApplication
+
+import app
+from app import __version__
+from app.core.errors import EmberError
+from app.gui import theme
+from app.paths import open_data_dir
+
+ICON = Path(app.__file__).resolve().parent.parent / "resources" / "icons" / "ember.svg"
+SIGNAL_POLL_MS = 200
+"""How often Python gets a chance to see Ctrl+C in the terminal while Qt's loop runs."""
+
+
+def check_display() -> None:
+    """Raise EmberError where no window can open; Qt itself would abort the process."""
+    if sys.platform.startswith("linux") and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    ):
+        raise EmberError(
+            "There is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set). "
+            "Start Ember in a desktop session, or use its commands without a window: python -m app --help.",
+            "no_display",
+        )
+
+
+def make_application() -> QApplication:
+    """The application object, dressed; made once per process."""
+    application = QApplication.instance()
+    if not isinstance(application, QApplication):
+        application = QApplication(sys.argv[:1])
+    application.setApplicationName("Ember")
+    application.setApplicationDisplayName("Ember")
+    application.setApplicationVersion(__version__)
+    application.setDesktopFileName("ember")
+    application.setWindowIcon(QIcon(str(ICON)))
+    theme.install(application)
+    return application
+
+
+def run_window(root: Path | None) -> int:
+    """Open the window on a data folder and run until it is closed; the exit status.
+
+    A second one on the same folder brings the first to the front. Raises EmberError.
+    """
+    check_display()
+    application = make_application()
+    from app.gui.main_window import MainWindow, prepare
+    from app.services.single_instance import SingleInstance
+    from app.services.workspace import Workspace
+
+    try:
+        workspace = Workspace(root)
+    except EmberError as error:
+        if error.kind == "in_use" and SingleInstance(open_data_dir(root).root).raise_other():
+            return 0
+        raise
+    try:
+        prepare(workspace)
+        window = MainWindow(workspace)
+        window.start()
+        signal.signal(signal.SIGINT, lambda *_: window.close())
+        signal.signal(signal.SIGTERM, lambda *_: window.close())
+        poll = QTimer()
+        poll.start(SIGNAL_POLL_MS)
+        poll.timeout.connect(lambda: None)
+        return application.exec()
+    finally:
+        workspace.close()

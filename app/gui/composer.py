@@ -1,0 +1,312 @@
+"""Where a message is written and sent, and where a reply is stopped."""
+
+from typing import Final
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.core.units import format_count
+from app.gui import icons, theme
+from app.gui.draft_edit import DraftEdit
+from app.gui.parts import ElidedLabel, name_button, paint_card, set_tone
+
+_WAITING: Final = "Waiting for another reply to finish."
+_STREAMING: Final = "The reply is still being written: Esc stops it."
+_NARROW: Final = 480
+"""Below this width, in pixels, the token count is said shorter."""
+
+
+class SendButton(QAbstractButton):
+    """The round button: an arrow that sends, a square that stops."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._stops = False
+        self.setFixedSize(36, 36)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.set_stops(False)
+
+    def set_stops(self, stops: bool) -> None:
+        """Become the Stop button, or Send again."""
+        self._stops = stops
+        name_button(self, "Stop the reply (Esc)" if stops else "Send (Enter)")
+        self.update()
+
+    def stops(self) -> bool:
+        """Whether it stops a reply."""
+        return self._stops
+
+    def sizeHint(self) -> QSize:
+        """A circle of 32 with room for the ring of the focus."""
+        return QSize(36, 36)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """A disc with its sign; pale while it can do nothing."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        ready = self.isEnabled()
+        painter.setPen(Qt.PenStyle.NoPen)
+        disc = theme.color("accent" if ready else "border")
+        if ready and (self.isDown() or self.underMouse()):
+            disc = disc.darker(112) if not theme.current().dark else disc.lighter(108)
+        painter.setBrush(disc)
+        painter.drawEllipse(QRectF(2, 2, 32, 32))
+        sign = icons.icon("stop" if self._stops else "send", "accent_text" if ready else "text_faint")
+        sign.paint(painter, self.rect().adjusted(9, 9, -9, -9))
+        if self.hasFocus():
+            painter.setPen(QPen(theme.color("focus"), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawEllipse(QRectF(1, 1, 34, 34))
+        painter.end()
+
+    def enterEvent(self, _event: QEvent) -> None:
+        """Show that it can be pressed."""
+        self.update()
+
+    def leaveEvent(self, _event: QEvent) -> None:
+        """Back to calm."""
+        self.update()
+
+
+class _Card(QWidget):
+    """The rounded surface around the field; a click anywhere on it goes to the field."""
+
+    def __init__(self, edit: DraftEdit, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._edit = edit
+        self._focused = False
+        self.setCursor(Qt.CursorShape.IBeamCursor)
+        edit.focus_changed.connect(self._set_focused)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The surface, its line darker while the field has the focus."""
+        painter = QPainter(self)
+        line = "text_faint" if self._focused else "border"
+        paint_card(painter, QRectF(self.rect()), fill="card", line=line, radius=16)
+        painter.end()
+
+    def mousePressEvent(self, _event: QMouseEvent) -> None:
+        """Beside the text is still the field."""
+        self._edit.setFocus(Qt.FocusReason.MouseFocusReason)
+
+    def _set_focused(self, focused: bool) -> None:
+        self._focused = focused
+        self.update()
+
+
+class Composer(QWidget):
+    """The message being written, the tokens that are left for it, Send and Stop."""
+
+    send = Signal(str)
+    """The message, as written; the field is empty by then, and Undo brings the words back."""
+    stop = Signal()
+    take_back = Signal()
+    draft_changed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._streaming = False
+        self._queued = False
+        self._reason: str | None = None
+        self._hint = ""
+        self._used: int | None = None
+        self._left: int | None = None
+        self.edit = DraftEdit(self)
+        self.button = SendButton(self)
+        self._build()
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._escape.setEnabled(False)
+        self._escape.activated.connect(self.stop)
+        self.edit.send_pressed.connect(self._try_send)
+        self.edit.textChanged.connect(self._on_text)
+        self.button.clicked.connect(self._on_button)
+        self.set_model_name(None)
+        self._refresh()
+
+    # --- what it shows ------------------------------------------------------------------------------
+
+    def draft(self) -> str:
+        """What was written and not sent."""
+        return self.edit.text()
+
+    def set_draft(self, text: str) -> None:
+        """Put a draft back into the field, for instance after sending failed; Undo takes it back."""
+        if text != self.edit.text():
+            self.edit.replace_text(text)
+
+    def open_draft(self, text: str) -> None:
+        """Show another conversation's draft; Undo does not reach into the one before."""
+        self.edit.start_with(text)
+
+    def set_model_name(self, name: str | None) -> None:
+        """Name the one who will read the message."""
+        self.edit.setPlaceholderText(f"Message {name} …" if name else "Write a message …")
+
+    def set_token_budget(self, used_by_draft: int | None, left: int | None) -> None:
+        """Tokens that the draft takes, and that are left in the context without it; None is not known."""
+        self._used, self._left = used_by_draft, left
+        self._show_tokens()
+
+    def fits(self) -> bool:
+        """Whether the draft fits into what is left, as far as is known."""
+        return self._used is None or self._left is None or self._used <= self._left
+
+    def set_streaming(self, streaming: bool) -> None:
+        """A reply is being written in this conversation: the button stops it."""
+        self._streaming = streaming
+        self._hint = ""
+        self._escape.setEnabled(streaming)
+        self.button.set_stops(streaming)
+        self._refresh()
+
+    def set_queued(self, queued: bool) -> None:
+        """This conversation's message waits for another reply; it can be taken back."""
+        self._queued = queued
+        self._refresh()
+
+    def set_enabled_reason(self, reason: str | None) -> None:
+        """A sentence why nothing can be sent now; the words may still be written. None: it can."""
+        self._reason = reason
+        self._refresh()
+
+    def focus_draft(self) -> None:
+        """Put the cursor into the field."""
+        self.edit.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # --- building -----------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.setProperty("surface", "page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        column = QWidget(self)
+        column.setMaximumWidth(theme.COLUMN)
+        column.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(16, 4, 16, 12)
+        outer.addWidget(column)  # narrower than its place at most: Qt puts it into the middle
+        rows = QVBoxLayout(column)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(4)
+        rows.addWidget(self._build_status(column))
+        rows.addWidget(self._build_card(column))
+
+    def _build_status(self, parent: QWidget) -> QWidget:
+        self._status = QWidget(parent)
+        row = QHBoxLayout(self._status)
+        row.setContentsMargins(16, 0, 4, 0)
+        row.setSpacing(8)
+        self.sentence = ElidedLabel("", self._status)
+        self.sentence.setFont(theme.font("small"))
+        self.sentence.setProperty("tone", "soft")
+        self.take_back_button = QPushButton("Take back", self._status)
+        self.take_back_button.setFont(theme.font("small"))
+        self.take_back_button.setProperty("kind", "link")
+        self.take_back_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.take_back_button.clicked.connect(self.take_back)
+        row.addWidget(self.sentence)
+        row.addWidget(self.take_back_button)
+        row.addStretch(1)
+        return self._status
+
+    def _build_card(self, parent: QWidget) -> QWidget:
+        card = _Card(self.edit, parent)
+        self.card = card
+        grid = QGridLayout(card)
+        grid.setContentsMargins(18, 6, 6, 6)
+        grid.setHorizontalSpacing(8)
+        self.tokens = QLabel("", card)
+        self.tokens.setFont(theme.font("small"))
+        self.tokens.setProperty("tone", "faint")
+        self.tokens.setFixedHeight(36)
+        self.tokens.setTextFormat(Qt.TextFormat.PlainText)
+        field = QVBoxLayout()
+        field.setContentsMargins(0, 8, 0, 8)
+        field.addWidget(self.edit)
+        grid.addLayout(field, 0, 0)
+        grid.addWidget(self.tokens, 0, 1, Qt.AlignmentFlag.AlignBottom)
+        grid.addWidget(self.button, 0, 2, Qt.AlignmentFlag.AlignBottom)
+        grid.setColumnStretch(0, 1)
+        for child in (self.button, self.tokens):
+            child.setCursor(Qt.CursorShape.ArrowCursor)
+        return card
+
+    # --- reactions ----------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A narrow card says the count shorter."""
+        super().resizeEvent(event)
+        self._show_tokens()
+
+    def _can_send(self) -> bool:
+        return self._reason is None and not self._streaming and not self._queued
+
+    def _try_send(self) -> None:
+        text = self.edit.text()
+        if not text.strip():
+            return
+        if self._can_send():
+            self.edit.replace_text("")
+            self.send.emit(text)
+        elif self._streaming:
+            self._hint = _STREAMING
+            self._refresh()
+
+    def _on_button(self) -> None:
+        if self._streaming:
+            self.stop.emit()
+        else:
+            self._try_send()
+            self.edit.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _on_text(self) -> None:
+        self._hint = ""
+        self._refresh()
+        self.draft_changed.emit(self.edit.text())
+
+    def _refresh(self) -> None:
+        empty = self.edit.document().isEmpty()
+        self.button.setEnabled(self._streaming or (self._can_send() and not empty))
+        sentence = _WAITING if self._queued else (self._reason or self._hint)
+        self.sentence.setText(sentence)
+        self.sentence.setAccessibleName(sentence)
+        self._status.setVisible(bool(sentence))
+        self.take_back_button.setVisible(self._queued)
+        if not self._streaming:
+            self.button.setToolTip(self._reason or "Send (Enter)")
+
+    def _show_tokens(self) -> None:
+        if self._left is None:
+            words = ""
+        elif self._used is None:
+            words = f"{format_count(self._left)} left"
+        elif not self.fits():
+            words = f"{format_count(self._used - self._left)} tokens too long"
+        else:
+            left = f"{format_count(self._left - self._used)} left"
+            narrow = not self._used or self.width() < _NARROW
+            words = left if narrow else f"{format_count(self._used)} tokens · {left}"
+        set_tone(self.tokens, "faint" if self.fits() else "warning")
+        if words != self.tokens.text():
+            self.tokens.setText(words)
+            self.tokens.setToolTip(self._explain_tokens())
+        self.tokens.setVisible(bool(words))
+
+    def _explain_tokens(self) -> str:
+        if self._left is None:
+            return ""
+        left = f"The context has room for {format_count(self._left)} more tokens, the reply included."
+        if self._used is None:
+            return left
+        taken = f"This message takes {format_count(self._used)} tokens. {left}"
+        return taken if self.fits() else f"{taken} Shorten it, or start a new chat."

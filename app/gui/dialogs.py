@@ -1,0 +1,63 @@
+"""The dialogs: the chat's instructions, where to export to, and what to reload."""
+
+from pathlib import Path
+
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QLabel,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.services.transfer import SUFFIXES, ExportFormat
+
+FILTERS: dict[ExportFormat, str] = {"ember": "Ember conversation (*.ember)", "markdown": "Markdown (*.md)"}
+LONGEST_NAME = 80
+
+
+class InstructionsDialog(QDialog):
+    """Edits the system prompt of one conversation."""
+
+    def __init__(self, text: str, parent: QWidget) -> None:
+        """Show `text`; `text()` after it was accepted."""
+        super().__init__(parent)
+        self.setWindowTitle("Instructions for this chat")
+        self.resize(520, 320)
+        label = QLabel("What should the model know, or how should it answer? It reads this before every chat message.")
+        label.setWordWrap(True)
+        self._edit = QPlainTextEdit(text)
+        self._edit.setAccessibleName("Instructions")
+        self._edit.setTabChangesFocus(True)
+        self._edit.setPlaceholderText("For example: You are a patient teacher. Answer in short sentences.")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 20, 20, 16)
+        layout.setSpacing(12)
+        layout.addWidget(label)
+        layout.addWidget(self._edit)
+        layout.addWidget(buttons)
+
+    def text(self) -> str:
+        """What is written now."""
+        return self._edit.toPlainText()
+
+
+def export_path(parent: QWidget, title: str, form: ExportFormat) -> Path | None:
+    """Ask where to write a conversation; None if the person changed their mind."""
+    safe = "".join(c if c.isalnum() or c in " -_." else "_" for c in title).strip(" .")[:LONGEST_NAME] or "chat"
+    name, _ = QFileDialog.getSaveFileName(parent, "Export this chat", safe + SUFFIXES[form], FILTERS[form])
+    if not name:
+        return None
+    path = Path(name)
+    return path if path.suffix else path.with_suffix(SUFFIXES[form])
+
+
+def import_path(parent: QWidget) -> Path | None:
+    """Ask which .ember file to reload."""
+    name, _ = QFileDialog.getOpenFileName(parent, "Reload a chat", "", f"{FILTERS['ember']};;All files (*)")
+    return Path(name) if name else None

@@ -1,0 +1,96 @@
+"""The page before the first message: one sentence, one button, a few examples."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from app.gui import theme
+from app.gui.parts import announce
+
+EXAMPLES = (
+    "Explain how a rainbow forms",
+    "Write a haiku about rain",
+    "Plan a simple dinner for two",
+)
+
+
+class EmptyState(QWidget):
+    """Says what to do next."""
+
+    action = Signal()
+    """The button was pressed."""
+    example_chosen = Signal(str)
+    """The words of an example, to be put into the composer."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("surface", "page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.sentence = QLabel(self)
+        self.sentence.setFont(theme.font("title"))
+        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
+        self.sentence.setWordWrap(True)
+        self.sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.detail = QLabel(self)
+        self.detail.setProperty("tone", "faint")
+        self.detail.setTextFormat(Qt.TextFormat.PlainText)
+        self.detail.setWordWrap(True)
+        self.detail.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.button = QPushButton(self)
+        self.button.setProperty("kind", "primary")
+        self.button.setMinimumHeight(36)
+        self.button.clicked.connect(self.action)
+        self.examples: tuple[QPushButton, ...] = ()
+        self._build()
+        self.set_message("", None)
+
+    def set_message(self, sentence: str, button: str | None, detail: str = "") -> None:
+        """What to do next, the button that does it (None: no button), and a fainter line beneath."""
+        changed = sentence != self.sentence.text()
+        self.sentence.setText(sentence)
+        self.detail.setText(detail)
+        self.detail.setVisible(bool(detail))
+        self.button.setText((button or "").replace("&", "&&"))
+        self.button.setVisible(button is not None)
+        if changed and self.isVisible():
+            announce(self, sentence)
+
+    def set_examples(self, examples: Sequence[str]) -> None:
+        """Offer these beginnings; none hides them."""
+        for old in self.examples:
+            self._column_of_examples.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self.examples = tuple(self._example(words) for words in examples)
+        for button in self.examples:
+            self._column_of_examples.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
+
+    def _build(self) -> None:
+        middle = QWidget(self)
+        middle.setMaximumWidth(480)
+        middle.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addWidget(self.sentence)
+        column.addWidget(self.detail)
+        column.addSpacing(8)
+        column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addSpacing(4)
+        self._column_of_examples = QVBoxLayout()
+        self._column_of_examples.setSpacing(8)
+        column.addLayout(self._column_of_examples)
+        row = QHBoxLayout()
+        row.addWidget(middle)  # narrower than its place at most: Qt puts it into the middle
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(24, 24, 24, 24)
+        outer.addStretch(2)
+        outer.addLayout(row)
+        outer.addStretch(3)
+
+    def _example(self, words: str) -> QPushButton:
+        button = QPushButton(words.replace("&", "&&"), self)
+        button.setProperty("kind", "quiet")
+        button.clicked.connect(lambda _=False: self.example_chosen.emit(words))
+        return button

@@ -1,0 +1,137 @@
+"""Feeds the gauges and the Clear button from the engine's statistics."""
+
+from PySide6.QtCore import QObject
+
+from app.core.units import format_bytes, format_count
+from app.gui.gauges.figures import ContextFigures, MemoryFigures, SavedFigures
+from app.gui.gauges.strip import GaugeStrip
+from app.gui.notices import Notice, NoticeBar
+from app.gui.open_chat import OpenChat
+from app.protocol.messages import CacheCleared, ClearCache, Device, Failed, ModelInfo, Response, Statistics
+from app.services.workspace import Workspace
+
+CLEARED = "cleared"
+
+
+class GaugeFeed(QObject):
+    """Shows context, memory and saved state, and clears the cache."""
+
+    def __init__(
+        self, strip: GaugeStrip, chat: OpenChat, notices: NoticeBar, workspace: Workspace, parent: QObject
+    ) -> None:
+        """Show that nothing is loaded yet."""
+        super().__init__(parent)
+        self._strip = strip
+        self._chat = chat
+        self._notices = notices
+        self._engine = workspace.engine
+        self._chats = workspace.chats
+        self._statistics: Statistics | None = None
+        self._engine.statistics.connect(self._take)
+        self._engine.model_changed.connect(self._model_changed)
+        self._chats.queue_changed.connect(self._show_clear)
+        chat.figures_changed.connect(self._show_context)
+        strip.clear.connect(self.clear)
+        self._show()
+
+    def _take(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+        self._show()
+
+    def _model_changed(self, model: ModelInfo | None) -> None:
+        if model is None:
+            self._statistics = None
+        self._engine.refresh_statistics()
+        self._show()
+
+    def _show(self) -> None:
+        self._show_context()
+        statistics = self._statistics
+        self._strip.show_memory(memory_figures(statistics) if statistics is not None else None)
+        saved = SavedFigures(0, statistics.saved_bytes, statistics.saved_budget) if statistics is not None else None
+        self._strip.show_saved(saved)
+        self._show_clear()
+
+    def _show_context(self) -> None:
+        """The open conversation's tokens: what the engine holds if it is the live one, else as of its last turn."""
+        model, statistics = self._engine.model, self._statistics
+        if model is None:
+            self._strip.show_context(None)
+            return
+        used = self._chat.used_tokens()
+        live = self._chat.conversation_id
+        if statistics is not None and live is not None and statistics.live_conversation == live:
+            used = max(used, statistics.context_used)
+        system = min(used, self._chat.system_tokens or 0)
+        self._strip.show_context(ContextFigures(used, model.context, system=system, history=used - system))
+
+    def _show_clear(self) -> None:
+        statistics = self._statistics
+        if self._engine.model is None:
+            self._strip.set_clear_enabled(False, "There is nothing to clear: no model is loaded.")
+        elif self._chats.running is not None:
+            self._strip.set_clear_enabled(False, "A reply is being written; stop it first, or wait for it.")
+        elif statistics is not None and not any(memory.kv_reserved for memory in statistics.memory):
+            self._strip.set_clear_enabled(False, "The cache is clear already; the next reply makes it again.")
+        else:
+            self._strip.set_clear_enabled(True)
+
+    def clear(self) -> None:
+        """Free the context's memory; the text is untouched, the next reply reads it again."""
+        self._engine.send(ClearCache(id=self._engine.new_id()), self._cleared)
+
+    def _cleared(self, answer: Response) -> None:
+        if isinstance(answer, CacheCleared):
+            text = (
+                f"{format_bytes(answer.freed_bytes)} of memory given back. Your chats are untouched; the next reply "
+                f"reads {format_count(answer.tokens)} tokens again."
+                if answer.tokens
+                else f"{format_bytes(answer.freed_bytes)} of memory given back. Your chats are untouched."
+            )
+            self._notices.show_notice(Notice(text, "info", timeout_ms=12_000, key=CLEARED))
+        elif isinstance(answer, Failed):
+            self._notices.show_notice(Notice(answer.sentence, "error", key=CLEARED))
+        self._engine.refresh_statistics()
+
+
+def memory_figures(statistics: Statistics) -> MemoryFigures | None:
+    """The device that holds the model's weights, else the computer's memory."""
+    on_gpu = [memory for memory in statistics.memory if _device(statistics, memory.device).kind != "cpu"]
+    mine = max(on_gpu or statistics.memory, key=lambda memory: memory.weights, default=None)
+    device = _device(statistics, mine.device if mine is not None else "CPU")
+    weights, kv_used, kv_reserved, compute = (
+        (mine.weights, mine.kv_used, mine.kv_reserved, mine.compute) if mine is not None else (0, 0, 0, 0)
+    )
+    ours = weights + kv_reserved + compute
+    if device.kind == "cpu":
+        # Mapped weights are page cache, which the system counts as available.
+        total, taken = statistics.ram_total, statistics.ram_total - statistics.ram_available
+        other = max(0, taken - kv_reserved - compute)
+    else:
+        total, taken = device.total_bytes, device.total_bytes - device.free_bytes
+        other = max(0, taken - ours)
+    return MemoryFigures(
+        device_label=device.description or device.name,
+        kind=device.kind,
+        total=total,
+        weights=weights,
+        kv_used=kv_used,
+        kv_reserved=kv_reserved,
+        compute=compute,
+        other=min(other, max(0, total - ours)),
+        free=max(0, total - ours - other),
+    )
+
+
+def _device(statistics: Statistics, name: str) -> Device:
+    """The device of that name; the computer's memory for a buffer that names none."""
+    for device in statistics.devices:
+        if device.name == name:
+            return device
+    return Device(
+        name="CPU",
+        description="this computer's memory",
+        kind="cpu",
+        free_bytes=statistics.ram_available,
+        total_bytes=statistics.ram_total,
+    )

@@ -1,0 +1,183 @@
+"""One gauge: a name and a figure, a stacked bar, a line in words beneath."""
+
+from html import escape
+from typing import Final
+
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import (
+    QFont,
+    QFontMetrics,
+    QHelpEvent,
+    QKeyEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+)
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from app.gui import theme
+from app.gui.gauges.reading import Reading
+from app.gui.parts import announce
+
+BAR: Final = 8
+_GAP: Final = 5
+_SIDE: Final = 4
+"""Room at the sides for the ring of the focus."""
+_THINNEST: Final = 4.0
+"""What a part takes at least, in pixels, the hair after it included."""
+_BETWEEN: Final = 8
+"""The least space between name and figure."""
+
+
+class Gauge(QWidget):
+    """Paints a reading; the keyboard reaches it, and Space or Enter explains it as the pointer does."""
+
+    def __init__(self, reading: Reading, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._reading = reading
+        self._with_line = True
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._name_font, self._small_font = theme.font("small_strong"), theme.font("small")
+        self._line_font = theme.font("tiny")
+        self._tell()
+
+    def reading(self) -> Reading:
+        """What is shown."""
+        return self._reading
+
+    def show_reading(self, reading: Reading) -> None:
+        """Show another reading; nothing happens if it is the same."""
+        if reading == self._reading:
+            return
+        alert = reading.alert if not self._reading.alert else ""
+        self._reading = reading
+        self._tell()
+        self.update()
+        if alert:
+            announce(self, alert)
+
+    def set_line_shown(self, shown: bool) -> None:
+        """Show or leave out the line in words."""
+        if shown != self._with_line:
+            self._with_line = shown
+            self.updateGeometry()
+            self.update()
+
+    def explanation(self) -> str:
+        """What it is and the exact figures, as rich text in the colours of the palette."""
+        rows = "".join(
+            f'<tr><td style="color:{getattr(theme.current(), part.role)}">■&nbsp;</td>'
+            f"<td>{escape(part.name)}&nbsp;&nbsp;</td><td>{escape(part.words)}</td></tr>"
+            for part in self._reading.segments
+        )
+        table = f"<table cellspacing='2'>{rows}</table>" if rows else ""
+        return f"<table width='320'><tr><td>{escape(self._reading.sentence)}</td></tr></table>{table}"
+
+    def shown_words(self) -> tuple[str, str, str]:
+        """Name, figure and line as they fit into the present width."""
+        name, figure = self._fitting_head()
+        return name, figure, self._fitting_line() if self._with_line else ""
+
+    # --- Qt's side ----------------------------------------------------------------------------------
+
+    def sizeHint(self) -> QSize:
+        """Comfortable in a window of usual width."""
+        return QSize(220, self._height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the shortest words."""
+        return QSize(72, self._height())
+
+    def event(self, event: QEvent) -> bool:
+        """The tooltip is made when it is asked for, in the colours of that moment."""
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            QToolTip.showText(event.globalPos(), self.explanation(), self)
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Space and Enter explain the gauge."""
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            QToolTip.showText(self.mapToGlobal(QPoint(0, -80)), self.explanation(), self)
+        else:
+            super().keyPressEvent(event)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Head, bar, line."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        width = self.width() - 2 * _SIDE
+        head = QFontMetrics(self._name_font).height()
+        name, figure, line = self.shown_words()
+        warns = bool(self._reading.alert)
+        top = QRect(_SIDE, 2, width, head)
+        self._write(painter, self._name_font, top, name, "text_soft")
+        self._write(painter, self._small_font, top, figure, "warning" if warns else "text", right=True)
+        self._paint_bar(painter, QRectF(_SIDE, 2 + head + _GAP, width, BAR))
+        if line:
+            below = QRect(_SIDE, 2 + head + _GAP + BAR + _GAP, width, QFontMetrics(self._line_font).height())
+            self._write(painter, self._line_font, below, line, "warning" if warns else "text_faint")
+        if self.hasFocus():
+            painter.setPen(QPen(theme.color("focus"), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 8, 8)
+        painter.end()
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _write(
+        self, painter: QPainter, font: QFont, rect: QRect, words: str, role: str, *, right: bool = False
+    ) -> None:
+        painter.setFont(font)
+        painter.setPen(theme.color(role))
+        side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+        painter.drawText(rect, side | Qt.AlignmentFlag.AlignVCenter, words)
+
+    def _paint_bar(self, painter: QPainter, bar: QRectF) -> None:
+        """The track with the parts side by side, a hair of it between them; none too thin to see."""
+        path = QPainterPath()
+        path.addRoundedRect(bar, BAR / 2, BAR / 2)
+        painter.save()
+        painter.setClipPath(path)
+        painter.fillRect(bar, theme.color("track"))
+        left = bar.left()
+        for part in self._reading.segments:
+            if part.role == "track" or self._reading.total <= 0:
+                continue
+            wide = max(_THINNEST, bar.width() * part.value / self._reading.total)
+            wide = min(wide, bar.right() - left)
+            painter.fillRect(QRectF(left, bar.top(), max(1.0, wide - 1), BAR), theme.color(part.role))
+            left += wide
+        painter.restore()
+
+    def _height(self) -> int:
+        head = 2 + QFontMetrics(self._name_font).height() + _GAP + BAR
+        return head + (_GAP + QFontMetrics(self._line_font).height() + 1 if self._with_line else 4)
+
+    def _fitting_head(self) -> tuple[str, str]:
+        """The longest name and figure that fit side by side; the figure gives way first, then the name."""
+        width = self.width() - 2 * _SIDE
+        bold, plain = QFontMetrics(self._name_font), QFontMetrics(self._small_font)
+        for name in self._reading.names:
+            for figure in self._reading.figures:
+                if bold.horizontalAdvance(name) + _BETWEEN + plain.horizontalAdvance(figure) <= width:
+                    return name, figure
+        shortest = self._reading.names[-1]
+        return bold.elidedText(shortest, Qt.TextElideMode.ElideRight, width), ""
+
+    def _fitting_line(self) -> str:
+        width, metrics = self.width() - 2 * _SIDE, QFontMetrics(self._line_font)
+        fitting = (line for line in self._reading.lines if metrics.horizontalAdvance(line) <= width)
+        return next(fitting, "")
+
+    def _tell(self) -> None:
+        """The name and the words for a screen reader, set only when they differ: each setting is an event."""
+        reading = self._reading
+        name = f"{reading.names[0]}: {reading.figures[0]}" if reading.figures else reading.names[0]
+        line = reading.alert or (reading.lines[0] if reading.lines else "")
+        if name != self.accessibleName():
+            self.setAccessibleName(name)
+        if line != self.accessibleDescription():
+            self.setAccessibleDescription(line)

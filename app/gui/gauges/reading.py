@@ -1,0 +1,173 @@
+"""From figures to what a gauge shows: a name, a figure, the parts of the bar, a line and an explanation."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.core.units import format_bytes, format_count
+from app.gui.gauges.figures import ContextFigures, MemoryFigures, SavedFigures
+
+NO_MODEL: Final = "No model is loaded"
+NEARLY_FULL: Final = 0.9
+"""From this share of the context on, the gauge warns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a bar."""
+
+    name: str
+    value: float
+    role: str
+    """Its colour, a field of the palette."""
+    words: str = ""
+    """Its value exactly, for the explanation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that a gauge shows; the variants of a text stand longest first."""
+
+    names: tuple[str, ...]
+    figures: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    total: float = 0
+    lines: tuple[str, ...] = ()
+    sentence: str = ""
+    """What it is, for the explanation."""
+    alert: str = ""
+    """A sentence for when it is getting tight: shown, and spoken once."""
+
+
+def read_context(figures: ContextFigures | None) -> Reading:
+    """The context's gauge."""
+    names = ("Context",)
+    what = "The context is what the model can have in view at once: instructions, conversation and reply."
+    if figures is None or figures.limit <= 0:
+        return Reading(names, lines=(NO_MODEL,), sentence=f"{what} {NO_MODEL}.")
+    used, limit = figures.used, figures.limit
+    left = max(0, limit - used)
+    rest = max(0, used - figures.system - figures.history)
+    segments = [
+        _tokens("instructions", figures.system, "system"),
+        _tokens("conversation", figures.history, "history"),
+        _tokens("this turn", rest, "accent_soft"),
+        _tokens("left", left, "track"),
+    ]
+    full = used >= NEARLY_FULL * limit
+    parts = [
+        f"{name} {_percent(value, limit)}"
+        for name, value in (("system", figures.system), ("history", figures.history))
+        if value
+    ]
+    left_words = f"{format_count(left)} left"
+    lines = (" · ".join([*parts, left_words]), left_words)
+    alert = ""
+    if full:
+        alert = f"The context is nearly full: {format_count(left)} tokens are left."
+        lines = (f"nearly full · {left_words}", left_words)
+    return Reading(
+        names,
+        figures=(
+            f"{format_count(used)} of {format_count(limit)} tokens",
+            f"{format_count(used)} of {format_count(limit)}",
+            _percent(used, limit),
+        ),
+        segments=tuple(segment for segment in segments if segment.value > 0),
+        total=limit,
+        lines=lines,
+        sentence=what,
+        alert=alert,
+    )
+
+
+def read_memory(figures: MemoryFigures | None) -> Reading:
+    """The gauge of the memory of the device in use."""
+    if figures is None:
+        return Reading(("Memory",), lines=(NO_MODEL,), sentence=f"The memory that a model takes. {NO_MODEL}.")
+    name = {"cpu": "RAM", "gpu": "VRAM", "accelerator": "VRAM", "integrated": "Memory"}[figures.kind]
+    ours = figures.weights + figures.kv_reserved + figures.compute
+    segments = (
+        _bytes("weights of the model", figures.weights, "weights"),
+        _bytes("KV in use", figures.kv_used, "kv_used"),
+        _bytes("KV reserved", max(0, figures.kv_reserved - figures.kv_used), "kv_reserved"),
+        _bytes("compute buffers", figures.compute, "compute"),
+        _bytes("other programs", figures.other, "other"),
+        _bytes("free", figures.free, "track"),
+    )
+    kv = f"KV {_of(figures.kv_used, figures.kv_reserved)}"
+    weights, compute = format_bytes(figures.weights), format_bytes(figures.compute)
+    lines: tuple[str, ...] = (
+        _one_unit(f"weights {weights}", kv, f"compute {compute}"),
+        _one_unit(f"weights {weights}", kv),
+        kv,
+    )
+    if not ours:
+        free = f"{format_bytes(figures.free)} free"
+        lines = (f"{NO_MODEL} · {free}", NO_MODEL, free)
+    return Reading(
+        (name,),
+        figures=(_of(ours, figures.total), format_bytes(ours)),
+        segments=tuple(segment for segment in segments if segment.value > 0),
+        total=figures.total,
+        lines=lines,
+        sentence=f"What Ember takes of the memory of {figures.device_label}. "
+        "KV holds what the model has read; the reserved part fills as the conversation grows.",
+    )
+
+
+def read_saved(figures: SavedFigures | None) -> Reading:
+    """The gauge of the saved state on disk."""
+    names = ("Saved state", "Saved")
+    what = "Saved state lets a chat go on without being read again. The texts never depend on it."
+    if figures is None or not figures.all_chats:
+        shown = ("0 B", "") if figures is not None else ()
+        return Reading(names, figures=shown, lines=("Nothing is saved yet", "Nothing yet"), sentence=what)
+    others = max(0, figures.all_chats - figures.this_chat)
+    segments = [
+        _bytes("this chat", figures.this_chat, "kv_used"),
+        _bytes("other chats", others, "kv_reserved"),
+        _bytes("left of the budget", max(0, figures.budget - figures.all_chats), "track"),
+    ]
+    everything = format_bytes(figures.all_chats)
+    this = f"this chat {format_bytes(figures.this_chat)}"
+    return Reading(
+        names,
+        figures=(_of(figures.all_chats, figures.budget), everything) if figures.budget else (everything,),
+        segments=tuple(segment for segment in segments if segment.value > 0),
+        total=max(figures.budget, figures.all_chats),
+        lines=(f"{this} · others {format_bytes(others)}", this),
+        sentence=what,
+    )
+
+
+def _tokens(name: str, value: int, role: str) -> Segment:
+    return Segment(name, value, role, f"{format_count(value)} tokens")
+
+
+def _bytes(name: str, value: int, role: str) -> Segment:
+    return Segment(name, value, role, f"{format_bytes(value)} ({format_count(value)} bytes)")
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share in whole percent; what is there is never 0 %, what is missing never 100 %."""
+    share = round(100 * part / whole)
+    if part:
+        share = max(1, share)
+    if part < whole:
+        share = min(99, share)
+    return f"{share} %"
+
+
+def _one_unit(*parts: str) -> str:
+    """The parts side by side; a unit that all of them end with stands once, at the end."""
+    unit = parts[-1].rpartition(" ")[2]
+    if all(part.endswith(f" {unit}") for part in parts):
+        parts = (*(part.removesuffix(f" {unit}") for part in parts[:-1]), parts[-1])
+    return " · ".join(parts)
+
+
+def _of(part: int, whole: int) -> str:
+    """`88 of 184 MiB`; the unit stands once when it is the same."""
+    left, right = format_bytes(part), format_bytes(whole)
+    number, unit = left.split(" ")
+    return f"{number} of {right}" if right.endswith(f" {unit}") else f"{left} of {right}"

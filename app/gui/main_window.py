@@ -1,0 +1,298 @@
+"""The main window: its parts side by side, and what connects them."""
+
+import time
+
+from PySide6.QtCore import QByteArray, Qt, QTimer, QUrl
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QResizeEvent, QShortcut, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from app.core.conversation import Conversation, ConversationId
+from app.core.errors import EmberError
+from app.gui import dialogs, theme, wording
+from app.gui.chat_list import ChatList
+from app.gui.composer import Composer
+from app.gui.empty_state import EXAMPLES, EmptyState
+from app.gui.gauge_feed import GaugeFeed
+from app.gui.gauges.strip import GaugeStrip
+from app.gui.header import Header
+from app.gui.model_control import ModelControl
+from app.gui.notices import UNDO_MS, Notice, NoticeBar
+from app.gui.open_chat import OpenChat
+from app.gui.sidebar.sidebar import Sidebar
+from app.gui.transcript.view import TranscriptView
+from app.protocol.messages import ModelInfo
+from app.services.transfer import ExportFormat, export_conversation, import_conversation
+from app.services.workspace import Workspace
+
+GEOMETRY = "window.geometry"
+OPEN_CONVERSATION = "window.conversation"
+THEME = "window.theme"
+COLLAPSE_BELOW = 860
+"""Window width in pixels under which the conversation list gives its place to the text."""
+MINIMUM_WIDTH, MINIMUM_HEIGHT = 480, 420
+DELETED_KEPT = 24 * 3600.0
+"""Seconds after which a deleted conversation is gone for good (at a start of the app)."""
+
+
+class MainWindow(QMainWindow):
+    """Ember's one window."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        """Build everything from what is stored; the engine is not waited for."""
+        super().__init__()
+        self.workspace = workspace
+        self.setWindowTitle("Ember")
+        self.setMinimumSize(MINIMUM_WIDTH, MINIMUM_HEIGHT)
+        self.sidebar = Sidebar()
+        self.header = Header()
+        self.transcript = TranscriptView()
+        self.empty = EmptyState()
+        self.notices = NoticeBar()
+        self.composer = Composer()
+        self.strip = GaugeStrip()
+        self._lay_out()
+        self.chat = OpenChat(workspace, self.transcript, self.composer, self.notices, self)
+        self.chat_list = ChatList(self.sidebar, workspace, self)
+        self.model = ModelControl(self.header, self.notices, workspace, self)
+        self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
+        self._connect()
+        self._shortcuts()
+        self._restore()
+
+    # --- building ----------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self.empty)
+        self._pages.addWidget(self.transcript)
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.header)
+        column.addWidget(self._pages, 1)
+        column.addWidget(self.notices)
+        column.addWidget(self.composer)
+        column.addWidget(self.strip)
+        whole = QWidget()
+        row = QHBoxLayout(whole)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.sidebar)
+        row.addWidget(right, 1)
+        self.setCentralWidget(whole)
+
+    def _connect(self) -> None:
+        self.chat.opened.connect(self._opened)
+        self.chat.content_changed.connect(lambda some: self._pages.setCurrentWidget(self._page(some)))
+        self.sidebar.opened.connect(lambda conversation: self.open(ConversationId(conversation)))
+        self.sidebar.new_chat.connect(self.new_chat)
+        self.sidebar.rename_requested.connect(lambda id_, title: self.rename(ConversationId(id_), title))
+        self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
+        self.sidebar.export_requested.connect(lambda id_, form: self.export(ConversationId(id_), form))
+        self.sidebar.import_requested.connect(self.reload)
+        self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
+        self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
+        self.header.delete_requested.connect(lambda: self._with_open(self.delete))
+        self.header.export_requested.connect(lambda form: self._with_open(lambda id_: self.export(id_, form)))
+        self.header.import_requested.connect(self.reload)
+        self.header.instructions_requested.connect(self.edit_instructions)
+        self.empty.action.connect(self._empty_action)
+        self.empty.example_chosen.connect(self._take_example)
+        self.transcript.link_activated.connect(lambda address: QDesktopServices.openUrl(QUrl(address)))
+        self.workspace.engine.model_changed.connect(self._show_empty_state)
+        self.workspace.engine.load_progress.connect(lambda _fraction: self._show_empty_state())
+        self.workspace.engine.load_failed.connect(lambda _kind, _sentence: self._show_empty_state())
+        self.workspace.instance.raise_requested.connect(self.come_to_front)
+
+    def _shortcuts(self) -> None:
+        for keys, call in (
+            (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
+            (QKeySequence("Ctrl+K"), self.sidebar.focus_search),
+            (QKeySequence("Ctrl+L"), self.composer.focus_draft),
+            (QKeySequence("Ctrl+E"), lambda: self._with_open(lambda id_: self.export(id_, "ember"))),
+            (QKeySequence(QKeySequence.StandardKey.Open), self.reload),
+            (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
+        ):
+            QShortcut(keys, self).activated.connect(call)
+
+    def _restore(self) -> None:
+        """Show what was open, where it was."""
+        settings = self.workspace.settings
+        self.workspace.store.purge_deleted(time.time() - DELETED_KEPT)
+        geometry = settings.get(GEOMETRY, str, "")
+        if not (geometry and self.restoreGeometry(QByteArray.fromBase64(geometry.encode("ascii", "ignore")))):
+            self.resize(1180, 760)
+        last = settings.get(OPEN_CONVERSATION, str, "")
+        try:
+            self.chat.open(ConversationId(last)) if last else self.chat.start_new()
+        except EmberError:  # it was deleted since
+            self.chat.start_new()
+        self._show_empty_state()
+        if self.workspace.notice is not None:
+            self.notices.show_notice(Notice(self.workspace.notice, "warning", key="database"))
+
+    # --- start and end -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Show the window, and only then start the engine and load the model."""
+        self.show()
+        QTimer.singleShot(0, self._start_engine)
+
+    def _start_engine(self) -> None:
+        self.workspace.instance.listen()
+        self.workspace.engine.start()
+        self.model.load_at_start()
+        self.composer.focus_draft()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Gauges are fed only while someone can see them."""
+        super().showEvent(event)
+        self.workspace.engine.watch_statistics(True)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Store the draft and the window's place; the engine ends with the workspace."""
+        self.chat.store_draft()
+        settings = self.workspace.settings
+        settings.set(GEOMETRY, bytes(self.saveGeometry().toBase64().data()).decode("ascii"))
+        settings.set(OPEN_CONVERSATION, self.chat.conversation_id or "")
+        self.workspace.engine.watch_statistics(False)
+        super().closeEvent(event)
+
+    def come_to_front(self) -> None:
+        """A second start asks for this window."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A narrow window is for the text."""
+        super().resizeEvent(event)
+        self.sidebar.set_collapsed(self.width() < COLLAPSE_BELOW)
+
+    # --- conversations -----------------------------------------------------------------------------------------------
+
+    def _with_open(self, call: object) -> None:
+        """Call with the open conversation's id, if it is stored."""
+        if self.chat.conversation_id is not None and callable(call):
+            call(self.chat.conversation_id)
+
+    def open(self, conversation: ConversationId) -> None:
+        """Show a conversation."""
+        if conversation == self.chat.conversation_id:
+            self.composer.focus_draft()
+            return
+        try:
+            self.chat.open(conversation)
+        except EmberError as error:
+            self.notices.show_notice(Notice(error.sentence, "error", key="open"))
+            self.chat_list.read()
+            return
+        self.composer.focus_draft()
+
+    def new_chat(self) -> None:
+        """Show an empty conversation."""
+        self.chat.start_new()
+        self.composer.focus_draft()
+
+    def rename(self, conversation: ConversationId, title: str) -> None:
+        """Give a conversation another title."""
+        try:
+            self.workspace.store.rename(conversation, title)
+        except EmberError as error:
+            self.notices.show_notice(Notice(error.sentence, "error", key="rename"))
+            return
+        if conversation == self.chat.conversation_id:
+            self.chat.renamed(self.workspace.store.get(conversation).title)
+
+    def delete(self, conversation: ConversationId) -> None:
+        """Delete a conversation; for a while it can be brought back."""
+        store, chats = self.workspace.store, self.workspace.chats
+        was_open = conversation == self.chat.conversation_id
+        title = store.get(conversation).title
+        chats.take_back(conversation)
+        if chats.is_running(conversation):
+            chats.stop()
+        if was_open:
+            self.chat.store_draft()
+        neighbour = self.chat_list.neighbour(conversation)
+        store.delete(conversation)
+        if was_open:
+            self.chat.conversation = None
+            self.chat.open(ConversationId(neighbour)) if neighbour else self.chat.start_new()
+
+        def bring_back() -> None:
+            store.restore(conversation)
+            self.open(conversation)
+
+        text = f"“{title}” was deleted."
+        self.notices.show_notice(Notice(text, "info", actions=[("Undo", bring_back)], timeout_ms=UNDO_MS))
+
+    def export(self, conversation: ConversationId, form: ExportFormat) -> None:
+        """Write a conversation to a file of the person's choice."""
+        store = self.workspace.store
+        path = dialogs.export_path(self, store.get(conversation).title, form)
+        if path is None:
+            return
+        try:
+            export_conversation(store, conversation, path, form)
+        except EmberError as error:
+            self.notices.show_notice(Notice(error.sentence, "error", key="export"))
+        else:
+            self.notices.show_notice(Notice(f"Exported to {path}.", "info", timeout_ms=12_000, key="export"))
+
+    def reload(self) -> None:
+        """Read an .ember file and open the conversation in it."""
+        path = dialogs.import_path(self)
+        if path is None:
+            return
+        try:
+            conversation = import_conversation(self.workspace.store, path)
+        except EmberError as error:
+            self.notices.show_notice(Notice(error.sentence, "error", key="import"))
+        else:
+            self.open(conversation)
+
+    def edit_instructions(self) -> None:
+        """Edit the open conversation's system prompt."""
+        dialog = dialogs.InstructionsDialog(self.chat.instructions, self)
+        if dialog.exec():
+            self.chat.set_instructions(dialog.text())
+        dialog.deleteLater()
+
+    def _opened(self, conversation: Conversation | None) -> None:
+        self.header.set_conversation(conversation.title if conversation is not None else None)
+        self.sidebar.set_current(conversation.id if conversation is not None else None)
+        self.setWindowTitle(f"{conversation.title} — Ember" if conversation is not None else "Ember")
+
+    # --- the empty page ----------------------------------------------------------------------------------------------
+
+    def _page(self, some: bool) -> QWidget:
+        return self.transcript if some else self.empty
+
+    def _show_empty_state(self, _model: ModelInfo | None = None) -> None:
+        engine = self.workspace.engine
+        if engine.model is not None:
+            name = wording.model_label(engine.model)
+            self.empty.set_message(f"What would you like to ask {name}?", None)
+            self.empty.set_examples(EXAMPLES)
+        elif engine.is_loading:
+            self.empty.set_message("The model is being loaded.", None, "You can write already.")
+            self.empty.set_examples(())
+        else:
+            self.empty.set_message("Choose a model to begin.", "Open a GGUF file…", "Nothing leaves this computer.")
+            self.empty.set_examples(())
+
+    def _empty_action(self) -> None:
+        self.model.choose_file()
+
+    def _take_example(self, words: str) -> None:
+        self.composer.set_draft(words)
+        self.composer.focus_draft()
+
+
+def prepare(workspace: Workspace) -> None:
+    """Dress the application as the person chose, before a window is made."""
+    chosen = workspace.settings.get(THEME, str, "system")
+    theme.set_preference("light" if chosen == "light" else "dark" if chosen == "dark" else "system")

@@ -1,0 +1,195 @@
+"""What stands around the list: the name, New chat, the search field, and the row at the bottom."""
+
+from datetime import date
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QMenu, QStackedLayout, QVBoxLayout, QWidget
+
+from app.gui import icons, theme
+from app.gui.parts import ElidedLabel, icon_button, popup_menu
+from app.gui.sidebar.conversation_list import ConversationList
+from app.gui.sidebar.model import ConversationModel
+
+_PREFERENCES: tuple[tuple[theme.Preference, str], ...] = (
+    ("system", "Like the system"),
+    ("light", "Light"),
+    ("dark", "Dark"),
+)
+
+
+class SearchField(QLineEdit):
+    """Filters while typing; Esc empties it, Down goes to the list."""
+
+    down_pressed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setPlaceholderText("Search chats")
+        self.setAccessibleName("Search chats by title")
+        glass = self.addAction(icons.icon("search", "text_faint"), QLineEdit.ActionPosition.LeadingPosition)
+        glass.setText("Search")
+        glass.triggered.connect(self.setFocus)
+        self._clear = self.addAction(icons.icon("close", "text_faint"), QLineEdit.ActionPosition.TrailingPosition)
+        self._clear.setText("Clear the search")
+        self._clear.setVisible(False)
+        self._clear.triggered.connect(self.clear)
+        self.textChanged.connect(lambda text: self._clear.setVisible(bool(text)))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Esc and Down; the rest is typing."""
+        if event.key() == Qt.Key.Key_Escape and self.text():
+            self.clear()
+        elif event.key() == Qt.Key.Key_Down:
+            self.down_pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Esc empties the field before it may stop a reply."""
+        escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
+        if event.type() == QEvent.Type.ShortcutOverride and escape and self.text():
+            event.accept()
+            return True
+        return super().event(event)
+
+
+def theme_menu(parent: QWidget) -> QMenu:
+    """The choice between the system's colours, light and dark; each entry's data is the preference."""
+    menu = popup_menu(parent)
+    for preference, words in _PREFERENCES:
+        action = menu.addAction(words)
+        action.setCheckable(True)
+        action.setData(preference)
+
+    def mark() -> None:
+        for action in menu.actions():
+            chosen = action.data() == theme.preference()
+            action.setChecked(chosen)
+            action.setIcon(icons.icon("check") if chosen else icons.blank())
+
+    mark()
+    menu.aboutToShow.connect(mark)
+    return menu
+
+
+class Panel(QWidget):
+    """The sidebar at its full width."""
+
+    new_chat = Signal()
+    filter_changed = Signal(str)
+    search_requested = Signal(str)
+    import_requested = Signal()
+    theme_chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model = ConversationModel(self)
+        self.list = ConversationList(self.model, self)
+        self.search = SearchField(self)
+        self.empty = QLabel(self)
+        self._build()
+        self.search.textChanged.connect(self._on_filter)
+        self.search.returnPressed.connect(self._on_search)
+        self.search.down_pressed.connect(self._to_list)
+        self.model.modelReset.connect(self._show_emptiness)
+        self._show_emptiness()
+
+    def refresh_dates(self) -> None:
+        """Group anew if midnight has passed."""
+        self.model.set_today(date.today())
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The surface and the hairline at its right."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), theme.color("sidebar"))
+        painter.fillRect(self.width() - 1, 0, 1, self.height(), theme.color("border"))
+        painter.end()
+
+    # --- building -----------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 12, 13, 8)
+        column.setSpacing(0)
+        column.addLayout(self._top_row())
+        column.addSpacing(8)
+        column.addWidget(self.search)
+        column.addSpacing(4)
+        middle = QWidget(self)
+        self._stack = QStackedLayout(middle)
+        self.empty.setFont(theme.font("small"))
+        self.empty.setWordWrap(True)
+        self.empty.setProperty("tone", "faint")
+        self.empty.setTextFormat(Qt.TextFormat.PlainText)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
+        around = QWidget(middle)
+        margins = QVBoxLayout(around)
+        margins.setContentsMargins(16, 40, 16, 0)
+        margins.addWidget(self.empty)
+        self._stack.addWidget(self.list)
+        self._stack.addWidget(around)
+        column.addWidget(middle, 1)
+        column.addSpacing(8)
+        column.addLayout(self._bottom_row())
+
+    def _top_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        name = QLabel("Ember", self)
+        name.setFont(theme.font("title"))
+        self.new_button = icon_button("new_chat", "New chat", self)
+        self.new_button.clicked.connect(self.new_chat)
+        row.addWidget(name)
+        row.addStretch(1)
+        row.addWidget(self.new_button)
+        return row
+
+    def _bottom_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        self.theme_button = icon_button("theme", "Colours of the window", self)
+        self.theme_button.setMenu(theme_menu(self.theme_button))
+        self.theme_button.menu().triggered.connect(lambda action: self._on_theme(action.data()))
+        self.import_button = icon_button("import", "Reload an .ember file…", self)
+        self.import_button.clicked.connect(self.import_requested)
+        promise = ElidedLabel("Nothing leaves this computer", self)
+        promise.setFont(theme.font("small"))
+        promise.setProperty("tone", "faint")
+        promise.setAlignment(Qt.AlignmentFlag.AlignRight)
+        row.addWidget(self.theme_button)
+        row.addWidget(self.import_button)
+        row.addSpacing(8)
+        row.addWidget(promise, 1)
+        return row
+
+    # --- reactions ----------------------------------------------------------------------------------
+
+    def _on_filter(self, text: str) -> None:
+        self.model.set_filter(text)
+        self._show_emptiness()
+        self.filter_changed.emit(text)
+
+    def _on_search(self) -> None:
+        text = " ".join(self.search.text().split())
+        if text:
+            self.search_requested.emit(text)
+            self.list.open_first()
+
+    def _to_list(self) -> None:
+        if self.model.first().isValid():
+            self.list.setFocus(Qt.FocusReason.TabFocusReason)
+            if not self.list.currentIndex().isValid():
+                self.list.open_first()
+
+    def _on_theme(self, preference: theme.Preference) -> None:
+        theme.set_preference(preference)
+        self.theme_chosen.emit(preference)
+
+    def _show_emptiness(self) -> None:
+        nothing = not self.model.first().isValid()
+        if nothing and self.model.is_filtered() and self.model.item_count():
+            self.empty.setText(f"No chat has “{self.search.text().strip()}” in its title.")
+        elif nothing:
+            self.empty.setText("No chats yet.\nWhat you write is kept here.")
+        self._stack.setCurrentIndex(1 if nothing else 0)

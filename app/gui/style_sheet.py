@@ -1,0 +1,71 @@
+"""The application's style sheet, built from a palette: everything that Fusion would draw as a box."""
+
+from app.gui.palettes import Palette
+
+_SHEET = """
+QToolTip {{ background: {card}; color: {text}; border: 1px solid {border}; padding: 6px 8px; }}
+
+QMenu {{ background: {card}; color: {text}; border: 1px solid {border}; padding: 4px; }}
+QMenu[rounded="true"] {{ border-radius: 10px; }}
+QMenu::item {{ padding: 6px 24px 6px 12px; border-radius: 6px; background: transparent; }}
+QMenu::item:selected {{ background: {hover}; }}
+QMenu::item:disabled {{ color: {text_faint}; }}
+QMenu::separator {{ height: 1px; background: {border}; margin: 4px 8px; }}
+QMenu::icon {{ padding-left: 8px; }}
+QMenu::indicator {{ image: none; width: 0; height: 0; }}
+
+QPushButton {{ background: {card}; color: {text}; border: 1px solid {border}; border-radius: 10px;
+    padding: 6px 12px; }}
+QPushButton:hover {{ background: {hover}; }}
+QPushButton:pressed {{ background: {border}; }}
+QPushButton:focus {{ border: 2px solid {focus}; padding: 5px 11px; }}
+QPushButton:disabled {{ color: {text_faint}; background: transparent; }}
+QPushButton[kind="primary"] {{ background: {text}; color: {page}; border-color: {text}; }}
+QPushButton[kind="primary"]:hover {{ background: {text_soft}; border-color: {text_soft}; }}
+QPushButton[kind="primary"]:focus {{ border-color: {focus}; }}
+QPushButton[kind="primary"]:disabled {{ background: {hover}; color: {text_faint}; border-color: {border}; }}
+QPushButton[kind="quiet"] {{ background: transparent; color: {text_soft}; }}
+QPushButton[kind="quiet"]:hover {{ background: {hover}; color: {text}; }}
+QPushButton[kind="link"] {{ background: transparent; border-color: transparent; color: {link};
+    padding: 4px 8px; }}
+QPushButton[kind="link"]:hover {{ background: {hover}; }}
+QPushButton[kind="link"]:focus {{ border: 2px solid {focus}; padding: 3px 7px; }}
+
+QToolButton[kind="icon"] {{ background: transparent; border: 2px solid transparent; border-radius: 8px;
+    padding: 0; }}
+QToolButton[kind="icon"][words="true"] {{ padding: 0 2px 0 6px; color: {text}; }}
+QToolButton[kind="icon"]:disabled {{ color: {text_faint}; }}
+QToolButton[kind="icon"]:hover, QToolButton[kind="icon"]:open {{ background: {hover}; }}
+QToolButton[kind="icon"]:pressed {{ background: {border}; }}
+QToolButton[kind="icon"]:focus {{ border-color: {focus}; }}
+QToolButton[kind="icon"]::menu-indicator {{ image: none; width: 0; }}
+
+QLineEdit {{ background: {card}; color: {text}; border: 1px solid {border}; border-radius: 10px;
+    padding: 6px 10px; selection-background-color: {selection}; selection-color: {text}; }}
+QLineEdit:focus {{ border: 2px solid {focus}; padding: 5px 9px; }}
+
+QLineEdit[kind="in_place"] {{ padding: 5px 5px; }}
+QLineEdit[kind="in_place"]:focus {{ padding: 4px 4px; }}
+
+QScrollBar:vertical {{ background: transparent; width: 12px; margin: 0; border: none; }}
+QScrollBar:horizontal {{ background: transparent; height: 12px; margin: 0; border: none; }}
+QScrollBar::handle {{ background: {border}; border-radius: 4px; margin: 2px; }}
+QScrollBar::handle:vertical {{ min-height: 32px; }}
+QScrollBar::handle:horizontal {{ min-width: 32px; }}
+QScrollBar::handle:hover {{ background: {text_faint}; }}
+QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; border: none; }}
+QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
+
+QWidget[surface="page"] {{ background: {page}; }}
+QWidget[surface="window"] {{ background: {window}; }}
+QWidget[surface="sidebar"] {{ background: {sidebar}; }}
+QLabel[tone="soft"] {{ color: {text_soft}; }}
+QLabel[tone="faint"] {{ color: {text_faint}; }}
+QLabel[tone="warning"] {{ color: {warning}; }}
+QLabel[tone="danger"] {{ color: {danger}; }}
+"""
+
+
+def style_sheet(palette: Palette) -> str:
+    """The style sheet in the colours of `palette`."""
+    return _SHEET.format(**{name: getattr(palette, name) for name in Palette.__slots__})

@@ -1,0 +1,163 @@
+"""Markdown into tokens within a budget, and which of them can no longer change while a reply streams."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+
+MARKDOWN_MAX: Final = 100_000
+"""Longer texts are shown as they were written."""
+_STEPS_MAX: Final = 12_000
+"""Steps of the parser per text, about 10 µs each: 100,000 characters of prose need a good half of them."""
+_TOKENS_MAX: Final = 20_000
+_NESTING_MAX: Final = 40
+_STEPS: Final = "ember_steps"
+
+_LIST_OPEN: Final = ("bullet_list_open", "ordered_list_open")
+_FENCE_OPEN: Final = re.compile(r"^( {0,3})(`{3,}(?=[^`\n]*$)|~{3,})[ \t]*([^\n]*)$")
+# The end of a text that may still turn into a marker: shown too early it would flicker as words.
+_UNDECIDED: Final = re.compile(r"^[ \t]*(?:>[ \t]*)*(?:\d{1,9}[.)]?|[-+*_=#`~|: ]+|(?:```|~~~)[^\n]*|\|[^\n]*)$")
+
+_INLINE_CODE: Final = re.compile(r"`[^`]*`")
+_STRONG: Final = re.compile(r"\*\*(?=\S)|(?<=\S)\*\*")
+
+
+class TooMuch(Exception):
+    """The text costs more than a message may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The line that opens a block of code."""
+
+    indent: int
+    mark: str
+    language: str
+
+    def is_closed_by(self, line: str) -> bool:
+        """Whether this line ends the block."""
+        words = line.strip(" \t")
+        return len(words) >= len(self.mark) and not words.strip(self.mark[0]) and len(line) - len(line.lstrip(" ")) <= 3
+
+    def may_be_closed_by(self, start: str) -> bool:
+        """Whether a line that begins like this may come to end the block."""
+        return len(start) - len(start.lstrip(" ")) <= 3 and not start.strip(" \t").strip(self.mark[0])
+
+
+def _count(state: StateInline | StateBlock) -> None:
+    state.env[_STEPS] = left = state.env.get(_STEPS, _STEPS_MAX) - 1
+    if left < 0:
+        raise TooMuch
+
+
+def _count_inline(state: StateInline, _silent: bool) -> bool:
+    _count(state)
+    return False
+
+
+def _count_block(state: StateBlock, _start: int, _end: int, _silent: bool) -> bool:
+    _count(state)
+    return False
+
+
+def _make_parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _NESTING_MAX})
+    parser.enable(["table", "strikethrough"])
+    parser.inline.ruler.before("text", "ember_steps", _count_inline)
+    parser.block.ruler.before("table", "ember_steps", _count_block, {"alt": ["paragraph", "reference"]})
+    return parser
+
+
+_PARSER: Final = _make_parser()
+
+
+def parse(source: str, env: dict[str, Any] | None = None) -> list[Token] | None:
+    """The tokens of a clean text; None if it is too long, too deep or too costly to be more than plain text.
+
+    `env` keeps the definitions of links from one part of a reply for the next.
+    """
+    if len(source) > MARKDOWN_MAX:
+        return None
+    env = {} if env is None else env
+    env[_STEPS] = _STEPS_MAX
+    try:
+        tokens = _PARSER.parse(source, env)
+    except (TooMuch, RecursionError):
+        return None
+    if len(tokens) > _TOKENS_MAX or any(token.level >= _NESTING_MAX - 2 for token in tokens):
+        return None  # at the deepest level the parser leaves words out
+    return tokens
+
+
+def fence_at(line: str) -> Fence | None:
+    """The block of code that this whole line opens, if it does."""
+    found = _FENCE_OPEN.match(line)
+    if found is None:
+        return None
+    return Fence(len(found[1]), found[2], language_of(found[3]))
+
+
+def language_of(info: str) -> str:
+    """The language that the words after a fence name, fit to be shown."""
+    words = info.split(maxsplit=1)
+    return words[0].strip("{}.").lower()[:40] if words else ""
+
+
+def held_back(tail: str) -> int:
+    """How many characters at the end of a growing text wait until it is known what they are."""
+    line = tail[tail.rfind("\n") + 1 :]
+    return len(line) if line and _UNDECIDED.match(line) else 0
+
+
+def completed(tail: str) -> str:
+    """A growing text with what it left open closed, so that half an emphasis shows no signs."""
+    start = max(tail.rfind("\n\n") + 2, tail.rfind("\n- ") + 1, tail.rfind("\n* ") + 1, 0)
+    paragraph = tail[start:]
+    if paragraph.startswith("    ") or "\n```" in paragraph or "\n~~~" in paragraph:
+        return tail
+    bare = paragraph.rstrip("*_~`")
+    if len(bare) < len(paragraph):
+        opened = paragraph[len(bare) :]
+        # A closing sign stands after a word, an opening one after a space.
+        if not bare or bare[-1].isspace() or bare[-1] in "([\"'":
+            tail, paragraph = tail[: len(tail) - len(opened)], bare
+    if paragraph.count("`") % 2:
+        return tail + "`"
+    if len(_STRONG.findall(_INLINE_CODE.sub("", paragraph))) % 2:
+        return tail.rstrip(" ") + "**"
+    return tail
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The parts of a growing text's tokens."""
+
+    closed: Sequence[Token]
+    """Blocks that no more text can change."""
+    tail: Sequence[Token]
+    line: int
+    """The line on which the tail begins."""
+    in_list: bool = False
+    """Whether the tail goes on with the list that the closed part ends in."""
+
+
+def split_closed(tokens: Sequence[Token]) -> Split:
+    """Divide before the last block, or inside a list before its last item."""
+    starts = [at for at, token in enumerate(tokens) if token.level == 0 and token.nesting >= 0]
+    if not starts:
+        return Split((), tokens, 0)
+    last = starts[-1]
+    if tokens[last].type in _LIST_OPEN:
+        items = [at for at in range(last, len(tokens)) if tokens[at].level == 1 and tokens[at].type == "list_item_open"]
+        if len(items) > 1:
+            return Split(tokens[: items[-1]], tokens[items[-1] :], _first_line(tokens[items[-1]]), True)
+    return Split(tokens[:last], tokens[last:], _first_line(tokens[last]))
+
+
+def _first_line(token: Token) -> int:
+    return token.map[0] if token.map else 0

@@ -1,0 +1,301 @@
+"""The transcript's surface: one text browser with its column, its painting, pointer and keys."""
+
+from typing import Any, Final, cast
+
+from PySide6.QtCore import QEvent, QMimeData, QPointF, QRectF, Qt, QUrl
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QFocusEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QResizeEvent,
+    QTextCursor,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
+
+from app.gui import theme
+from app.gui.transcript import layout
+from app.gui.transcript.action_row import ActionRow
+from app.gui.transcript.code_highlight import Highlighter
+from app.gui.transcript.copying import selected_text
+from app.gui.transcript.deeds import Deeds
+from app.gui.transcript.entry import Entry
+from app.gui.transcript.filling import Filling
+from app.gui.transcript.hand import Target, target_at
+from app.gui.transcript.jump_button import JumpButton
+from app.gui.transcript.keys import Keys
+from app.gui.transcript.page import Page
+from app.gui.transcript.painting import Painting
+from app.gui.transcript.row_place import RowPlace
+from app.gui.transcript.scrolling import Scrolling
+from app.gui.transcript.streaming import Streaming
+
+PAGE_MAX: Final = theme.COLUMN + 2 * (layout.MARGIN - layout.INSET)
+"""How wide the page of the document gets: the column, and room for the mark of the focus beside it."""
+_AWAY: Final = 48
+"""How far the end must be out of sight for the button that leads there."""
+
+
+class Surface(QTextBrowser):
+    """Holds the transcript's parts together; what it shows is the business of `TranscriptView`."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._set_up_browser()
+        bar = self.verticalScrollBar()
+        self._page = Page(self.document(), Highlighter(self))
+        self._painting = Painting(self.document(), self._page.writer.styles)
+        self._scrolling = Scrolling(bar, self._page, self)
+        self._filling = Filling(self._page, self._scrolling, bar, self)
+        self._streaming = Streaming(self._page, self._scrolling, self)
+        self._row = ActionRow(self.viewport())
+        self._place = RowPlace(self._row, self._page, bar)
+        self._jump = JumpButton(self)
+        self._deeds = Deeds(self, self._page, self._painting, self._scrolling, self._streaming, self._row)
+        self._keys = Keys(self, self._page, self._place, self._scrolling, bar, self._deeds)
+        self._pressed: Target | None = None
+        self._pointing = False
+        self._page_width = 0
+        self._side = 0
+        self._fitting = False
+        self._connect_parts()
+        self._dress()
+        self._fit()
+
+    def _set_up_browser(self) -> None:
+        self.setAccessibleName("Conversation")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setOpenLinks(False)
+        self.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAutoFillBackground(True)
+        self.setAcceptDrops(False)
+        self.viewport().setMouseTracking(True)
+
+    def _connect_parts(self) -> None:
+        bar = self.verticalScrollBar()
+        bar.valueChanged.connect(self._place_floating)
+        bar.rangeChanged.connect(self._place_floating)
+        self._scrolling.following_changed.connect(self._place_floating)
+        self._streaming.wrote.connect(self._place_floating)
+        self._row.triggered.connect(self._on_row_action)
+        self._row.stepped.connect(self._on_row_step)
+        self._deeds.changed.connect(self._refresh)
+        self._keys.moved.connect(self._refresh)
+        self.anchorClicked.connect(self._on_anchor)
+
+    def _dress(self) -> None:
+        """Take the colours of the theme in use."""
+        palette, role = self.palette(), QPalette.ColorRole
+        for which, color in (
+            (role.Base, "page"),
+            (role.Window, "page"),
+            (role.Text, "text"),
+            (role.Highlight, "selection"),
+            (role.HighlightedText, "text"),
+        ):
+            palette.setColor(which, theme.color(color))
+        self.setPalette(palette)
+
+    # Size
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Centre the column; only a change of the column's own width lays the words out again."""
+        if not self._fit():
+            super().resizeEvent(event)
+        self._place_floating()
+
+    def _fit(self) -> bool:
+        """Fit margins and page to the view; whether that has sent a resize event of its own."""
+        side = max(0, (self.viewport().width() + 2 * self._side - PAGE_MAX) // 2)
+        sent = False
+        if side != self._side:
+            self._side = side
+            self.setViewportMargins(side, 0, side, 0)
+            sent = True
+        width = min(self.viewport().width(), PAGE_MAX)
+        if width != self._page_width:
+            self._set_page_width(width)
+        return sent
+
+    def _set_page_width(self, width: int) -> None:
+        self._page_width = width
+        place = self._scrolling.place()
+        entry = self._page.find(place.message_id) if place is not None else None
+        around = self._page.index(entry) if entry is not None else None
+        self._fitting = True
+        self._page.fit_column(width - 2 * layout.MARGIN, around)
+        self.setLineWrapColumnOrWidth(width)
+        self._fitting = False
+        self._scrolling.restore(place)
+        self._filling.wait()
+
+    def _refresh(self) -> None:
+        self._place_floating()
+        self.viewport().update()
+
+    def _place_floating(self) -> None:
+        """Put the row of actions and the button to the end where they belong."""
+        if self._fitting:
+            return
+        self._place.update()
+        bar = self.verticalScrollBar()
+        away = not self._scrolling.following and bar.value() < bar.maximum() - _AWAY
+        self._jump.setVisible(away)
+        if away:
+            self._jump.adjustSize()
+            box = self.viewport().geometry()
+            left = box.center().x() - self._jump.width() // 2
+            self._jump.move(left, box.bottom() - self._jump.height() - 12)
+            self._jump.raise_()
+
+    # Painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint bubbles and cards, then the words over them."""
+        painter = QPainter(self.viewport())
+        scrolled = self.verticalScrollBar().value()
+        painter.translate(0, -scrolled)
+        self._painting.paint(painter, QRectF(event.rect()).translated(0, scrolled))
+        focused = self._place.focused
+        if focused is not None and focused.frame is not None and (self.hasFocus() or self._row.has_keyboard):
+            self._painting.paint_focus(painter, focused.frame)
+        painter.end()
+        super().paintEvent(event)
+
+    def loadResource(self, _kind: int, _name: QUrl | str) -> Any:
+        """Nothing: what a message names is never fetched, from the network or from the disk."""
+        return None
+
+    # Pointer
+
+    def event(self, event: QEvent) -> bool:
+        """Let the wheel scroll beside the column too."""
+        if event.type() == QEvent.Type.Wheel:
+            self.wheelEvent(cast(QWheelEvent, event))
+            return True
+        return super().event(event)
+
+    def _document_point(self, event: QMouseEvent) -> QPointF:
+        return event.position() + QPointF(0, self.verticalScrollBar().value())
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Bring the actions to the message under the pointer."""
+        super().mouseMoveEvent(event)
+        point = self._document_point(event)
+        pressed = event.buttons() != Qt.MouseButton.NoButton
+        self._hover(None if pressed else target_at(self._page, point))
+        index = self._page.index_at_y(point.y())
+        self._hover_message(self._page.entries[index] if index >= 0 else None)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Take the actions back to the last reply."""
+        super().leaveEvent(event)
+        self._hover(None)
+        self._hover_message(None)
+
+    def _hover_message(self, entry: Entry | None) -> None:
+        if entry is not self._place.hovered:
+            self._place.hovered = entry
+            self._place.update()
+
+    def _hover(self, target: Target | None) -> None:
+        """Show whether a click would do something here."""
+        card = target.card.firstPosition() if target is not None and target.card is not None else -1
+        if card != self._painting.hovered_card:
+            self._painting.hovered_card = card
+            self.viewport().setToolTip("Copy this code" if card >= 0 else "")
+            self.viewport().update()
+        if (target is not None) != self._pointing:
+            self._pointing = target is not None
+            shape = Qt.CursorShape.PointingHandCursor if self._pointing else Qt.CursorShape.IBeamCursor
+            self.viewport().setCursor(shape)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Begin a click on a button of the page, or a selection."""
+        self._keys.focus(None)
+        left = event.button() == Qt.MouseButton.LeftButton
+        self._pressed = target_at(self._page, self._document_point(event)) if left else None
+        if self._pressed is None:
+            super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """End a click on a button of the page, or a selection."""
+        pressed, self._pressed = self._pressed, None
+        if pressed is None:
+            super().mouseReleaseEvent(event)
+        elif target_at(self._page, self._document_point(event)) == pressed:
+            if pressed.card is not None:
+                self._deeds.copy_card(pressed.card)
+            if pressed.fold is not None:
+                self._deeds.toggle_thought(pressed.fold)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Offer what can be done with the message under the pointer, and with the selected words."""
+        index = self._page.index_at_y(event.pos().y() + self.verticalScrollBar().value())
+        if index < 0:
+            return
+        entry = self._page.entries[index]
+        menu = self._deeds.menu(entry)
+        if self.textCursor().hasSelection():
+            first = menu.actions()[0] if menu.actions() else None
+            line = menu.addAction("Copy the selected words")
+            line.triggered.connect(self.copy)
+            if first is not None:
+                menu.insertAction(first, line)
+                menu.insertSeparator(first)
+        self._deeds.open_menu(entry, event.globalPos(), menu)
+
+    def _on_anchor(self, address: QUrl) -> None:
+        self._deeds.open_link(address.toString())
+
+    def _on_row_action(self, name: str) -> None:
+        entry = self._page.find(self._row.message_id)
+        if entry is not None:
+            self._deeds.act(entry, name)
+
+    def _on_row_step(self, step: int) -> None:
+        entry = self._page.find(self._row.message_id)
+        if entry is not None:
+            self._deeds.step(entry, step)
+
+    # Keyboard
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Go from message to message, open a message's actions, copy."""
+        if not self._keys.handle(event, selection=self.textCursor().hasSelection()):
+            super().keyPressEvent(event)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab goes to the buttons and on, not through hundreds of links: those are in a message's menu."""
+        return QWidget.focusNextPrevChild(self, forward)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Show where the keyboard is."""
+        super().focusInEvent(event)
+        by_key = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+        if by_key and self._place.focused is None:
+            self._keys.step(0)
+        self.viewport().update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Take the mark away, unless the keyboard only went on to the message's buttons."""
+        super().focusOutEvent(event)
+        self.viewport().update()
+
+    # Selection
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        """The selected words as plain, readable text."""
+        data = QMimeData()
+        data.setText(selected_text(self._page, self.textCursor()))
+        return data
+
+    def selected_text(self) -> str:
+        """The selected words as they would be copied."""
+        cursor: QTextCursor = self.textCursor()
+        return selected_text(self._page, cursor) if cursor.hasSelection() else ""

@@ -1,0 +1,78 @@
+"""What the window says about turns, replies and models, in plain words."""
+
+from pathlib import Path
+
+from app.core.conversation import Message
+from app.core.turn import TurnFigures
+from app.core.units import format_count, format_seconds
+from app.protocol.messages import MemoryMode, ModelInfo, Statistics
+from app.services.model_library import display_name
+from app.storage.conversations import INTERRUPTED
+
+MODE_SENTENCES: dict[MemoryMode, str] = {
+    "full": "",
+    "window": (
+        "This model reads through a sliding window: follow-ups are quick, but going back to an earlier message "
+        "reads the chat again."
+    ),
+    "hybrid": "This model keeps a running summary: follow-ups are quick, but going back reads the chat again.",
+    "recurrent": "This model keeps a running summary: follow-ups are quick, but going back reads the chat again.",
+    "opaque": "This model's memory can only be kept as a whole: going back reads the chat again.",
+}
+
+
+def figures_line(figures: TurnFigures) -> str:
+    """The line under a reply: what was reused and read, when the first word came, and the speed."""
+    tokens, parts = figures.tokens, []
+    if tokens.reused_memory + tokens.reused_saved:
+        parts.append(f"reused {format_count(tokens.reused_memory + tokens.reused_saved)}")
+    parts.append(f"read {format_count(tokens.evaluated)}")
+    if figures.seconds.first_token:
+        parts.append(f"first word {format_seconds(figures.seconds.first_token)}")
+    if figures.tokens_per_second:
+        parts.append(f"{figures.tokens_per_second:.0f} tok/s")
+    return " · ".join(parts)
+
+
+def reply_notice(message: Message) -> tuple[str, bool]:
+    """What to say below a reply that did not end by itself, and whether it is an error."""
+    if message.error:
+        return message.error, message.error != INTERRUPTED
+    if message.finish_reason == "cancelled":
+        return ("Stopped." if message.text else "Stopped before the first word."), False
+    if message.finish_reason == "length":
+        return "The reply was cut at its limit.", False
+    if message.finish_reason == "stop" and not message.text.strip():
+        return "The model had nothing to say.", False
+    return "", False
+
+
+def reread_notice(figures: TurnFigures | None) -> str:
+    """Why a turn read again what had been read before; empty when it did not."""
+    if figures is None or figures.reread is None:
+        return ""
+    again = figures.tokens.evaluated
+    return f"Read {format_count(again)} tokens of this chat: {figures.reread.reason}"
+
+
+def model_label(model: ModelInfo) -> str:
+    """The model's name as it is shown."""
+    return display_name(model.path, model.name)
+
+
+def place_of(model: ModelInfo, statistics: Statistics | None) -> str:
+    """Where the model runs."""
+    if model.gpu_layers <= 0:
+        return "on the CPU"
+    names = {device.name: device.description for device in statistics.devices} if statistics is not None else {}
+    on = [names.get(memory.device, memory.device) for memory in (statistics.memory if statistics else ())]
+    gpus = [name for name in on if name != "CPU" and not name.startswith("CPU")]
+    where = gpus[0] if gpus else "the GPU"
+    if model.gpu_layers > model.layers:
+        return f"on {where}"
+    return f"{model.gpu_layers} of {model.layers} layers on {where}"
+
+
+def file_name(path: Path) -> str:
+    """A model file's name without its ending."""
+    return path.stem
