@@ -234,6 +234,19 @@ class Environment:
         self.pip("install", *quiet, *self.constraints, "--editable", app, variables=variables)
         self.write_stamp("packages", f"{key} tests" if tests else key)
 
+    def ensure_engine_sources(self) -> None:
+        """For the tests: llama.cpp's chat templates and vocabularies, in llama-cpp-python's source archive.
+
+        Where it cannot be fetched the tests that want it are skipped; the next call tries again.
+        """
+        folder = self.folder / "share" / PACKAGE
+        if any(folder.glob("*.tar.gz")):
+            return
+        say("Fetching llama.cpp's chat templates for the tests.")
+        folder.mkdir(parents=True, exist_ok=True)
+        only_sources = ["--no-deps", "--no-binary", PACKAGE, "--dest", str(folder)]
+        self.pip("download", "--quiet", *only_sources, *self.constraints, self.pin(PACKAGE), check=False)
+
     def ensure_engine_runs(self) -> None:
         """Decodes one token, once for each build and processor; compiles a wheel that dies of it anew."""
         build = engine_build.installed_build(self.site_packages)
@@ -298,6 +311,8 @@ def prepare(environment: Environment, gpu: str | None, tests: bool) -> None:
     environment.ensure_venv()
     environment.ensure_engine(gpu)
     environment.ensure_packages(tests)
+    if tests:
+        environment.ensure_engine_sources()
     environment.ensure_engine_runs()
 
 

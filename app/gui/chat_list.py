@@ -1,5 +1,7 @@
 """Keeps the sidebar in step with the stored conversations."""
 
+from typing import Final
+
 from PySide6.QtCore import QObject, QTimer
 
 from app.core.conversation import ConversationId
@@ -10,7 +12,7 @@ from app.services.workspace import Workspace
 from app.storage.conversations import ChangeKind
 from app.storage.records import ConversationSummary
 
-QUIET_CHANGES: tuple[ChangeKind, ...] = ("draft", "reply", "leaf", "sampler", "model", "system_prompt")
+QUIET_CHANGES: Final[tuple[ChangeKind, ...]] = ("draft", "reply", "leaf", "sampler", "model", "system_prompt")
 """Changes that the list does not show."""
 
 
@@ -27,7 +29,7 @@ class ChatList(QObject):
         self._later = QTimer(self)  # many changes in one turn of the event loop are one reading of the list
         self._later.setSingleShot(True)
         self._later.timeout.connect(self.read)
-        workspace.store.on_change.append(self._changed)
+        workspace.store_changed.connect(self._changed)
         workspace.engine.statistics.connect(self._statistics)
         workspace.chats.queue_changed.connect(self.show_states)
         self.read()
@@ -42,7 +44,7 @@ class ChatList(QObject):
         for summary in self._summaries.values():
             self._sidebar.update_item(self._item(summary))
 
-    def _changed(self, kind: ChangeKind, _conversation: ConversationId) -> None:
+    def _changed(self, kind: str, _conversation: str) -> None:
         if kind not in QUIET_CHANGES:
             self._later.start(0)
 

@@ -118,6 +118,7 @@ class Composer(QWidget):
         super().__init__(parent)
         self._streaming = False
         self._queued = False
+        self._waits_for = _WAITING
         self._reason: str | None = None
         self._hint = ""
         self._used: int | None = None
@@ -155,12 +156,12 @@ class Composer(QWidget):
 
     def set_token_budget(self, used_by_draft: int | None, left: int | None) -> None:
         """Tokens that the draft takes, and that are left in the context without it; None is not known."""
-        self._used, self._left = used_by_draft, left
+        self._used, self._left = used_by_draft, None if left is None else max(0, left)
         self._show_tokens()
 
     def fits(self) -> bool:
-        """Whether the draft fits into what is left, as far as is known."""
-        return self._used is None or self._left is None or self._used <= self._left
+        """Whether the draft fits into what is left, as far as is known; into nothing left nothing fits."""
+        return self._left is None or 0 < self._left >= (self._used or 0)
 
     def set_streaming(self, streaming: bool) -> None:
         """A reply is being written in this conversation: the button stops it."""
@@ -170,9 +171,10 @@ class Composer(QWidget):
         self.button.set_stops(streaming)
         self._refresh()
 
-    def set_queued(self, queued: bool) -> None:
-        """This conversation's message waits for another reply; it can be taken back."""
+    def set_queued(self, queued: bool, words: str = _WAITING) -> None:
+        """This conversation's message waits, `words` say for what; it can be taken back."""
         self._queued = queued
+        self._waits_for = words
         self._refresh()
 
     def set_enabled_reason(self, reason: str | None) -> None:
@@ -277,7 +279,7 @@ class Composer(QWidget):
     def _refresh(self) -> None:
         empty = self.edit.document().isEmpty()
         self.button.setEnabled(self._streaming or (self._can_send() and not empty))
-        sentence = _WAITING if self._queued else (self._reason or self._hint)
+        sentence = self._waits_for if self._queued else (self._reason or self._hint)
         self.sentence.setText(sentence)
         self.sentence.setAccessibleName(sentence)
         self._status.setVisible(bool(sentence))
@@ -285,17 +287,19 @@ class Composer(QWidget):
         if not self._streaming:
             self.button.setToolTip(self._reason or "Send (Enter)")
 
-    def _show_tokens(self) -> None:
+    def _token_words(self) -> str:
         if self._left is None:
-            words = ""
-        elif self._used is None:
-            words = f"{format_count(self._left)} left"
-        elif not self.fits():
-            words = f"{format_count(self._used - self._left)} tokens too long"
-        else:
-            left = f"{format_count(self._left - self._used)} left"
-            narrow = not self._used or self.width() < _NARROW
-            words = left if narrow else f"{format_count(self._used)} tokens · {left}"
+            return ""
+        if not self._left:
+            return "no room left"
+        used = self._used or 0
+        if used > self._left:
+            return f"{format_count(used - self._left)} tokens too long"
+        left = f"{format_count(self._left - used)} left"
+        return f"{format_count(used)} tokens · {left}" if used and self.width() >= _NARROW else left
+
+    def _show_tokens(self) -> None:
+        words = self._token_words()
         set_tone(self.tokens, "faint" if self.fits() else "warning")
         if words != self.tokens.text():
             self.tokens.setText(words)
@@ -305,8 +309,7 @@ class Composer(QWidget):
     def _explain_tokens(self) -> str:
         if self._left is None:
             return ""
-        left = f"The context has room for {format_count(self._left)} more tokens, the reply included."
-        if self._used is None:
-            return left
-        taken = f"This message takes {format_count(self._used)} tokens. {left}"
-        return taken if self.fits() else f"{taken} Shorten it, or start a new chat."
+        room = f"This chat has room for {format_count(self._left)} more tokens."
+        if self._used:
+            room = f"This message takes {format_count(self._used)} tokens. {room}"
+        return room if self.fits() else f"{room} Shorten the message, or start a new chat."

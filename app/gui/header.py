@@ -25,6 +25,7 @@ PILL: Final = 160
 class _TitleEdit(QLineEdit):
     """The title while it is typed; Esc leaves it as it was."""
 
+    committed = Signal()
     cancelled = Signal()
 
     def event(self, event: QEvent) -> bool:
@@ -36,9 +37,11 @@ class _TitleEdit(QLineEdit):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Esc gives up; the rest is typing."""
+        """Enter is done, Esc gives up; neither goes on to the title behind, which would open again."""
         if event.key() == Qt.Key.Key_Escape:
             self.cancelled.emit()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.committed.emit()
         else:
             super().keyPressEvent(event)
 
@@ -51,6 +54,7 @@ class EditableTitle(QStackedWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._can_rename = False
+        self._typing = False
         self.label = ElidedLabel("", self)
         self.label.setFont(theme.font("title"))
         self.label.setContentsMargins(INSET, 0, INSET, 0)
@@ -63,7 +67,7 @@ class EditableTitle(QStackedWidget):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(36)
-        self.field.returnPressed.connect(self._commit)
+        self.field.committed.connect(self._commit)
         self.field.editingFinished.connect(self._commit)
         self.field.cancelled.connect(self._leave)
 
@@ -83,12 +87,13 @@ class EditableTitle(QStackedWidget):
 
     def is_editing(self) -> bool:
         """Whether the field is open."""
-        return self.currentWidget() is self.field
+        return self._typing
 
     def start(self) -> None:
         """Open the field with the whole title selected."""
         if self._can_rename and not self.is_editing():
             self.field.setText(self.label.text())
+            self._typing = True
             self.setCurrentWidget(self.field)
             self.field.selectAll()
             self.field.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -124,6 +129,7 @@ class EditableTitle(QStackedWidget):
 
     def _leave(self) -> None:
         had_focus = self.field.hasFocus()
+        self._typing = False  # first, as a field that hides says that editing has finished
         self.setCurrentWidget(self.label)
         if had_focus:
             self.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -21,6 +21,7 @@ from app.gui.open_chat import OpenChat
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.protocol.messages import ModelInfo
+from app.services.background import run_in_background
 from app.services.transfer import ExportFormat, export_conversation, import_conversation
 from app.services.workspace import Workspace
 
@@ -235,24 +236,24 @@ class MainWindow(QMainWindow):
         path = dialogs.export_path(self, store.get(conversation).title, form)
         if path is None:
             return
-        try:
-            export_conversation(store, conversation, path, form)
-        except EmberError as error:
-            self.notices.show_notice(Notice(error.sentence, "error", key="export"))
-        else:
-            self.notices.show_notice(Notice(f"Exported to {path}.", "info", timeout_ms=12_000, key="export"))
+        run_in_background(
+            self,
+            lambda: export_conversation(store, conversation, path, form),
+            lambda _: self.notices.show_notice(Notice(f"Exported to {path}.", "info", timeout_ms=12_000, key="export")),
+            lambda error: self.notices.show_notice(Notice(error.sentence, "error", key="export")),
+        )
 
     def reload(self) -> None:
         """Read an .ember file and open the conversation in it."""
         path = dialogs.import_path(self)
         if path is None:
             return
-        try:
-            conversation = import_conversation(self.workspace.store, path)
-        except EmberError as error:
-            self.notices.show_notice(Notice(error.sentence, "error", key="import"))
-        else:
-            self.open(conversation)
+        run_in_background(
+            self,
+            lambda: import_conversation(self.workspace.store, path),
+            self.open,
+            lambda error: self.notices.show_notice(Notice(error.sentence, "error", key="import")),
+        )
 
     def edit_instructions(self) -> None:
         """Edit the open conversation's system prompt."""

@@ -25,8 +25,8 @@ Action = tuple[str, Callable[[], None]]
 
 _SENTENCE: Final = 280
 """Pixels that a sentence keeps before the actions move under it; longer ones break."""
-_AROUND: Final = 130
-"""Pixels of a notice's margins, sign, count and close button."""
+_AROUND: Final = 96
+"""Pixels of a notice's margins, sign and close button."""
 
 UNDO_MS: Final = 10_000
 """How long an offer to undo stays, in milliseconds, not counting the time that someone is at it."""
@@ -98,6 +98,7 @@ class NoticeBar(QWidget):
         self._hovered = False
         self._countdown = _Countdown(self._on_timeout, self)
         self._build()
+        _application().focusChanged.connect(self._on_focus)
         self.hide()
 
     # --- what it shows ------------------------------------------------------------------------------
@@ -199,16 +200,15 @@ class NoticeBar(QWidget):
         self._resume()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Watch where the focus is while something is shown."""
+        """Time passes again."""
         super().showEvent(event)
-        _application().focusChanged.connect(self._on_focus, Qt.ConnectionType.UniqueConnection)
+        self._resume()
 
     def hideEvent(self, event: QHideEvent) -> None:
         """No time passes while nobody can see it."""
         super().hideEvent(event)
         self._hovered = False
         self._countdown.hold()
-        _application().focusChanged.disconnect(self._on_focus)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """In a narrow window the actions stand under the sentence."""
@@ -234,16 +234,18 @@ class NoticeBar(QWidget):
             if number < len(notice.actions):
                 button.setText(notice.actions[number][0].replace("&", "&&"))
         self._place_buttons()
-        self._countdown.start(notice.timeout_ms)
         self.show()
-        if self._attended():
+        self._countdown.start(notice.timeout_ms)
+        if self._attended() or not self.isVisible():
             self._countdown.hold()
 
     def _place_buttons(self) -> None:
         """Beside the sentence, or under it where it would keep less room than it needs for a few words."""
         if not self._notices:
             return
-        shown = [button for button in self.buttons if not button.isHidden()]
+        shown: list[QWidget] = [button for button in self.buttons if not button.isHidden()]
+        if not self._count.isHidden():
+            shown.append(self._count)
         needed = sum(button.sizeHint().width() + 8 for button in shown)
         sentence = min(_SENTENCE, self.words.fontMetrics().horizontalAdvance(self.words.text()))
         room = min(self.width() - 32, theme.COLUMN)
@@ -257,7 +259,7 @@ class NoticeBar(QWidget):
             row.insertWidget(before_close + place, button, 0, Qt.AlignmentFlag.AlignRight)
         way = QBoxLayout.Direction
         self._narrow_row.setDirection(way.LeftToRight if needed + 60 <= room else way.TopToBottom)
-        self._narrow_row.setContentsMargins(20, 0, 28, 0 if beside or not shown else 4)
+        self._narrow_row.setContentsMargins(20, 0, 28, 0 if beside else 4)
 
     def _show_sign(self) -> None:
         if self._notices:

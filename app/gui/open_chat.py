@@ -24,7 +24,8 @@ DRAFT_COUNT_MS = 250
 NEW_CHAT_DRAFT = "new_chat.draft"
 NEW_CHAT_INSTRUCTIONS = "new_chat.instructions"
 FULL = "context-full"
-"""The key of the notice that a conversation is full."""
+STORE = "not-stored"
+"""Keys of notices: a conversation is full, a reply or draft could not be stored."""
 
 
 class OpenChat(QObject):
@@ -81,6 +82,7 @@ class OpenChat(QObject):
         chats.turn_ended.connect(self._turn_ended)
         chats.queue_changed.connect(self._show_composer)
         chats.refused.connect(self._refused)
+        chats.storing_failed.connect(self._storing_failed)
         engine.model_changed.connect(self._model_changed)
         engine.load_progress.connect(lambda _fraction: self._show_composer())
         engine.load_failed.connect(lambda _kind, _sentence: self._show_composer())
@@ -251,6 +253,13 @@ class OpenChat(QObject):
         self._notices.show_notice(Notice(f"{sentence} What you wrote is kept.", "error", key="refused"))
         self._show_composer()
 
+    def _storing_failed(self, trouble: str) -> None:
+        if trouble:
+            text = f"{trouble} The reply is not stored yet; Ember tries again every second."
+            self._notices.show_notice(Notice(text, "error", key=STORE))
+        else:
+            self._notices.dismiss(STORE)
+
     # --- what the person does ----------------------------------------------------------------------------------------
 
     def send(self, text: str) -> None:
@@ -343,11 +352,14 @@ class OpenChat(QObject):
         """Store what is typed and not sent."""
         self._store_timer.stop()
         draft = self._composer.draft()
-        if self.conversation is None:
-            self._workspace.settings.set(NEW_CHAT_DRAFT, draft)
-        elif self._workspace.chats.waiting(self.conversation.id) is None and draft != self.conversation.draft:
-            self._workspace.store.set_draft(self.conversation.id, draft)
-            self.conversation = replace(self.conversation, draft=draft)
+        try:
+            if self.conversation is None:
+                self._workspace.settings.set(NEW_CHAT_DRAFT, draft)
+            elif self._workspace.chats.waiting(self.conversation.id) is None and draft != self.conversation.draft:
+                self._workspace.store.set_draft(self.conversation.id, draft)
+                self.conversation = replace(self.conversation, draft=draft)
+        except EmberError as error:
+            self._notices.show_notice(Notice(error.sentence, "error", key=STORE))
 
     def _draft_changed(self, _text: str) -> None:
         self._store_timer.start()
@@ -409,7 +421,8 @@ class OpenChat(QObject):
         engine, chats = self._workspace.engine, self._workspace.chats
         self._composer.set_streaming(self._runs_here())
         waits = self.conversation is not None and chats.waiting(self.conversation.id) is not None
-        self._composer.set_queued(waits)
+        words = "Waiting for another reply to finish." if chats.running is not None else "Waiting for the model."
+        self._composer.set_queued(waits, words)
         reason = None
         if engine.model is None and not engine.is_loading:
             reason = (

@@ -41,7 +41,8 @@ QToolButton[kind="icon"]:focus {{ border-color: {focus}; }}
 QToolButton[kind="icon"]::menu-indicator {{ image: none; width: 0; }}
 
 QLineEdit {{ background: {card}; color: {text}; border: 1px solid {border}; border-radius: 10px;
-    padding: 6px 10px; selection-background-color: {selection}; selection-color: {text}; }}
+    padding: 6px 10px; selection-background-color: {selection}; selection-color: {text};
+    placeholder-text-color: {text_faint}; }}
 QLineEdit:focus {{ border: 2px solid {focus}; padding: 5px 9px; }}
 
 QLineEdit[kind="in_place"] {{ padding: 5px 5px; }}

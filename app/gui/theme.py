@@ -24,8 +24,6 @@ FontRole = Literal["body", "strong", "title", "small", "small_strong", "tiny", "
 
 COLUMN: Final = 760
 """The widest column of words, in device-independent pixels."""
-GRID: Final = 4
-RADIUS: Final = 10
 
 _BODY_PIXELS: Final = 14
 """10.5 pt at 96 dots an inch; a larger font of the system's enlarges everything with it."""

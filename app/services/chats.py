@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -86,6 +87,8 @@ class Chats(QObject):
     """(reply's id, piece)"""
     turn_ended = Signal(object)
     """TurnOutcome"""
+    storing_failed = Signal(str)
+    """Why a reply cannot be stored now; storing is tried again every second. Empty when it could be again."""
     queue_changed = Signal()
     """What waits or runs has changed."""
     refused = Signal(object, str, str)
@@ -98,6 +101,9 @@ class Chats(QObject):
         self._engine = engine
         self.running: RunningTurn | None = None
         self._queue: deque[TurnRequest] = deque()
+        self._unstored: deque[Callable[[], None]] = deque()
+        """What could not be written to the database, oldest first."""
+        self._storing_trouble = ""
         self._partials = QTimer(self)
         self._partials.setInterval(PARTIAL_INTERVAL_MS)
         self._partials.timeout.connect(self._store_partial)
@@ -250,29 +256,65 @@ class Chats(QObject):
         elif isinstance(answer, Failed):
             self._failed(running, answer)
 
+    def _store_later(self, write: Callable[[], None]) -> None:
+        """Write to the database now, or, if it cannot be written, again every second until it can."""
+        self._unstored.append(write)
+        self._store_waiting()
+
+    def _store_waiting(self) -> None:
+        """Write what waits, in order."""
+        while self._unstored:
+            try:
+                self._unstored[0]()
+            except EmberError as error:
+                self._tell_storing(error.sentence)
+                self._partials.start()
+                return
+            self._unstored.popleft()
+        self._tell_storing("")
+        if self.running is None:
+            self._partials.stop()
+
+    def _tell_storing(self, trouble: str) -> None:
+        """Report a trouble with the database once, and its end."""
+        if trouble != self._storing_trouble:
+            self._storing_trouble = trouble
+            self.storing_failed.emit(trouble)
+
     def _store_partial(self) -> None:
         running = self.running
-        if running is not None and len(running.token_ids) > running.stored:
-            running.stored = len(running.token_ids)
-            self._store.update_reply(
-                running.reply.id,
-                text=running.text,
-                token_ids=tuple(running.token_ids),
-                tokenizer=running.tokenizer,
-            )
+        if self._unstored:
+            self._store_waiting()
+        elif running is not None and len(running.token_ids) > running.stored:
+            try:
+                self._store.update_reply(
+                    running.reply.id,
+                    text=running.text,
+                    token_ids=tuple(running.token_ids),
+                    tokenizer=running.tokenizer,
+                )
+            except EmberError as error:  # the whole reply is still in memory: the next second tries again
+                self._tell_storing(error.sentence)
+            else:
+                self._tell_storing("")
+                running.stored = len(running.token_ids)
 
     def _done(self, running: RunningTurn, done: Done) -> None:
         reply = replace(running.reply, text=done.text, finish_reason=done.finish_reason, figures=done.figures)
-        self._store.update_reply(
-            reply.id,
-            text=done.text,
-            finish_reason=done.finish_reason,
-            figures=done.figures,
-            token_ids=done.token_ids,
-            tokenizer=running.tokenizer,
-        )
         learned = {MessageId(key): ids for key, ids in done.prompt_ids.items() if key != "system"}
-        self._store.store_token_ids(running.tokenizer, learned)
+
+        def write() -> None:
+            self._store.update_reply(
+                reply.id,
+                text=done.text,
+                finish_reason=done.finish_reason,
+                figures=done.figures,
+                token_ids=done.token_ids,
+                tokenizer=running.tokenizer,
+            )
+            self._store.store_token_ids(running.tokenizer, learned)
+
+        self._store_later(write)
         self._end(TurnOutcome(reply, done=done))
 
     def _failed(self, running: RunningTurn, failed: Failed) -> None:
@@ -284,18 +326,22 @@ class Chats(QObject):
             finish_reason="cancelled" if cancelled else "failed",
             error=None if cancelled else failed.sentence,
         )
-        self._store.update_reply(
-            reply.id,
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            error=reply.error,
-            token_ids=tuple(running.token_ids),
-            tokenizer=running.tokenizer,
+        ids = tuple(running.token_ids)
+        self._store_later(
+            lambda: self._store.update_reply(
+                reply.id,
+                text=reply.text,
+                finish_reason=reply.finish_reason,
+                error=reply.error,
+                token_ids=ids,
+                tokenizer=running.tokenizer,
+            )
         )
         self._end(TurnOutcome(reply, failure=failed))
 
     def _end(self, outcome: TurnOutcome) -> None:
-        self._partials.stop()
+        if not self._unstored:
+            self._partials.stop()
         self.running = None
         self.turn_ended.emit(outcome)
         self._begin_next()

@@ -4,9 +4,10 @@ import logging
 import logging.handlers
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.paths import DataDir, open_data_dir
+from app.services.background import wait_for_background
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
 from app.services.model_library import ModelLibrary
@@ -50,8 +51,6 @@ class Reading:
     def __init__(self, root: Path | None) -> None:
         """Open read-only; raises EmberError."""
         self.data_dir: DataDir = open_data_dir(root)
-        if not self.data_dir.database.exists():
-            Database.open(self.data_dir.database, self.data_dir.backups).close()
         self._database = Database.open(self.data_dir.database, self.data_dir.backups, readonly=True)
         self.store = ConversationStore(self._database)
 
@@ -62,6 +61,9 @@ class Reading:
 
 class Workspace(QObject):
     """A data folder opened to be written, with an engine beside it; one at a time."""
+
+    store_changed = Signal(str, str)
+    """(what changed, conversation's id), on the thread of whoever listens; see ConversationStore.on_change."""
 
     def __init__(self, root: Path | None, parent: QObject | None = None) -> None:
         """Lock and open the folder; the engine is not started yet.
@@ -78,6 +80,7 @@ class Workspace(QObject):
         self.notice: str | None = self._database.notice
         """A sentence for the person, such as that a damaged database was set aside."""
         self.store = ConversationStore(self._database)
+        self.store.on_change.append(self.store_changed.emit)
         self.interrupted = self.store.finish_interrupted()
         self.settings = SettingsStore(self._database)
         self.library = ModelLibrary(self.settings)
@@ -86,6 +89,7 @@ class Workspace(QObject):
 
     def close(self) -> None:
         """End the engine, close the database, give up the lock."""
+        wait_for_background()
         self.engine.stop()
         self._database.close()
         self.instance.release()

@@ -45,6 +45,14 @@ class Drawer(QWidget):
             self._fit(watched)
         return super().eventFilter(watched, event)
 
+    def event(self, event: QEvent) -> bool:
+        """Esc closes the drawer before it may stop a reply."""
+        escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
+        if escape and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
+
     def mousePressEvent(self, _event: QMouseEvent) -> None:
         """A click on the shade."""
         self.closed.emit()

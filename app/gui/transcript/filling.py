@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QScrollBar
 from app.gui.transcript.page import Page
 from app.gui.transcript.scrolling import Scrolling
 
-_SLICE_S: Final = 0.010
+_SLICE_S: Final = 0.016
 _PAUSE_MS: Final = 200
-_LEAST: Final = 1_000
+_LEAST: Final = 4_000
 _MOST: Final = 40_000
 
 
@@ -61,7 +61,7 @@ class Filling(QObject):
         started = perf_counter()
         self._add()
         spent = max(perf_counter() - started, 1e-4)
-        self._characters = int(min(_MOST, max(_LEAST, self._characters * min(2.0, _SLICE_S / spent))))
+        self._characters = int(min(_MOST, max(_LEAST, self._characters * min(1.5, max(0.7, _SLICE_S / spent)))))
         self.start()
 
     def _add(self) -> None:

@@ -40,6 +40,7 @@ class _Inline:
         self._base = ink
         self._open: dict[str, int] = {}
         self._links: list[tuple[str, str]] = []
+        self._current: Ink | None = None
         self._before_code = False
 
     def write(self, token: Token, *, before_code: bool) -> None:
@@ -64,9 +65,18 @@ class _Inline:
             self._open[name] = max(0, self._open.get(name, 0) + token.nesting)
         elif token.content:
             self._words(token.content)
+        if token.nesting:
+            self._current = None
 
     def _ink(self) -> Ink:
+        if self._current is None:
+            self._current = self._make_ink()
+        return self._current
+
+    def _make_ink(self) -> Ink:
         opened = self._open
+        if not self._links and not any(opened.values()):
+            return self._base
         return replace(
             self._base,
             bold=self._base.bold or opened.get("strong", 0) > 0,

@@ -19,7 +19,7 @@ from app.gui.transcript.writer import Writer
 
 _PARAGRAPH_TOP = 10.0
 _ITEM_TOP = 5.0
-_CARD_TOP = 10.0
+CARD_TOP = 10.0
 _HEADING_TOPS = (0.0, 20.0, 18.0, 14.0, 12.0, 12.0, 12.0)
 _BULLETS = ("•", "◦", "▪")
 
@@ -70,7 +70,7 @@ class MarkdownWriter:
     @property
     def card_top(self) -> float:
         """What to leave above a card that comes next."""
-        return 2.0 if self._first else _CARD_TOP
+        return 2.0 if self._first else CARD_TOP
 
     def wrote(self) -> None:
         """Something else was written with the same pen: what comes next is not the first."""
@@ -173,7 +173,7 @@ class MarkdownWriter:
 
     def _table(self, tokens: Sequence[Token]) -> None:
         self._end_item()
-        write_table(self.writer, tokens, self._place(Kind.GAP, self._top(_CARD_TOP)))
+        write_table(self.writer, tokens, self._place(Kind.GAP, self._top(CARD_TOP)))
         self._first = False
 
     def _top(self, wanted: float) -> float:

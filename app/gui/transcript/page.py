@@ -91,20 +91,24 @@ class Page:
         for each in self.shown:
             each.frame = each.live = None
         self.high = self.low
-        self.document.clear()
+        if self.document.characterCount() > 1:
+            self.document.clear()
 
-    def open_at(self, index: int | None = None) -> None:
-        """Clear the page and write the messages around that one, or the last ones."""
+    def open_at(self, index: int | None = None, share: float = 1) -> None:
+        """Clear the page and write the messages around that one, or the last ones; a `share` of the usual."""
         self.wipe()
         QTextCursor(self.document).setBlockFormat(self.writer.styles.place(Place(Kind.GAP)))
         total = len(self.entries)
+        messages, characters = int(share * FIRST_MESSAGES), int(share * _FIRST_CHARACTERS)
         if index is None:
-            self.low = self._reach_back(total, FIRST_MESSAGES, _FIRST_CHARACTERS)
+            self.low = self._reach_back(total, messages, characters)
             self.high = total
         else:
-            self.low = self._reach_back(index, FIRST_MESSAGES // 2, _FIRST_CHARACTERS // 2)
-            self.high = self._reach_on(index, FIRST_MESSAGES // 2, _FIRST_CHARACTERS // 2)
+            self.low = self._reach_back(index, messages // 2, characters // 2)
+            self.high = self._reach_on(index, messages // 2, characters // 2)
+        self.highlighter.later = True  # colours come after the first paint
         self._write(self.low, self.high, 0)
+        self.highlighter.later = False
 
     def add_older(self, characters: int) -> int:
         """Write about that many characters of messages above the others; how many messages there were."""
@@ -143,13 +147,11 @@ class Page:
     def _write(self, first: int, last: int, position: int) -> None:
         """Write messages at a gap between frames, as one change of the document."""
         cursor = QTextCursor(self.document)
-        self.highlighter.later = last - first > 1
         cursor.beginEditBlock()
         cursor.setPosition(position)
         for each in self.entries[first:last]:
             self.writer.write(each, cursor)
         cursor.endEditBlock()
-        self.highlighter.later = False
 
     # Changing
 
@@ -218,7 +220,7 @@ class Page:
         # Without a size the document changes without being laid out: once, for all of it, is enough.
         self.document.setPageSize(QSizeF())
         if long:
-            self.open_at(around)
+            self.open_at(around, share=0.4)
             return
         cursor = QTextCursor(self.document)
         cursor.beginEditBlock()

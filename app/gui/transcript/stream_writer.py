@@ -17,11 +17,12 @@ from app.gui.transcript.markdown_parser import (
     parse,
     split_closed,
 )
-from app.gui.transcript.markdown_writer import MarkdownWriter
+from app.gui.transcript.markdown_writer import CARD_TOP, MarkdownWriter
 from app.gui.transcript.styles import Ink, Place
+from app.gui.transcript.table_writer import OpenTable, is_table
 from app.gui.transcript.writer import Writer
 
-_LONGEST: Final = {"paragraph_open": 3_000, "table_open": 4_000}
+_LONGEST: Final = {"paragraph_open": 3_000}
 _LONGEST_OTHER: Final = 12_000
 """A tail that gets longer is divided, so that a frame costs the same however much there is."""
 _LINES_AT_ONCE: Final = 3
@@ -42,6 +43,8 @@ class StreamWriter:
         self._card: OpenCard | None = None
         self._fence = Fence(0, "```", "")
         self._line_shown = 0
+        self._table: OpenTable | None = None
+        self._table_heading = ""
         self._first = True
         self._continues = False
         """Whether the tail goes on with a list whose earlier items are closed."""
@@ -53,6 +56,8 @@ class StreamWriter:
         """How many of Markdown's top blocks are written for good."""
         self.divided = False
         """Whether a part was written otherwise than all of it together would be."""
+
+    # From the outside
 
     def show_status(self, words: str) -> None:
         """Show words in the place of the text, before there is any."""
@@ -78,6 +83,8 @@ class StreamWriter:
         """Bring the document up to what was fed; with `final` nothing waits for more any longer."""
         if self._card is not None and not self._go_on_with_card(final=final):
             return
+        if self._table is not None and not self._go_on_with_table(final=final):
+            return
         held = 0 if final else held_back(self._tail)
         shown = self._tail[: len(self._tail) - held]
         if shown == self._shown and not final:
@@ -94,6 +101,8 @@ class StreamWriter:
         else:
             self._divide(tokens, shown)
 
+    # What is closed, what is open
+
     def _divide(self, tokens: list[Token], shown: str) -> None:
         """Write what is closed for good, and what is open so that it can be written again."""
         split = split_closed(tokens)
@@ -102,10 +111,10 @@ class StreamWriter:
             at = _offset(shown, split.line)
             self._tail, shown = self._tail[at:], shown[at:]
         kind = split.tail[0].type if split.tail else ""
-        if kind == "fence" and self._begin_card():
+        if (kind == "fence" and self._begin_card()) or (kind == "table_open" and self._begin_table(split.tail)):
             self.render()
         elif len(shown) > _LONGEST.get(kind, _LONGEST_OTHER):
-            self._cut(kind, _LONGEST.get(kind, _LONGEST_OTHER))
+            self._cut(_LONGEST.get(kind, _LONGEST_OTHER))
         else:
             self._pen().write(split.tail, self._resume, in_list=split.in_list)
             self._shown = shown
@@ -151,7 +160,7 @@ class StreamWriter:
         cursor.setBlockFormat(self._writer.styles.place(Place(Kind.GAP)))
         self._writer.fresh = True
 
-    def _cut(self, kind: str, size: int) -> None:
+    def _cut(self, size: int) -> None:
         """Divide a tail that has grown too long: at a line's end, or at a space that a word follows."""
         tail = self._tail
         at = tail.rfind("\n", size // 2, size) + 1
@@ -159,9 +168,6 @@ class StreamWriter:
             spaces = (i for i in range(size - 1, size // 2, -1) if tail[i] == " " and tail[i + 1].isalpha())
             at = next(spaces, size - 1) + 1
         head, rest = tail[:at], tail[at:]
-        if kind == "table_open":
-            heading = "".join(head.splitlines(keepends=True)[:2])
-            rest = heading + rest if len(heading) < size // 4 else rest
         tokens = parse(head, self._env)
         if tokens is None:
             self._freeze_plain(head)
@@ -169,6 +175,8 @@ class StreamWriter:
             self._freeze(tokens)
         self._tail, self.divided = rest, True
         self.render()
+
+    # Cards
 
     def _begin_card(self) -> bool:
         """Turn the tail into a card that grows line by line, once the line that opens it is whole."""
@@ -220,6 +228,41 @@ class StreamWriter:
             self._highlighter.card(card.frame, code_of(card.frame), card.language)
             self.frozen_blocks += 1
             self._behind()
+        return True
+
+    # Tables
+
+    def _begin_table(self, tokens: Sequence[Token]) -> bool:
+        """Turn the tail into a table that grows row by row, once the two lines that open it are whole."""
+        end = _offset(self._tail, 2) if self._tail.count("\n") >= 2 else 0
+        heading = self._tail[:end]
+        opened = parse(heading) or []
+        if not is_table(tokens) or not is_table(opened):
+            return False
+        self._table = OpenTable(self._writer, opened, Place(Kind.GAP, top=0 if self._first else CARD_TOP))
+        self._table_heading, self._tail = heading, self._tail[end:]
+        return True
+
+    def _go_on_with_table(self, *, final: bool) -> bool:
+        """Write the whole rows that came in; whether the table is closed now."""
+        if self._table is None:
+            return True
+        while self._tail:
+            line, feed, rest = self._tail.partition("\n")
+            if not feed and not final:
+                return False
+            row = parse(self._table_heading + line) or []
+            if self._table.is_full or not is_table(row) or not self._table.add(row):
+                break
+            self._tail = rest
+        else:
+            if not final:
+                return False
+        self.divided = self.divided or self._table.is_full
+        self._table.close()
+        self._table = None
+        self.frozen_blocks += 1
+        self._behind()
         return True
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, cast
 
-from PySide6.QtCore import QEvent, QMimeData, QPointF, QRectF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMargins, QMimeData, QPointF, QRectF, Qt, QUrl
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
@@ -60,7 +60,6 @@ class Surface(QTextBrowser):
         self._pressed: Target | None = None
         self._pointing = False
         self._page_width = 0
-        self._side = 0
         self._fitting = False
         self._connect_parts()
         self._dress()
@@ -110,16 +109,21 @@ class Surface(QTextBrowser):
         self._place_floating()
 
     def _fit(self) -> bool:
-        """Fit margins and page to the view; whether that has sent a resize event of its own."""
-        side = max(0, (self.viewport().width() + 2 * self._side - PAGE_MAX) // 2)
-        sent = False
-        if side != self._side:
-            self._side = side
-            self.setViewportMargins(side, 0, side, 0)
-            sent = True
-        width = min(self.viewport().width(), PAGE_MAX)
+        """Fit margins and page to the view; whether that has sent a resize event of its own.
+
+        The room for the scroll bar is always kept, so that nothing moves when the bar comes or goes.
+        """
+        if self._fitting:
+            return False
+        room, bar = self.contentsRect().width(), self.verticalScrollBar().sizeHint().width()
+        width = max(1, min(room - bar, PAGE_MAX))
+        left = (room - width) // 2 if width == PAGE_MAX else 0
+        margins = QMargins(left, 0, max(0, room - left - width - bar), 0)
+        sent = margins != self.viewportMargins()
         if width != self._page_width:
             self._set_page_width(width)
+        if sent:
+            self.setViewportMargins(margins)
         return sent
 
     def _set_page_width(self, width: int) -> None:

@@ -49,9 +49,50 @@ def write_table(writer: Writer, tokens: Sequence[Token], place: Place) -> None:
     writer.block(place)
     table = writer.cursor.insertTable(len(rows), columns, _table_format(writer, place))
     for at, row in enumerate(rows):
-        for column, cell in enumerate(row):
-            _write_cell(writer, table, at, column, cell)
+        _write_row(writer, table, at, row)
     writer.leave(table)
+
+
+class OpenTable:
+    """A table whose rows still arrive: each is written once."""
+
+    def __init__(self, writer: Writer, tokens: Sequence[Token], place: Place) -> None:
+        rows = _rows(tokens)
+        self._writer = writer
+        self._columns = max(map(len, rows))
+        writer.block(place)
+        form = _table_format(writer, place)
+        self.table = writer.cursor.insertTable(len(rows), self._columns, form)
+        for at, row in enumerate(rows):
+            _write_row(writer, self.table, at, row)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many cells as a table may have."""
+        return (self.table.rows() + 1) * self._columns > CELLS_MAX
+
+    def add(self, tokens: Sequence[Token]) -> bool:
+        """Write the last row of another table's tokens below; False if that has none but its heading."""
+        rows = _rows(tokens)
+        if len(rows) < 2:
+            return False
+        self.table.appendRows(1)
+        _write_row(self._writer, self.table, self.table.rows() - 1, rows[-1][: self._columns])
+        return True
+
+    def close(self) -> None:
+        """Go on behind the table."""
+        self._writer.leave(self.table)
+
+
+def is_table(tokens: Sequence[Token]) -> bool:
+    """Whether these are the tokens of one table and nothing else that this module can write."""
+    closes = [at for at, token in enumerate(tokens) if token.type == "table_close"]
+    if not tokens or tokens[0].type != "table_open" or closes != [len(tokens) - 1]:
+        return False
+    rows = _rows(tokens)
+    columns = max(map(len, rows), default=0)
+    return 0 < columns <= COLUMNS_MAX and len(rows) * columns <= CELLS_MAX
 
 
 def _rows(tokens: Sequence[Token]) -> list[list[_Cell]]:
@@ -80,6 +121,11 @@ def _table_format(writer: Writer, place: Place) -> QTextTableFormat:
     if place.quotes:
         form.setProperty(layout.QUOTES, place.quotes)
     return form
+
+
+def _write_row(writer: Writer, table: QTextTable, at: int, row: Sequence[_Cell]) -> None:
+    for column, cell in enumerate(row):
+        _write_cell(writer, table, at, column, cell)
 
 
 def _write_cell(writer: Writer, table: QTextTable, row: int, column: int, cell: _Cell) -> None:

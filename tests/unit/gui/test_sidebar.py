@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtGui import QColor, QContextMenuEvent, QKeySequence, QPalette, QShortcut
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -89,9 +89,7 @@ def test_the_arrow_keys_open_the_next_chat_and_stop_at_the_first(
     assert opened == ["b", "c", "b", "a"]
 
 
-def test_typing_opens_the_chat_that_begins_so(
-    qtbot: QtBot, sidebar: Sidebar, chats: ConversationList
-) -> None:
+def test_typing_opens_the_chat_that_begins_so(qtbot: QtBot, sidebar: Sidebar, chats: ConversationList) -> None:
     with qtbot.waitSignal(sidebar.opened) as opened:
         qtbot.keyClicks(chats, "let")
     assert opened.args == ["b"]
@@ -152,9 +150,7 @@ def test_f2_renames_in_place(qtbot: QtBot, sidebar: Sidebar, chats: Conversation
     assert renamed.args == ["a", "Via Appia"]
 
 
-def test_escape_and_an_empty_title_rename_nothing(
-    qtbot: QtBot, sidebar: Sidebar, chats: ConversationList
-) -> None:
+def test_escape_and_an_empty_title_rename_nothing(qtbot: QtBot, sidebar: Sidebar, chats: ConversationList) -> None:
     with qtbot.assertNotEmitted(sidebar.rename_requested):
         qtbot.keyClick(chats, Qt.Key.Key_F2)
         qtbot.keyClicks(editor_of(chats), "x")
@@ -239,13 +235,16 @@ def test_enter_in_the_search_field_asks_for_the_texts_too_and_opens_the_first_ti
     assert sidebar.current() == "b"
 
 
-def test_down_in_the_search_field_goes_to_the_list(
-    qtbot: QtBot, sidebar: Sidebar, chats: ConversationList
-) -> None:
+def test_down_in_the_search_field_goes_to_the_list(qtbot: QtBot, sidebar: Sidebar, chats: ConversationList) -> None:
     sidebar.focus_search()
     assert not chats.hasFocus()
     qtbot.keyClick(sidebar._panel.search, Qt.Key.Key_Down)
     assert chats.hasFocus()
+
+
+def test_what_the_search_field_asks_for_can_be_read(sidebar: Sidebar) -> None:
+    shown = sidebar._panel.search.palette().color(QPalette.ColorRole.PlaceholderText)
+    assert shown == QColor(theme.current().text_faint)
 
 
 def test_with_no_chats_it_says_what_happens_here(sidebar: Sidebar) -> None:
@@ -325,9 +324,7 @@ def test_passing_chats_with_the_arrow_keys_leaves_the_drawer_open(
     assert not sidebar._panel.isVisible()
 
 
-def test_escape_and_a_click_beside_it_close_the_drawer(
-    qtbot: QtBot, narrow: QMainWindow, sidebar: Sidebar
-) -> None:
+def test_escape_and_a_click_beside_it_close_the_drawer(qtbot: QtBot, narrow: QMainWindow, sidebar: Sidebar) -> None:
     sidebar.open_drawer()
     qtbot.keyClick(sidebar._panel.list, Qt.Key.Key_Escape)
     assert not sidebar._panel.isVisible()
@@ -336,9 +333,19 @@ def test_escape_and_a_click_beside_it_close_the_drawer(
     assert not sidebar._panel.isVisible()
 
 
-def test_the_drawer_follows_the_windows_size_and_goes_when_it_widens(
-    narrow: QMainWindow, sidebar: Sidebar
-) -> None:
+def test_escape_belongs_to_the_drawer_before_the_window(qtbot: QtBot, narrow: QMainWindow, sidebar: Sidebar) -> None:
+    stops: list[bool] = []
+    shortcut = QShortcut(QKeySequence(Qt.Key.Key_Escape), narrow)
+    shortcut.activated.connect(lambda: stops.append(True))
+    sidebar.open_drawer()
+    qtbot.keyClick(sidebar._panel.list, Qt.Key.Key_Escape)
+    assert not sidebar._panel.isVisible()
+    assert not stops
+    qtbot.keyClick(narrow, Qt.Key.Key_Escape)
+    assert stops
+
+
+def test_the_drawer_follows_the_windows_size_and_goes_when_it_widens(narrow: QMainWindow, sidebar: Sidebar) -> None:
     sidebar.open_drawer()
     narrow.resize(560, 500)
     QApplication.processEvents()

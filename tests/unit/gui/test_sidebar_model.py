@@ -76,9 +76,7 @@ def test_the_newest_stands_first_under_its_heading() -> None:
 
 
 def test_the_filter_looks_for_words_in_titles_whatever_the_case() -> None:
-    model = model_of(
-        SidebarItem("a", "Roman roads", days_ago(0)), SidebarItem("b", "Sourdough", days_ago(1))
-    )
+    model = model_of(SidebarItem("a", "Roman roads", days_ago(0)), SidebarItem("b", "Sourdough", days_ago(1)))
     model.set_filter("  ROAD ")
     assert rows(model) == ["TODAY", "Roman roads"]
     model.set_filter("")

@@ -1,0 +1,107 @@
+"""Decode speed: the engine through its protocol against llama.cpp's own loop."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import psutil
+
+from app.core.sampling import SamplerSettings
+from app.protocol.messages import ChatMessage, Done, Loaded
+from tests.bench.figure import Bar, Figure
+from tests.bench.models import STARTER_NAME, starter
+from tests.bench.prose import text_of
+from tests.support.engine import ROOT, Engine
+
+CONTEXT = 2048
+BATCH = 256
+TOKENS = 128
+PAIRS = 7
+FEWEST = 3
+LONGEST = 60.0
+"""Seconds after which a busy machine makes no further pairs."""
+SYSTEM = "You answer at length."
+QUESTION = f"{text_of(1200)} Write a long story of a hundred sentences in which every one of these notes occurs."
+PROMPT = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
+"""What the starter model's template makes of the two messages; the engine's count of tokens must be the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What both loops run with."""
+
+    threads: int
+    gpu_layers: int
+    flash: bool
+
+
+def measure() -> Iterator[Figure]:
+    """Pairs of runs, one after the other on the same machine, so that what else runs slows both."""
+    with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
+        on_gpu = any(device.kind in ("gpu", "integrated") for device in engine.hello.devices)
+        setting = Setting(_threads(), -1 if on_gpu else 0, on_gpu)
+        loaded = engine.load(
+            starter(),
+            context=CONTEXT,
+            threads=setting.threads,
+            gpu_layers=setting.gpu_layers,
+            flash_attention="on" if setting.flash else "off",
+        )
+        assert isinstance(loaded, Loaded), loaded
+        with _bare_process(setting, Path(folder)) as bare:
+            _pair(engine, bare)  # warm-up
+            started, pairs = perf_counter(), [_pair(engine, bare)]
+            while len(pairs) < PAIRS and (len(pairs) < FEWEST or perf_counter() - started < LONGEST):
+                pairs.append(_pair(engine, bare))
+    ours, theirs = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
+    runs = tuple(ours for ours, _ in pairs)
+    yield Figure(
+        f"{STARTER_NAME}, {TOKENS} tokens, {setting.threads} threads (the median pair)",
+        ours,
+        "tok/s",
+        theirs,
+        f"bare loop, {theirs:.1f} tok/s",
+        Bar("at least", 0.97),
+        runs,
+    )
+
+
+def _threads() -> int:
+    """The physical cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+
+
+def _bare_process(setting: Setting, folder: Path) -> "subprocess.Popen[str]":
+    prompt = folder / "prompt.txt"
+    prompt.write_text(PROMPT, encoding="utf-8")
+    figures = (CONTEXT, BATCH, setting.threads, setting.gpu_layers, int(setting.flash))
+    command = [sys.executable, "-m", "tests.bench.bare_loop", str(starter()), *map(str, figures), str(prompt)]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+    )
+
+
+def _pair(engine: Engine, bare: "subprocess.Popen[str]") -> tuple[float, float]:
+    """Tokens a second of the engine and of the bare loop, which must have written the same."""
+    messages = [
+        ChatMessage(id="system", role="system", text=SYSTEM),
+        ChatMessage(id="m0", role="user", text=QUESTION),
+    ]
+    greedy = SamplerSettings(temperature=0)
+    done = engine.generate(messages, sampler=greedy, max_tokens=TOKENS, use_kv=False, started=1.0)
+    assert isinstance(done, Done), done
+    assert bare.stdin is not None and bare.stdout is not None
+    bare.stdin.write(f"{TOKENS}\n")
+    bare.stdin.flush()
+    theirs: dict[str, Any] = json.loads(bare.stdout.readline())
+    assert theirs["prompt"] == done.figures.tokens.prompt
+    assert done.figures.tokens.generated == TOKENS
+    return done.figures.tokens_per_second, theirs["speed"]

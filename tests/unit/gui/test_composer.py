@@ -1,0 +1,265 @@
+"""Writing, sending and stopping."""
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtGui import QInputMethodEvent
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.gui.composer import Composer
+from app.gui.draft_edit import LONG_LINE, MAX_LINES, DraftEdit
+
+Shown = Callable[..., QWidget]
+
+
+@pytest.fixture
+def composer(shown: Shown) -> Composer:
+    """A composer with the cursor in it."""
+    made = Composer()
+    shown(made, 800, 300)
+    made.focus_draft()
+    return made
+
+
+def paste(edit: DraftEdit, text: str, html: str | None = None) -> None:
+    """Paste as from the clipboard."""
+    data = QMimeData()
+    data.setText(text)
+    if html is not None:
+        data.setHtml(html)
+    edit.insertFromMimeData(data)
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Enter])
+@pytest.mark.parametrize(
+    "modifier", [Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier], ids=["plain", "ctrl"]
+)
+def test_enter_sends_and_empties_the_field(
+    qtbot: QtBot, composer: Composer, key: Qt.Key, modifier: Qt.KeyboardModifier
+) -> None:
+    qtbot.keyClicks(composer.edit, "Why did they last?")
+    with qtbot.waitSignal(composer.send) as sent:
+        qtbot.keyClick(composer.edit, key, modifier)
+    assert sent.args == ["Why did they last?"]
+    assert composer.draft() == ""
+
+
+def test_shift_enter_breaks_the_line(qtbot: QtBot, composer: Composer) -> None:
+    qtbot.keyClicks(composer.edit, "one")
+    with qtbot.assertNotEmitted(composer.send):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClicks(composer.edit, "two")
+    assert composer.draft() == "one\ntwo"
+
+
+def test_nothing_but_blanks_is_not_sent(qtbot: QtBot, composer: Composer) -> None:
+    qtbot.keyClicks(composer.edit, "  ")
+    with qtbot.assertNotEmitted(composer.send):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    assert composer.draft() == "  "
+
+
+def test_enter_belongs_to_the_input_method_while_a_word_is_composed(qtbot: QtBot, composer: Composer) -> None:
+    qtbot.keyClicks(composer.edit, "x")
+    QApplication.sendEvent(composer.edit, QInputMethodEvent("にほ", []))
+    with qtbot.assertNotEmitted(composer.send):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    done = QInputMethodEvent("", [])
+    done.setCommitString("日本")
+    QApplication.sendEvent(composer.edit, done)
+    with qtbot.waitSignal(composer.send) as sent:
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    assert "日本" in sent.args[0]
+
+
+def test_the_button_sends_while_there_is_something_to_send(qtbot: QtBot, composer: Composer) -> None:
+    assert not composer.button.isEnabled()
+    qtbot.keyClicks(composer.edit, "Hello")
+    with qtbot.waitSignal(composer.send):
+        composer.button.click()
+    assert not composer.button.isEnabled()
+
+
+def test_undo_brings_back_what_was_sent(qtbot: QtBot, composer: Composer) -> None:
+    qtbot.keyClicks(composer.edit, "Hello")
+    qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    composer.edit.undo()
+    assert composer.draft() == "Hello"
+
+
+def test_a_draft_that_comes_back_can_be_undone(qtbot: QtBot, composer: Composer) -> None:
+    qtbot.keyClicks(composer.edit, "Hello")
+    qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    composer.set_draft("Hello")
+    assert composer.draft() == "Hello"
+    composer.edit.undo()
+    assert composer.draft() == ""
+
+
+def test_undo_does_not_reach_into_another_conversation(composer: Composer) -> None:
+    composer.open_draft("the first chat's")
+    composer.open_draft("the second chat's")
+    composer.edit.undo()
+    assert composer.draft() == "the second chat's"
+
+
+def test_every_change_of_the_draft_is_reported(qtbot: QtBot, composer: Composer) -> None:
+    drafts: list[str] = []
+    composer.draft_changed.connect(drafts.append)
+    qtbot.keyClicks(composer.edit, "ab")
+    assert drafts == ["a", "ab"]
+
+
+# --- a reply is being written --------------------------------------------------------------------------
+
+
+def test_send_becomes_stop(qtbot: QtBot, composer: Composer) -> None:
+    composer.set_streaming(True)
+    assert composer.button.accessibleName() == "Stop the reply (Esc)"
+    with qtbot.waitSignal(composer.stop), qtbot.assertNotEmitted(composer.send):
+        composer.button.click()
+    composer.set_streaming(False)
+    assert composer.button.accessibleName() == "Send (Enter)"
+
+
+def test_escape_stops_only_while_there_is_something_to_stop(qtbot: QtBot, composer: Composer) -> None:
+    with qtbot.assertNotEmitted(composer.stop):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Escape)
+    composer.set_streaming(True)
+    with qtbot.waitSignal(composer.stop):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Escape)
+
+
+def test_enter_during_a_reply_keeps_the_words_and_says_why(qtbot: QtBot, composer: Composer) -> None:
+    composer.set_streaming(True)
+    qtbot.keyClicks(composer.edit, "And then?")
+    with qtbot.assertNotEmitted(composer.send):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    assert composer.draft() == "And then?"
+    assert composer.sentence.text() == "The reply is still being written: Esc stops it."
+    composer.set_streaming(False)
+    assert not composer.sentence.isVisible()
+
+
+def test_a_waiting_message_can_be_taken_back(qtbot: QtBot, composer: Composer) -> None:
+    composer.set_queued(True)
+    assert composer.sentence.text() == "Waiting for another reply to finish."
+    qtbot.keyClicks(composer.edit, "more")
+    with qtbot.assertNotEmitted(composer.send):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    with qtbot.waitSignal(composer.take_back):
+        composer.take_back_button.click()
+    composer.set_queued(False)
+    assert not composer.take_back_button.isVisible()
+
+
+def test_without_a_model_one_may_write_and_is_told_why_nothing_can_be_sent(qtbot: QtBot, composer: Composer) -> None:
+    composer.set_enabled_reason("Choose a model above to begin.")
+    qtbot.keyClicks(composer.edit, "Hello")
+    assert composer.draft() == "Hello"
+    assert composer.sentence.text() == "Choose a model above to begin."
+    assert not composer.button.isEnabled()
+    composer.set_enabled_reason(None)
+    assert composer.button.isEnabled()
+
+
+# --- the count of tokens -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("used", "left", "words", "tone"),
+    [
+        (None, None, "", "faint"),
+        (None, 4281, "4,281 left", "faint"),
+        (0, 4281, "4,281 left", "faint"),
+        (12, 4281, "12 tokens · 4,269 left", "faint"),
+        (5000, 4281, "719 tokens too long", "warning"),
+        (0, -7, "no room left", "warning"),
+    ],
+)
+def test_it_says_how_much_room_is_left(
+    composer: Composer, used: int | None, left: int | None, words: str, tone: str
+) -> None:
+    composer.set_token_budget(used, left)
+    assert composer.tokens.text() == words
+    assert composer.tokens.property("tone") == tone
+    assert composer.fits() is (tone == "faint")
+
+
+def test_a_narrow_card_says_it_shorter(composer: Composer) -> None:
+    composer.resize(400, 200)
+    composer.set_token_budget(12, 4281)
+    assert composer.tokens.text() == "4,269 left"
+
+
+def test_the_field_names_who_will_read(composer: Composer) -> None:
+    composer.set_model_name("SmolLM2 135M")
+    assert composer.edit.placeholderText() == "Message SmolLM2 135M …"
+    composer.set_model_name(None)
+    assert composer.edit.placeholderText() == "Write a message …"
+
+
+# --- what goes into the field ----------------------------------------------------------------------------
+
+
+def test_it_grows_with_the_text_up_to_eight_lines(composer: Composer) -> None:
+    one = composer.edit.height()
+    composer.set_draft("\n" * 3)
+    four = composer.edit.height()
+    composer.set_draft("\n" * 7)
+    eight = composer.edit.height()
+    composer.set_draft("\n" * 40)
+    assert one < four < eight == composer.edit.height()
+    assert eight <= one * MAX_LINES
+    composer.set_draft("")
+    assert composer.edit.height() == one
+
+
+def test_long_words_wrap_and_make_it_grow(composer: Composer) -> None:
+    one = composer.edit.height()
+    composer.set_draft("word " * 60)
+    assert composer.edit.height() > one
+
+
+def test_only_plain_text_is_pasted(composer: Composer) -> None:
+    paste(composer.edit, "bold\0 words", "<b>bold words</b>")
+    assert composer.draft() == "bold words"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["lorem ipsum " * 90_000, "a line of words\n" * 60_000, "x" * (3 * LONG_LINE) + "\n\n" + "y" * LONG_LINE],
+    ids=["one line", "many lines", "without blanks"],
+)
+def test_a_huge_paste_comes_back_as_it_was(qtbot: QtBot, composer: Composer, text: str) -> None:
+    paste(composer.edit, text)
+    assert composer.draft() == text
+    assert max(len(line) for line in composer.edit.toPlainText().split("\n")) <= LONG_LINE + 2
+    composer.edit.undo()
+    assert composer.draft() == ""
+    composer.edit.redo()
+    with qtbot.waitSignal(composer.send) as sent:
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    assert sent.args == [text]
+
+
+def test_copying_a_huge_line_copies_it_as_it_was(composer: Composer) -> None:
+    text = "lorem ipsum " * 3000
+    paste(composer.edit, text)
+    composer.edit.selectAll()
+    assert composer.edit.createMimeDataFromSelection().text() == text
+
+
+def test_tab_leaves_the_field(qtbot: QtBot, composer: Composer) -> None:
+    qtbot.keyClicks(composer.edit, "x")
+    qtbot.keyClick(composer.edit, Qt.Key.Key_Tab)
+    assert not composer.edit.hasFocus()
+    assert composer.draft() == "x"
+
+
+def test_a_click_beside_the_text_goes_to_the_field(qtbot: QtBot, composer: Composer) -> None:
+    composer.button.setFocus()
+    qtbot.mouseClick(composer.card, Qt.MouseButton.LeftButton, pos=composer.card.rect().topLeft())
+    assert composer.edit.hasFocus()

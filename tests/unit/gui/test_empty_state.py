@@ -1,0 +1,43 @@
+"""The page before the first message."""
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from app.gui.empty_state import EXAMPLES, EmptyState
+
+
+@pytest.fixture
+def page(shown: Callable[..., QWidget]) -> EmptyState:
+    """The page in a window."""
+    made = EmptyState()
+    shown(made, 600, 500)
+    return made
+
+
+def test_one_sentence_and_one_button_say_what_to_do(qtbot: QtBot, page: EmptyState) -> None:
+    page.set_message("Choose a model to begin.", "Choose a model")
+    assert page.sentence.text() == "Choose a model to begin."
+    with qtbot.waitSignal(page.action):
+        page.button.click()
+
+
+def test_where_there_is_nothing_to_press_there_is_no_button(page: EmptyState) -> None:
+    page.set_message("Say something to SmolLM2 135M.", None, "It runs on this computer.")
+    assert not page.button.isVisible()
+    assert page.detail.isVisible()
+
+
+def test_an_example_is_handed_over_in_its_words(qtbot: QtBot, page: EmptyState) -> None:
+    page.set_examples(["Fish & chips?", *EXAMPLES])
+    with qtbot.waitSignal(page.example_chosen) as chosen:
+        page.examples[0].click()
+    assert chosen.args == ["Fish & chips?"]
+
+
+def test_examples_can_go_again(page: EmptyState) -> None:
+    page.set_examples(EXAMPLES)
+    page.set_examples([])
+    assert page.examples == ()

@@ -1,0 +1,193 @@
+"""The gauges: figures in words, exact on demand, calm when nothing changes."""
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QApplication, QToolTip, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.gui import theme
+from app.gui.gauges import ContextFigures, Gauge, GaugeStrip, MemoryFigures, SavedFigures
+from app.gui.gauges.reading import read_context, read_memory, read_saved
+
+MIB, GIB = 1 << 20, 1 << 30
+
+CONTEXT = ContextFigures(used=3911, limit=8192, system=410, history=3501)
+MEMORY = MemoryFigures("Ryzen 7", "cpu", 24 * GIB, 92 * MIB, 88 * MIB, 184 * MIB, 98 * MIB, 7 * GIB, 16 * GIB)
+SAVED = SavedFigures(this_chat=92 * MIB, all_chats=1331 * MIB, budget=10 * GIB)
+
+Shown = Callable[..., QWidget]
+
+
+@pytest.fixture
+def strip(shown: Shown) -> GaugeStrip:
+    """The strip with figures, in a window of usual width."""
+    made = GaugeStrip()
+    made.show_context(CONTEXT)
+    made.show_memory(MEMORY)
+    made.show_saved(SAVED)
+    shown(made, 912, 67)
+    return made
+
+
+class Paints(QObject):
+    """Counts the paintings of a widget."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self.count = 0
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Count and let it pass."""
+        self.count += event.type() == QEvent.Type.Paint
+        return False
+
+
+def test_the_context_is_said_in_tokens() -> None:
+    reading = read_context(CONTEXT)
+    assert reading.figures[0] == "3,911 of 8,192 tokens"
+    assert reading.lines[0] == "system 5 % · history 43 % · 4,281 left"
+    assert [(part.name, part.value) for part in reading.segments] == [
+        ("instructions", 410),
+        ("conversation", 3501),
+        ("left", 4281),
+    ]
+
+
+def test_tokens_of_the_turn_under_way_are_a_part_of_their_own() -> None:
+    parts = {part.name: part.value for part in read_context(ContextFigures(100, 1000, 10, 60)).segments}
+    assert parts["this turn"] == 30
+
+
+def test_a_little_is_not_nothing_and_nearly_all_is_not_all() -> None:
+    assert read_context(ContextFigures(1, 8192, 0, 1)).figures[-1] == "1 %"
+    assert read_context(ContextFigures(8191, 8192, 0, 8191)).figures[-1] == "99 %"
+
+
+def test_a_context_that_is_nearly_full_says_so() -> None:
+    reading = read_context(ContextFigures(7900, 8192, 410, 7490))
+    assert reading.alert == "The context is nearly full: 292 tokens are left."
+    assert reading.lines[0] == "nearly full · 292 left"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("cpu", "RAM"), ("gpu", "VRAM"), ("accelerator", "VRAM"), ("integrated", "Memory")]
+)
+def test_memory_has_the_name_of_its_kind(kind: str, name: str) -> None:
+    assert read_memory(MemoryFigures("X", kind, GIB, 1)).names == (name,)  # type: ignore[arg-type]
+
+
+def test_memory_counts_the_whole_kv_buffer_as_ours() -> None:
+    reading = read_memory(MEMORY)
+    assert reading.figures == ("374 MiB of 24 GiB", "374 MiB")
+    assert reading.lines[0] == "weights 92 · KV 88 of 184 · compute 98 MiB"
+    assert {part.name: part.value for part in reading.segments}["KV reserved"] == 96 * MIB
+
+
+def test_units_stand_with_each_figure_when_they_differ() -> None:
+    reading = read_memory(MemoryFigures("X", "gpu", 24 * GIB, 4 * GIB, 88 * MIB, 2 * GIB, 98 * MIB))
+    assert reading.lines[0] == "weights 4.0 GiB · KV 88 MiB of 2.0 GiB · compute 98 MiB"
+
+
+def test_memory_without_a_model_says_what_is_free() -> None:
+    reading = read_memory(MemoryFigures("X", "cpu", 24 * GIB, other=8 * GIB, free=16 * GIB))
+    assert reading.lines[0] == "No model is loaded · 16 GiB free"
+
+
+def test_saved_state_tells_this_chat_from_the_others() -> None:
+    reading = read_saved(SAVED)
+    assert reading.figures[0] == "1.3 of 10 GiB"
+    assert reading.lines[0] == "this chat 92 MiB · others 1.2 GiB"
+
+
+def test_nothing_saved_is_no_figure_to_worry_about() -> None:
+    assert read_saved(SavedFigures(0, 0, 10 * GIB)).lines[0] == "Nothing is saved yet"
+    assert read_saved(SavedFigures(0, 0, 0)).figures[0] == "0 B"
+
+
+def test_without_a_model_every_gauge_says_so(strip: GaugeStrip) -> None:
+    strip.show_context(None)
+    strip.show_memory(None)
+    assert strip.context.shown_words() == ("Context", "", "No model is loaded")
+    assert strip.memory.shown_words() == ("Memory", "", "No model is loaded")
+
+
+def test_the_bar_shows_the_parts_in_their_colours(strip: GaugeStrip) -> None:
+    image = strip.context.grab().toImage()
+    colours = {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
+    wanted = {QColor(theme.color(role)).name() for role in ("system", "history", "track")}
+    assert wanted <= colours
+
+
+def test_the_same_figures_again_repaint_nothing(strip: GaugeStrip) -> None:
+    paints = Paints(strip.memory)
+    strip.show_memory(MemoryFigures(**{name: getattr(MEMORY, name) for name in MEMORY.__slots__}))
+    QApplication.processEvents()
+    assert paints.count == 0
+    strip.show_memory(MemoryFigures("Ryzen 7", "cpu", 24 * GIB, 92 * MIB, 99 * MIB, 184 * MIB, 98 * MIB))
+    QApplication.processEvents()
+    assert paints.count == 1
+
+
+def test_the_explanation_gives_exact_bytes_and_says_what_it_is(strip: GaugeStrip) -> None:
+    words = strip.memory.explanation()
+    assert "92 MiB (96,468,992 bytes)" in words
+    assert "What Ember takes of the memory of Ryzen 7." in words
+    assert theme.current().weights in words
+
+
+def test_a_devices_name_cannot_bring_markup_along() -> None:
+    gauge = Gauge(read_memory(MemoryFigures("<b>GPU</b>", "gpu", GIB, MIB)))
+    assert "&lt;b&gt;GPU" in gauge.explanation()
+
+
+def test_the_keyboard_gets_the_explanation_too(qtbot: QtBot, strip: GaugeStrip) -> None:
+    strip.memory.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.keyClick(strip.memory, Qt.Key.Key_Space)
+    assert "96,468,992" in QToolTip.text()
+    QToolTip.hideText()
+    qtbot.waitUntil(lambda: not QToolTip.isVisible())
+
+
+def test_a_screen_reader_hears_name_figure_and_line(strip: GaugeStrip) -> None:
+    assert strip.context.accessibleName() == "Context: 3,911 of 8,192 tokens"
+    assert strip.context.accessibleDescription() == "system 5 % · history 43 % · 4,281 left"
+
+
+def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoken: list[str] = []
+    monkeypatch.setattr("app.gui.gauges.gauge.announce", lambda _widget, words: spoken.append(words))
+    for used in (7000, 7400, 7500, 7600):
+        strip.show_context(ContextFigures(used, 8192, 400, used - 400))
+    assert spoken == ["The context is nearly full: 792 tokens are left."]
+
+
+def test_clear_is_one_click_or_the_menu(qtbot: QtBot, strip: GaugeStrip) -> None:
+    with qtbot.waitSignal(strip.clear):
+        strip.clear_button.main.click()
+    with qtbot.waitSignal(strip.clear):
+        strip.clear_button.arrow.menu().actions()[0].trigger()
+
+
+def test_clear_says_why_it_is_off(qtbot: QtBot, strip: GaugeStrip) -> None:
+    strip.set_clear_enabled(False, "There is nothing to clear: no model is loaded.")
+    assert not strip.clear_button.main.isEnabled()
+    assert strip.clear_button.main.toolTip() == "There is nothing to clear: no model is loaded."
+    with qtbot.assertNotEmitted(strip.clear):
+        strip.clear_button.main.click()
+    strip.set_clear_enabled(True)
+    assert strip.clear_button.main.isEnabled()
+
+
+def test_the_lines_go_first_then_the_words_get_shorter_and_never_the_button(qtbot: QtBot, strip: GaugeStrip) -> None:
+    button = strip.clear_button.main.text()
+    assert strip.memory.shown_words()[2]
+    strip.resize(660, strip.height())
+    qtbot.waitUntil(lambda: strip.memory.shown_words() == ("RAM", "374 MiB of 24 GiB", ""))
+    strip.resize(464, strip.height())
+    qtbot.waitUntil(lambda: strip.context.shown_words() == ("Context", "48 %", ""))
+    assert strip.clear_button.main.text() == button
+    assert strip.clear_button.width() == strip.clear_button.sizeHint().width()
