@@ -1,0 +1,35 @@
+"""What the window says of turns, in plain words."""
+
+from app.core.conversation import ConversationId, Message, MessageId
+from app.core.turn import FinishReason, Reread, TokenCounts, TurnFigures, TurnSeconds
+from app.gui import wording
+
+
+def reply(text: str, finish: FinishReason, error: str | None = None) -> Message:
+    return Message(MessageId("m"), ConversationId("c"), None, "assistant", text, finish_reason=finish, error=error)
+
+
+def test_the_line_under_a_reply_says_what_was_reused_and_read() -> None:
+    figures = TurnFigures(
+        TokenCounts(prompt=3911, reused_memory=3000, reused_saved=895, evaluated=16, generated=50),
+        TurnSeconds(first_token=0.31, total=2.0),
+        tokens_per_second=41.2,
+    )
+    assert wording.figures_line(figures) == "reused 3,895 · read 16 · first word 0.3 s · 41 tok/s"
+
+
+def test_a_first_turn_has_nothing_reused_to_tell() -> None:
+    assert wording.figures_line(TurnFigures(TokenCounts(prompt=12, evaluated=12))) == "read 12"
+
+
+def test_reading_again_is_explained() -> None:
+    figures = TurnFigures(TokenCounts(prompt=90, evaluated=90), reread=Reread(0, "The cache was cleared."))
+    assert wording.reread_notice(figures) == "Read 90 tokens of this chat: The cache was cleared."
+    assert wording.reread_notice(TurnFigures()) == ""
+
+
+def test_how_a_reply_ended_is_said_only_where_it_did_not_end_by_itself() -> None:
+    assert wording.reply_notice(reply("Yes.", "stop")) == ("", False)
+    assert wording.reply_notice(reply("Ye", "cancelled")) == ("Stopped.", False)
+    assert wording.reply_notice(reply("", "cancelled")) == ("Stopped before the first word.", False)
+    assert wording.reply_notice(reply("Ye", "failed", "The engine crashed.")) == ("The engine crashed.", True)
