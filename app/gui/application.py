@@ -1,9 +1,12 @@
 """The window's process: the application object, the data folder, and the event loop."""
 
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QIcon
@@ -13,7 +16,13 @@ import app
 from app import __version__
 from app.core.errors import EmberError
 from app.gui import theme
+from app.gui.notices import Notice
 from app.paths import open_data_dir
+
+if TYPE_CHECKING:
+    from app.gui.main_window import MainWindow
+
+logger = logging.getLogger(__name__)
 
 ICON = Path(app.__file__).resolve().parent.parent / "resources" / "icons" / "ember.svg"
 SIGNAL_POLL_MS = 200
@@ -46,6 +55,18 @@ def make_application() -> QApplication:
     return application
 
 
+def _tell_of_bugs(window: "MainWindow", logs: Path) -> None:
+    """An exception that nobody caught goes to the log and is said in the window, which goes on."""
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        logger.critical("uncaught exception", exc_info=(kind, error, trace))
+        sentence = error.sentence if isinstance(error, EmberError) else "Something went wrong in Ember."
+        text = f"{sentence} Your chats are kept; the log in {logs} has the details."
+        window.notices.show_notice(Notice(text, "error", key="bug"))
+
+    sys.excepthook = report
+
+
 def run_window(root: Path | None) -> int:
     """Open the window on a data folder and run until it is closed; the exit status.
 
@@ -66,6 +87,7 @@ def run_window(root: Path | None) -> int:
     try:
         prepare(workspace)
         window = MainWindow(workspace)
+        _tell_of_bugs(window, workspace.data_dir.logs)
         window.start()
         signal.signal(signal.SIGINT, lambda *_: window.close())
         signal.signal(signal.SIGTERM, lambda *_: window.close())

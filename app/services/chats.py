@@ -163,6 +163,13 @@ class Chats(QObject):
         if self.running is not None:
             self._engine.cancel(self.running.engine_id)
 
+    def close(self) -> None:
+        """Store what has come of the running reply; what waits stays a draft."""
+        self._queue.clear()
+        if self.running is not None:
+            self._failed(self.running, Failed(id=self.running.engine_id, kind="cancelled", sentence=""))
+        self._partials.stop()
+
     def _model_changed(self, _model: ModelInfo | None) -> None:
         self._begin_next()
 

@@ -105,6 +105,22 @@ def test_conversations_are_there_after_a_restart_with_what_was_typed(start: Star
     assert "was loaded since" in again.shown or "Read" in again.shown
 
 
+def test_closing_the_window_during_a_reply_keeps_what_has_come(start: Start) -> None:
+    ember = start()
+    ember.wait_for_model()
+    ember.type(LONG_STORY)
+    ember.press_send()
+    ember.wait_for_words()
+    running = ember.workspace.chats.running
+    assert running is not None
+    written = running.text
+    ember.close()
+    again = start()
+    reply = again.workspace.store.tree(again.workspace.store.summaries()[0].id).path()[-1]
+    assert reply.text == written
+    assert reply.finish_reason == "cancelled"
+
+
 def test_a_killed_engine_is_said_and_replaced_and_the_reply_kept(ember: Ember) -> None:
     ember.type(LONG_STORY)
     ember.press_send()
