@@ -1,26 +1,34 @@
 """The command line: the window without a command, and headless commands on the window's own services."""
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from app import __version__
 from app.core.errors import EmberError
+from app.services.output import ReaderGoneError, prepare, tell, write_json, write_line
 
 WRONG_CALL = 2
 FAILURE = 1
+LARGEST_COUNT = 2**31 - 1
+"""Tokens; what llama.cpp can count."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with a call; `--help` has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with status 2."""
+        self.exit(WRONG_CALL, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
-        "--data-dir", type=Path, metavar="D", default=argparse.SUPPRESS, help="where Ember keeps its data"
+        "--data-dir", type=_folder, metavar="D", default=argparse.SUPPRESS, help="where Ember keeps its data"
     )
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m app",
         description="Ember: chat with local models. Without a command: the window.",
         parents=[common],
@@ -33,10 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--model", type=Path, metavar="FILE", help="a GGUF file; the starter model without it")
     send.add_argument("--conversation", metavar="ID", help="go on with this conversation; a new one without it")
     send.add_argument("--system", metavar="TEXT", help="the system prompt")
-    send.add_argument("--max-tokens", type=_positive, metavar="N", help="the longest reply")
+    send.add_argument("--max-tokens", type=_count, metavar="N", help="the longest reply")
     send.add_argument("--temperature", type=float, metavar="T")
     send.add_argument("--seed", type=int, metavar="S")
-    send.add_argument("--context", type=_positive, metavar="N", help="tokens of the context")
+    send.add_argument("--context", type=_count, metavar="N", help="tokens of the context")
     send.add_argument("--no-kv", action="store_true", help="reuse and save nothing")
     send.add_argument("--json", action="store_true", help="one line of JSON a turn")
 
@@ -58,11 +66,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:  # also for more digits than Python reads
+        number = 0
+    if not 1 <= number <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LARGEST_COUNT}")
     return number
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # ~nobody-of-this-name
+        raise argparse.ArgumentTypeError(f"there is no such home folder: {text}") from error
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -70,6 +88,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     root: Path | None = getattr(options, "data_dir", None)
+    prepare(as_json=getattr(options, "json", False))
     try:
         match options.command:
             case None:
@@ -87,10 +106,9 @@ def run(arguments: Sequence[str]) -> int:
             case _:
                 return _import(options, root)
     except EmberError as error:
-        print(error.sentence, file=sys.stderr)
+        tell(error.sentence)
         return FAILURE
-    except BrokenPipeError:
-        sys.stderr.close()
+    except (ReaderGoneError, KeyboardInterrupt):
         return FAILURE
 
 
@@ -100,12 +118,8 @@ def _send(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Pa
 
     if not all(text.strip() for text in options.texts):
         parser.error("an empty TEXT cannot be sent")
-    sampler = SamplerSettings()
     try:
-        if options.temperature is not None:
-            sampler = replace(sampler, temperature=options.temperature)
-        if options.seed is not None:
-            sampler = replace(sampler, seed=options.seed)
+        SamplerSettings(temperature=options.temperature or 0.0, seed=options.seed)
     except ValueError as error:
         parser.error(str(error))
     return send(
@@ -115,8 +129,8 @@ def _send(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Pa
             conversation=options.conversation,
             system=options.system,
             max_tokens=options.max_tokens,
-            sampler=sampler,
-            sampler_given=options.temperature is not None or options.seed is not None,
+            temperature=options.temperature,
+            seed=options.seed,
             context=options.context,
             use_kv=not options.no_kv,
             as_json=options.json,
@@ -132,7 +146,7 @@ def _conversations(options: argparse.Namespace, root: Path | None) -> int:
     try:
         for summary in reading.store.summaries():
             if options.json:
-                _print_json(
+                write_json(
                     {
                         "id": summary.id,
                         "title": summary.title,
@@ -142,7 +156,7 @@ def _conversations(options: argparse.Namespace, root: Path | None) -> int:
                     }
                 )
             else:
-                print(f"{summary.id}  {summary.messages:>5}  {summary.title}")
+                write_line(f"{summary.id}  {summary.messages:>5}  {' '.join(summary.title.split())}")
     finally:
         reading.close()
     return 0
@@ -159,7 +173,7 @@ def _show(options: argparse.Namespace, root: Path | None) -> int:
     finally:
         reading.close()
     if options.json:
-        _print_json(
+        write_json(
             {
                 "conversation": msgspec.to_builtins(tree.conversation),
                 "path": [message.id for message in tree.path()],
@@ -167,13 +181,13 @@ def _show(options: argparse.Namespace, root: Path | None) -> int:
             }
         )
         return 0
-    print(f"# {tree.conversation.title}")
+    write_line(f"# {tree.conversation.title}")
     if tree.conversation.system_prompt:
-        print(f"\n[system]\n{tree.conversation.system_prompt}")
+        write_line(f"\n[system]\n{tree.conversation.system_prompt}")
     for message in tree.path():
-        print(f"\n[{message.role}]\n{message.text}")
+        write_line(f"\n[{message.role}]\n{message.text}")
         if message.error:
-            print(f"({message.error})")
+            write_line(f"({message.error})")
     return 0
 
 
@@ -198,16 +212,14 @@ def _import(options: argparse.Namespace, root: Path | None) -> int:
 
     workspace = Workspace(root)
     try:
+        if workspace.notice is not None:
+            tell(workspace.notice)
         conversation = import_conversation(workspace.store, options.file)
         tree = workspace.store.tree(conversation)
     finally:
         workspace.close()
     if options.json:
-        _print_json({"id": conversation, "title": tree.conversation.title, "messages": len(tree.messages)})
+        write_json({"id": conversation, "title": tree.conversation.title, "messages": len(tree.messages)})
     else:
-        print(conversation)
+        write_line(conversation)
     return 0
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))

@@ -109,8 +109,8 @@ class Model:
 
     @property
     def context_trained(self) -> int:
-        """Tokens."""
-        return int(llama_cpp.llama_model_n_ctx_train(self.pointer))
+        """Tokens; 0 where the file says nothing that could be."""
+        return max(0, int(llama_cpp.llama_model_n_ctx_train(self.pointer)))
 
     @property
     def layers(self) -> int:

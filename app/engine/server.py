@@ -6,6 +6,7 @@ native code prints can corrupt the wire.
 
 import logging
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_SIZE = 65536
+BUG = 70
+"""Exit status after an exception that nobody expected (EX_SOFTWARE of sysexits.h)."""
 
 
 class Wire:
@@ -67,9 +70,20 @@ def _take_stdout() -> int:
     return private
 
 
+def _end_on_a_bug(report: threading.ExceptHookArgs) -> None:
+    """A thread that died would leave requests without an answer: end instead, and the window starts a new engine."""
+    logger.critical("thread %s failed", report.thread, exc_info=report.exc_value)
+    threading.__excepthook__(report)
+    sys.stderr.flush()
+    logging.shutdown()
+    os._exit(BUG)
+
+
 def main(log_folder: Path | None) -> int:
     """Serve until stdin ends; never returns normally, because native threads may still run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal reaches both processes; the window decides
     wire = Wire(_take_stdout())
+    threading.excepthook = _end_on_a_bug
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     start_logging(log_folder)
 

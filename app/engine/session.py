@@ -73,7 +73,7 @@ class LoadPlan:
     gpu_layers: int
     context: int | None
     free_bytes: int
-    """Free memory that the context may be made in, weights deducted."""
+    """Free memory of the devices that take weights and context, before anything is loaded."""
     on_gpu: bool
     flash_attention: FlashAttention
     threads: int
@@ -120,24 +120,19 @@ class Session:
         gpus = [device for device in devices if device.kind in ("gpu", "integrated")]
         ram = psutil.virtual_memory()
         vram = sum(gpu.free_bytes for gpu in gpus)
-        smallest = estimate(header, n_ctx=MIN_CONTEXT)
-        if smallest.total > ram.available + vram:
-            raise EmberError(
-                f"{path.name} needs about {format_bytes(smallest.total)} (estimated) and "
-                f"{format_bytes(ram.available + vram)} are free. Choose a smaller model or close other programs.",
-                "too_large",
-            )
+        if request.context is not None and request.context < MIN_CONTEXT:
+            raise EmberError(f"A context needs at least {MIN_CONTEXT} tokens, not {request.context}.", "bad_context")
+        _refuse_too_large(path, header, request.context, ram.available + vram)
         wanted = request.gpu_layers
         layers = 0 if not gpus or wanted == 0 else _layers_that_fit(header, vram) if wanted < 0 else wanted
-        on_gpu = layers != 0
-        room = int((vram if on_gpu else ram.available) * MEMORY_MARGIN)
+        whole = layers == ALL_LAYERS or layers > (header.block_count or 0)
         return LoadPlan(
             path=path,
             header=header,
             gpu_layers=layers,
             context=request.context,
-            free_bytes=max(0, room - smallest.weights),
-            on_gpu=on_gpu,
+            free_bytes=(0 if whole else ram.available) + (vram if layers else 0),
+            on_gpu=layers != 0,
             flash_attention=request.flash_attention,
             threads=request.threads or _threads(),
             notices=(),
@@ -262,13 +257,32 @@ def _device_memory(model: Model, context: Context | None, sequence: LiveSequence
     )
 
 
+def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free: int) -> None:
+    """Raise EmberError where the weights, or the context that was asked for, cannot fit into `free` bytes.
+
+    llama.cpp would try: the system gives memory that it does not have, and kills the process when it is used.
+    """
+    smallest = estimate(header, n_ctx=MIN_CONTEXT)
+    if smallest.total > free:
+        raise EmberError(
+            f"{path.name} needs about {format_bytes(smallest.total)} (estimated) and {format_bytes(free)} are free. "
+            "Choose a smaller model or close other programs.",
+            "too_large",
+        )
+    tokens = min(context or MIN_CONTEXT, header.context_length or context or MIN_CONTEXT)
+    if (wanted := estimate(header, n_ctx=tokens)).total > free:
+        raise EmberError(
+            f"{path.name} with a context of {tokens:,} tokens needs about {format_bytes(wanted.total)} (estimated) "
+            f"and {format_bytes(free)} are free. Choose a smaller context.",
+            "too_large",
+        )
+
+
 def _context_size(plan: LoadPlan, trained: int) -> tuple[int, tuple[str, ...]]:
     """The context to make in tokens, and sentences about a wish that could not be met."""
     if plan.context is None:
-        return default_context(trained, plan.free_bytes, plan.header), ()
-    if plan.context < MIN_CONTEXT:
-        raise EmberError(f"A context needs at least {MIN_CONTEXT} tokens, not {plan.context}.", "bad_context")
-    if plan.context > trained:
+        return max(MIN_CONTEXT, default_context(trained, plan.free_bytes, plan.header)), ()
+    if MIN_CONTEXT <= trained < plan.context:
         sentence = (
             f"The model was trained for {trained:,} tokens, so the context has those instead of {plan.context:,}."
         )

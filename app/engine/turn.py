@@ -17,7 +17,7 @@ from app.core.ledger import (
 from app.core.reread import explain_reread
 from app.core.stream_text import StreamText
 from app.core.turn import FinishReason, KvFigures, Reread, TokenCounts, TurnFigures, TurnSeconds
-from app.engine.chat_template import ChatTemplate
+from app.engine.chat_template import ChatTemplate, TemplateFailure
 from app.engine.context import Context, Interrupted
 from app.engine.model import Model
 from app.engine.sampler import Sampler
@@ -122,12 +122,19 @@ class TurnRunner:
         )
 
     def prompt(self, request: Generate) -> tuple[Prompt, str, tuple[str, ...]]:
-        """The prompt's ids, what it opens in the reply (`<think>`), and notices."""
-        mark = choose_mark([message.text for message in request.messages])
+        """The prompt's ids, what it opens in the reply (`<think>`), and notices. Raises EmberError."""
+        mark = _mark([message.text for message in request.messages])
         shielded = [(m.role, self._pattern.shield(m.text, mark)) for m in request.messages]
         system = shielded[0][1] if shielded and shielded[0][0] == "system" else ""
         began = request.started or time.time()
-        rendering = self._template.render(shielded, started=began, check=system)
+        try:
+            rendering = self._template.render(shielded, started=began, check=system)
+        except TemplateFailure as failure:  # of the common template even: the conversation is far beyond any context
+            raise EmberError(
+                f"This conversation cannot be made into a prompt: {failure}. Nothing was lost; "
+                "shorten the message, or start a new chat.",
+                "context_full",
+            ) from failure
         skeleton = self._template.skeleton([m.role for m in request.messages], mark, rendering, started=began)
         entries = [LedgerEntry(m.id, m.text, self._usable_ids(m.token_ids)) for m in request.messages]
         tokenizer: Tokenizer = self._vocabulary
@@ -229,3 +236,15 @@ class TurnRunner:
         text, ids = reply.take_unsent()
         if text or ids:
             send(Text(id=request.id, text=text, token_ids=ids))
+
+
+def _mark(texts: list[str]) -> str:
+    """A character that none of the texts contains; raises EmberError for texts made to contain them all."""
+    try:
+        return choose_mark(texts)
+    except ValueError as error:
+        raise EmberError(
+            "This conversation holds all the characters that Unicode keeps out of texts, and Ember needs one of them. "
+            "Nothing was lost; take one of them out.",
+            "bad_text",
+        ) from error

@@ -174,7 +174,8 @@ class Chats(QObject):
         self._begin_next()
 
     def _load_failed(self, kind: str, sentence: str) -> None:
-        """Nothing will answer what waits: hand it back."""
+        """The model that was there before answers what waits; where none was, hand it back."""
+        self._begin_next()
         if self._engine.is_loading or self._engine.model is not None:
             return
         while self._queue:
@@ -182,11 +183,12 @@ class Chats(QObject):
         self.queue_changed.emit()
 
     def _begin_next(self) -> None:
-        """Begin the oldest waiting turn if the engine is free and has a model."""
-        while self.running is None and self._queue and self._engine.model is not None:
+        """Begin the oldest waiting turn if the engine is free and has a model, and no other is about to replace it."""
+        engine = self._engine
+        while self.running is None and self._queue and engine.model is not None and not engine.is_loading:
             request = self._queue.popleft()
             try:
-                self._begin(request, self._engine.model)
+                self._begin(request, engine.model)
             except EmberError as error:
                 self.refused.emit(request, error.kind, error.sentence)
             self.queue_changed.emit()

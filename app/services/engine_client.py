@@ -8,6 +8,7 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.protocol.framing import FramingError
 from app.protocol.messages import (
     PROTOCOL_VERSION,
     Answer,
@@ -68,6 +69,9 @@ class EngineClient(QObject):
         self._unsent: list[Request] = []
         self._deaths: list[float] = []
         self._wanted: LoadModel | None = None
+        """What is being loaded, or is loaded and will be again after a restart."""
+        self._present: LoadModel | None = None
+        """What the loaded model was asked for with."""
         self._loading: int | None = None
         self._statistics_asked = False
         self.state: EngineState = "stopped"
@@ -97,6 +101,10 @@ class EngineClient(QObject):
             process.ended.disconnect(self._ended)
             process.close()
             process.deleteLater()
+        self._pending.clear()
+        self._unsent.clear()
+        self._loading = self._present = self.model = None
+        self._statistics_asked = False
         self._set_state("stopped")
 
     @property
@@ -107,7 +115,12 @@ class EngineClient(QObject):
     @property
     def is_loading(self) -> bool:
         """Whether a model is being loaded, or will be as soon as the engine is there."""
-        return self._loading is not None
+        return self._loading is not None or self._will_reload
+
+    @property
+    def _will_reload(self) -> bool:
+        """Whether the engine restarts and then loads the model that it had."""
+        return self._wanted is not None and self.state in ("starting", "restarting")
 
     def _run(self) -> None:
         if self._process is not None:
@@ -127,20 +140,19 @@ class EngineClient(QObject):
         if death is None:
             return
         logger.error("engine ended: %s; %s", death.sentence, " | ".join(death.last_lines[-5:]))
-        died_loading = self._loading is not None
-        self._loading = None
+        if self._loading is not None:
+            self._wanted = None  # it may die of this model again
+        self._loading = self._present = None
         self._statistics_asked = False
         self._unsent.clear()
-        if died_loading:
-            self._wanted = None
-        if self.model is not None:
-            self.model = None
-            self.model_changed.emit(None)
+        pending, self._pending = self._pending, {}
         now = time.monotonic()
         self._deaths = [at for at in self._deaths if now - at < DEATH_WINDOW] + [now]
         given_up = len(self._deaths) > len(RESTART_DELAYS_MS)
+        had_model, self.model = self.model is not None, None
         self._set_state("failed" if given_up else "restarting")
-        pending, self._pending = self._pending, {}
+        if had_model:
+            self.model_changed.emit(None)
         for request, on_answer in pending.items():
             on_answer(Failed(id=request, kind="engine_died", sentence=death.sentence))
         if not given_up:
@@ -166,12 +178,32 @@ class EngineClient(QObject):
         """
         self._pending[request.id] = on_answer
         if self.state == "ready" and self._process is not None:
-            self._process.send(request)
+            self._write(self._process, request)
         elif self.state in ("failed", "stopped"):
-            failed = Failed(id=request.id, kind="engine_died", sentence="The engine is not running.")
-            QTimer.singleShot(0, self, lambda: self._answered(failed))
+            self._fail_later(request, "engine_died", "The engine is not running.")
         else:
             self._unsent.append(request)
+
+    def _write(self, process: EngineProcess, request: Request) -> None:
+        """Hand a request to the process, or fail it where the protocol cannot carry it."""
+        try:
+            process.send(request)
+        except FramingError as error:
+            logger.error("not sent: %s", error)
+            self._fail_later(request, "too_long", "This is more text than can be read at once. What you wrote is kept.")
+        except UnicodeEncodeError as error:
+            logger.error("not sent: %s", error)
+            self._fail_later(
+                request,
+                "bad_name",
+                "The name of the model's file, or of a folder around it, is not valid text (UTF-8). "
+                "Rename it, then open it again.",
+            )
+
+    def _fail_later(self, request: Request, kind: str, sentence: str) -> None:
+        """Answer a request from the event loop."""
+        failed = Failed(id=request.id, kind=kind, sentence=sentence)
+        QTimer.singleShot(0, self, lambda: self._answered(failed))
 
     def cancel(self, request: int) -> None:
         """Stop a request; its last answer still comes."""
@@ -206,13 +238,18 @@ class EngineClient(QObject):
             self._load(self._wanted)
         for request in waiting:
             assert self._process is not None
-            self._process.send(request)
+            self._write(self._process, request)
 
     # --- the model ---------------------------------------------------------------------------------------------------
 
     def load(self, path: Path, context: int | None = None, gpu_layers: int = -1) -> None:
-        """Load a model; `model_changed` or `load_failed` follows. A load under way is cancelled."""
+        """Load a model; `model_changed` or `load_failed` follows. A load under way is cancelled.
+
+        An engine that was given up is started again.
+        """
         self.cancel_load()
+        if self.state == "failed":
+            self.start()
         self._load(LoadModel(id=0, path=str(path), context=context, gpu_layers=gpu_layers))
 
     def _load(self, request: LoadModel) -> None:
@@ -227,7 +264,7 @@ class EngineClient(QObject):
         self._wanted = identified
         self._loading = identified.id
         self.load_progress.emit(0.0)
-        self.send(identified, self._load_answered)
+        self.send(identified, lambda answer: self._load_answered(identified, answer))
 
     @property
     def loading_path(self) -> Path | None:
@@ -235,10 +272,11 @@ class EngineClient(QObject):
         return Path(self._wanted.path) if self._loading is not None and self._wanted is not None else None
 
     def cancel_load(self) -> None:
-        """Stop loading, if a model is being loaded."""
-        if self._loading is not None:
-            loading, self._loading, self._wanted = self._loading, None, None
-            self.cancel(loading)
+        """Stop loading, if a model is being loaded, or will be after a restart."""
+        if self.is_loading:
+            loading, self._loading, self._wanted = self._loading, None, self._present
+            if loading is not None:
+                self.cancel(loading)
 
     def unload(self) -> None:
         """Free the model."""
@@ -248,27 +286,37 @@ class EngineClient(QObject):
 
     def _unloaded(self, answer: Response) -> None:
         if isinstance(answer, Unloaded):
+            self._present = None
             self._set_model(None)
 
-    def _load_answered(self, answer: Response) -> None:
-        current = answer.id == self._loading
+    def _load_answered(self, request: LoadModel, answer: Response) -> None:
+        current = request.id == self._loading
         if isinstance(answer, LoadProgress):
             if current:
                 self.load_progress.emit(answer.fraction)
         elif isinstance(answer, OldModelFreed):
+            self._present = None
             self._set_model(None)
         elif isinstance(answer, Loaded):
-            if current:
-                self._loading = None
-            self._set_model(answer.model)
+            self._loaded(request, answer.model)
         elif isinstance(answer, Failed):
             if current:
-                self._loading, self._wanted = None, None
+                self._loading, self._wanted = None, self._present
             if answer.kind == "engine_died":
                 sentence = f"{answer.sentence} It was loading a model, which may be too large for this computer."
                 self.load_failed.emit(answer.kind, sentence)
                 return
             self.load_failed.emit(answer.kind, answer.sentence)
+
+    def _loaded(self, request: LoadModel, model: ModelInfo) -> None:
+        """A model is there; one whose cancelling came too late is let go again, or replaced by the next."""
+        if self._loading is None:
+            self.send(Unload(id=self.new_id()), self._unloaded)
+            return
+        if request.id == self._loading:
+            self._loading = None
+        self._present = request
+        self._set_model(model)
 
     def _set_model(self, model: ModelInfo | None) -> None:
         self.model = model

@@ -19,6 +19,7 @@ KEPT_LINES = 60
 """Lines of the engine's stderr that are kept to say why it ended."""
 KILLED_BY_SYSTEM = 9
 ABORTED = 6
+NEVER_STARTED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,15 @@ class EngineDeath:
     """How the engine process ended without being asked to."""
 
     exit_code: int
-    """The exit status, or the signal's number where `crashed`."""
+    """The exit status, the signal's number where `crashed`, or NEVER_STARTED."""
     crashed: bool
     last_lines: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
         """What happened, in plain words."""
+        if self.exit_code == NEVER_STARTED:
+            return f"The engine could not be started ({' '.join(self.last_lines)})."
         text = "\n".join(self.last_lines).lower()
         if "out of memory" in text or "failed to allocate" in text or "memoryerror" in text:
             return "The engine ran out of memory and ended."
@@ -118,7 +121,7 @@ class EngineProcess(QObject):
 
     def _failed(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
-            self._end(EngineDeath(-1, False, (self._process.errorString(),)))
+            self._end(EngineDeath(NEVER_STARTED, False, (self._process.errorString(),)))
 
     def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
         self._read_errors()
@@ -135,8 +138,9 @@ def _environment() -> QProcessEnvironment:
     """This process's environment, with `app` importable and nothing else from the working directory."""
     environment = QProcessEnvironment.systemEnvironment()
     root = str(Path(app.__file__).resolve().parent.parent)
-    rest = environment.value("PYTHONPATH", "")
-    environment.insert("PYTHONPATH", root + (os.pathsep + rest if rest else ""))
+    others = environment.value("PYTHONPATH", "").split(os.pathsep)
+    # An empty entry would mean the working directory.
+    environment.insert("PYTHONPATH", os.pathsep.join([root, *(other for other in others if other)]))
     environment.insert("PYTHONSAFEPATH", "1")
     environment.insert("GGML_NO_BACKTRACE", "1")
     return environment

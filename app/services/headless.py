@@ -1,23 +1,23 @@
 """Turns without a window: the `send` command, on the window's own services."""
 
-import json
 import signal
 import sys
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QTimer
 
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
-from app.core.sampling import SamplerSettings
 from app.core.turn import TurnFigures
 from app.protocol.messages import ModelInfo
 from app.services.chats import TurnOutcome, TurnRequest
+from app.services.engine_process import EngineDeath
 from app.services.model_library import display_name, starter_model
+from app.services.output import tell, write, write_json
 from app.services.workspace import Workspace
 
 SIGNAL_POLL_MS = 100
@@ -26,15 +26,15 @@ SIGNAL_POLL_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class SendOptions:
-    """What the `send` command was asked for."""
+    """What the `send` command was asked for; None leaves what the conversation has."""
 
     texts: tuple[str, ...]
     model: Path | None = None
     conversation: str | None = None
     system: str | None = None
     max_tokens: int | None = None
-    sampler: SamplerSettings = field(default_factory=SamplerSettings)
-    sampler_given: bool = False
+    temperature: float | None = None
+    seed: int | None = None
     context: int | None = None
     use_kv: bool = True
     as_json: bool = False
@@ -43,11 +43,13 @@ class SendOptions:
 def send(options: SendOptions, root: Path | None) -> int:
     """Send each text as one turn and print the replies; the exit status.
 
-    Raises EmberError if the data folder or the conversation cannot be opened.
+    Raises EmberError for what keeps it from beginning, ReaderGoneError when nobody reads the replies.
     """
     application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
     workspace = Workspace(root)
     try:
+        if workspace.notice is not None:
+            tell(workspace.notice)
         return _Sender(options, workspace, application).run()
     finally:
         workspace.close()
@@ -62,20 +64,13 @@ class _Sender:
         self._application = application
         self._texts = deque(options.texts)
         self._status = 0
+        self._over = False
+        self._stopping = False
+        self._trouble = ""
+        self._uncaught: BaseException | None = None
         self._model: ModelInfo | None = None
-        self._conversation = self._open_conversation()
-
-    def _open_conversation(self) -> ConversationId:
-        store, options = self._workspace.store, self._options
-        if options.conversation is None:
-            conversation = self._workspace.chats.new_conversation(options.system or "").id
-        else:
-            conversation = store.resolve(options.conversation)
-            if options.system is not None:
-                store.set_system_prompt(conversation, options.system)
-        if options.sampler_given:
-            store.set_sampler(conversation, options.sampler)
-        return conversation
+        wanted = options.conversation
+        self._conversation = None if wanted is None else workspace.store.resolve(wanted)
 
     def run(self) -> int:
         path = self._options.model or starter_model()
@@ -86,73 +81,115 @@ class _Sender:
         engine.load_failed.connect(lambda _kind, sentence: self._fail(sentence))
         engine.died.connect(self._died)
         chats.turn_ended.connect(self._turn_ended)
+        chats.storing_failed.connect(self._storing_failed)
         chats.refused.connect(lambda _request, _kind, sentence: self._fail(sentence))
         if not self._options.as_json:
-            chats.text_added.connect(lambda _reply, piece: _write(piece))
+            chats.text_added.connect(lambda _reply, piece: write(piece))
         engine.start()
-        engine.load(path.resolve(), self._options.context)
-        previous = signal.signal(signal.SIGINT, self._interrupted)
+        engine.load(path.absolute(), self._options.context)
+        self._run_loop()
+        if self._uncaught is not None:
+            raise self._uncaught
+        return self._status
+
+    def _run_loop(self) -> None:
+        """Qt's loop, left by `quit`, by Ctrl+C, and by an exception that nobody caught."""
+        hook, sys.excepthook = sys.excepthook, self._leave_on_exception
+        handler = signal.signal(signal.SIGINT, self._interrupted)
         poll = QTimer()
         poll.start(SIGNAL_POLL_MS)  # lets Python run its signal handlers
         poll.timeout.connect(lambda: None)
         try:
             self._application.exec()
         finally:
-            signal.signal(signal.SIGINT, previous)
-        return self._status
+            self._over = True
+            signal.signal(signal.SIGINT, handler)
+            sys.excepthook = hook
 
-    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
-        self._texts.clear()
-        if self._workspace.chats.running is not None:
-            self._workspace.chats.stop()
-        else:
-            self._status = 1
-            self._application.quit()
-
-    def _fail(self, sentence: str) -> None:
-        print(sentence, file=sys.stderr)
-        self._status = 1
+    def _leave_on_exception(
+        self, _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+    ) -> None:
+        """Qt reports here what its slots raise and goes on; a command must not hang, so `run` raises it again."""
+        self._uncaught = self._uncaught or error
         self._application.quit()
 
-    def _died(self, death: Any) -> None:
+    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
+        """Ctrl+C: the running turn ends as cancelled; a second time, or before a turn, everything ends."""
+        if self._workspace.chats.running is None or self._stopping:
+            self._fail("Stopped before the reply was whole. What had come by then is kept.")
+            return
+        self._stopping = True
+        if self._texts:
+            self._fail("Stopped: the messages after this one were not sent.", leave=False)
+            self._texts.clear()
+        self._workspace.chats.stop()
+
+    def _fail(self, sentence: str, *, leave: bool = True) -> None:
+        """Say why, once."""
+        if self._status == 0:
+            tell(sentence)
+        self._status = 1
+        if leave:
+            self._application.quit()
+
+    def _died(self, death: EngineDeath) -> None:
         if self._workspace.engine.state == "failed":
             self._fail(death.sentence)
+
+    def _storing_failed(self, sentence: str) -> None:
+        self._trouble = sentence
 
     def _model_changed(self, model: ModelInfo | None) -> None:
         if model is not None and self._model is None:
             self._model = model
-            self._workspace.store.set_model(self._conversation, model.path)
+            self._conversation = self._open_conversation(model)
             for notice in model.notices:
-                print(notice, file=sys.stderr)
-            self._next()
+                tell(notice)
+            self._next(self._conversation)
 
-    def _next(self) -> None:
+    def _open_conversation(self, model: ModelInfo) -> ConversationId:
+        """The conversation to go on with; made only now, so that a model that cannot be loaded leaves no trace."""
+        store, options = self._workspace.store, self._options
+        conversation = self._conversation
+        if conversation is None:
+            conversation = self._workspace.chats.new_conversation(options.system or "").id
+        elif options.system is not None:
+            store.set_system_prompt(conversation, options.system)
+        sampler = store.get(conversation).sampler
+        if options.temperature is not None:
+            sampler = replace(sampler, temperature=options.temperature)
+        if options.seed is not None:
+            sampler = replace(sampler, seed=options.seed)
+        store.set_sampler(conversation, sampler)
+        store.set_model(conversation, model.path)
+        return conversation
+
+    def _next(self, conversation: ConversationId) -> None:
         if not self._texts:
             self._application.quit()
             return
+        text, options = self._texts.popleft(), self._options
+        request = TurnRequest(conversation, text, max_tokens=options.max_tokens, use_kv=options.use_kv)
         try:
-            self._workspace.chats.ask(
-                TurnRequest(
-                    self._conversation,
-                    self._texts.popleft(),
-                    max_tokens=self._options.max_tokens,
-                    use_kv=self._options.use_kv,
-                )
-            )
+            self._workspace.chats.ask(request)
         except EmberError as error:
             self._fail(error.sentence)
 
     def _turn_ended(self, outcome: TurnOutcome) -> None:
+        if self._over:  # closing the workspace ends what still ran
+            return
         if outcome.done is None:
             self._fail(outcome.failure.sentence if outcome.failure is not None else "The turn failed.")
             return
         for notice in outcome.done.notices:
-            print(notice, file=sys.stderr)
-        if self._options.as_json:
-            _write(json.dumps(self._turn_line(outcome), ensure_ascii=False) + "\n")
+            tell(notice)
+        if self._trouble:
+            self._fail(self._trouble)
+        elif self._options.as_json:
+            write_json(self._turn_line(outcome))
         else:
-            _write("\n")
-        QTimer.singleShot(0, self._next)
+            write("\n")
+        QTimer.singleShot(0, lambda: self._next(outcome.reply.conversation))
 
     def _turn_line(self, outcome: TurnOutcome) -> dict[str, Any]:
         reply, figures = outcome.reply, outcome.reply.figures or TurnFigures()
@@ -170,8 +207,3 @@ class _Sender:
             "kv": measured["kv"],
             "reread": measured["reread"],
         }
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

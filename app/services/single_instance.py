@@ -1,21 +1,71 @@
 """One window to a data folder: the second one raises the first."""
 
+import errno
 import hashlib
+import logging
 import os
+import sys
 from pathlib import Path
 
-from PySide6.QtCore import QLockFile, QObject, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 from app.core.errors import EmberError
+from app.paths import plain_reason
+
+logger = logging.getLogger(__name__)
 
 RAISE = b"raise\n"
 TIMEOUT_MS = 2000
 LOCK_NAME = "ember.lock"
 
 
+class FolderLock:
+    """A lock of the operating system's on a file: it ends with the process that holds it, however that ends.
+
+    Not QLockFile, which trusts the process id in its file: after a kill in a container the next process has the
+    same id and is locked out for good, and another host's lock on a shared disk is taken away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """For the file at `path`, which is made and stays."""
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take it; False if somebody has it. Raises OSError where the file cannot be made or locked."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                return False
+            raise
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give it up, if it is held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file for this process without waiting; raises OSError."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _socket_name(root: Path) -> str:
-    """A name for the data folder's socket: in the folder, or short where the path is too long for a socket."""
+    """A name for the data folder's socket, short enough wherever the folder lies."""
     digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:24]
     return f"ember-{digest}"
 
@@ -28,14 +78,21 @@ class SingleInstance(QObject):
     def __init__(self, root: Path, parent: QObject | None = None) -> None:
         """For the data folder `root`; nothing is locked yet."""
         super().__init__(parent)
-        self._lock = QLockFile(str(root / LOCK_NAME))
-        self._lock.setStaleLockTime(0)  # only a dead owner makes it stale
+        self._root = root
+        self._lock = FolderLock(root / LOCK_NAME)
         self._name = _socket_name(root)
         self._server: QLocalServer | None = None
 
     def acquire(self) -> bool:
-        """Take the lock; False if another Ember writes in this folder."""
-        return self._lock.tryLock(100)
+        """Take the lock; False if another Ember writes in this folder. Raises EmberError (data_folder)."""
+        try:
+            return self._lock.acquire()
+        except OSError as error:
+            raise EmberError(
+                f"Ember cannot keep its data in the folder “{self._root}” because {plain_reason(error)} ({LOCK_NAME}). "
+                "Nothing was changed; make that folder writable or choose another one.",
+                "data_folder",
+            ) from error
 
     def listen(self) -> None:
         """Answer second windows from now on."""
@@ -43,7 +100,8 @@ class SingleInstance(QObject):
         self._server = QLocalServer(self)
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
         self._server.newConnection.connect(self._connected)
-        self._server.listen(self._name)
+        if not self._server.listen(self._name):
+            logger.warning("a second window cannot reach this one: %s", self._server.errorString())
 
     def _connected(self) -> None:
         assert self._server is not None
@@ -71,9 +129,12 @@ class SingleInstance(QObject):
         """Give up the lock and the socket."""
         if self._server is not None:
             self._server.close()
-        self._lock.unlock()
+        self._lock.release()
 
 
 def in_use(root: Path) -> EmberError:
     """The sentence for a command that would write while a window has the folder."""
-    return EmberError(f"Ember is open on {root}. Close its window first, or use another --data-dir.", "in_use")
+    return EmberError(
+        f"Ember is open on “{root}”, in its window or in another command. Close that first, or use another --data-dir.",
+        "in_use",
+    )

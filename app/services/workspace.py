@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.paths import DataDir, open_data_dir
+from app.core.errors import EmberError
+from app.paths import DataDir, open_data_dir, plain_reason
 from app.services.background import wait_for_background
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
@@ -21,15 +22,22 @@ LOG_FILES = 3
 
 
 def start_logging(folder: Path) -> None:
-    """Log to `ember.log` in `folder`, at most LOG_FILES of LOG_BYTES."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(
-        folder / "ember.log",
-        maxBytes=LOG_BYTES,
-        backupCount=LOG_FILES - 1,
-        encoding="utf-8",
-        errors="replace",
-    )
+    """Log to `ember.log` in `folder`, at most LOG_FILES of LOG_BYTES; raises EmberError (data_folder)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(
+            folder / "ember.log",
+            maxBytes=LOG_BYTES,
+            backupCount=LOG_FILES - 1,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except OSError as error:
+        raise EmberError(
+            f"Ember cannot keep its log in “{folder}” because {plain_reason(error)}. "
+            "Nothing was changed; make room for that folder or choose another data folder.",
+            "data_folder",
+        ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.setLevel(logging.INFO)
@@ -75,8 +83,13 @@ class Workspace(QObject):
         self.instance = SingleInstance(self.data_dir.root, self)
         if not self.instance.acquire():
             raise in_use(self.data_dir.root)
-        start_logging(self.data_dir.logs)
-        self._database = Database.open(self.data_dir.database, self.data_dir.backups)
+        try:
+            start_logging(self.data_dir.logs)
+            self._database = Database.open(self.data_dir.database, self.data_dir.backups)
+        except EmberError:
+            stop_logging()
+            self.instance.release()
+            raise
         self.notice: str | None = self._database.notice
         """A sentence for the person, such as that a damaged database was set aside."""
         self.store = ConversationStore(self._database)

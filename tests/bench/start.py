@@ -33,5 +33,8 @@ def _launch() -> dict[str, float]:
             assert process.stdout is not None
             for line in process.stdout:
                 reached.setdefault(line.strip(), perf_counter() - started)
-        assert process.returncode == 0 and {"painted", "loaded", "word"} <= reached.keys(), (process.returncode, reached)
+        assert process.returncode == 0 and {"painted", "loaded", "word"} <= reached.keys(), (
+            process.returncode,
+            reached,
+        )
         return reached

@@ -5,10 +5,10 @@ from typing import Final
 
 from tests.bench.figure import Figure
 
-WHAT: Final = 56
+WHAT: Final = 64
 VALUE: Final = 15
-RUNS: Final = 17
-AGAINST: Final = 24
+RUNS: Final = 18
+AGAINST: Final = 28
 RATIO: Final = 8
 BAR: Final = 9
 

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication
 
 from app.gui.application import make_application, run_window
+from app.gui.main_window import MainWindow
 
 MESSAGE = "Hello! Who are you?"
 
@@ -26,53 +28,36 @@ class Watcher(QObject):
     """Waits for the main window's first paint, then sends a message as a person would."""
 
     def __init__(self, application: QApplication) -> None:
+        """See every event until the window is painted."""
         super().__init__(application)
         self._application = application
         application.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Let everything pass, and note the first paint of the main window."""
-        from app.gui.main_window import MainWindow
-
         if event.type() == QEvent.Type.Paint and isinstance(watched, MainWindow):
             self._application.removeEventFilter(self)
             QTimer.singleShot(0, lambda: self._painted(watched))  # its children are painted with it, before that
         return False
 
-    def _painted(self, window: QObject) -> None:
-        from app.gui.main_window import MainWindow
-
-        assert isinstance(window, MainWindow)
+    def _painted(self, window: MainWindow) -> None:
         _tell("painted")
-        workspace = window.workspace
-        workspace.engine.model_changed.connect(lambda model: _tell("loaded") if model is not None else None)
-        workspace.chats.text_added.connect(lambda _reply, _text: self._answered(window))
-        workspace.chats.turn_ended.connect(lambda _outcome: window.close())
+        chats = window.workspace.chats
+        window.workspace.engine.model_changed.connect(lambda model: _tell("loaded") if model is not None else None)
+        chats.text_added.connect(lambda _reply, _text: _tell("word"))
+        chats.text_added.connect(lambda _reply, _text: QTimer.singleShot(0, chats.stop))
+        chats.turn_ended.connect(lambda _outcome: window.close())
         self._send(window)
 
-    def _send(self, window: QObject) -> None:
-        """Write and press Enter; until the window has begun to load the model, a moment later."""
-        from app.gui.main_window import MainWindow
-
-        assert isinstance(window, MainWindow)
+    def _send(self, window: MainWindow) -> None:
+        """Write and press Enter, as soon as the window has begun to load the model."""
         engine = window.workspace.engine
         if engine.model is None and not engine.is_loading:
             QTimer.singleShot(0, lambda: self._send(window))
             return
-        edit = window.composer.edit
         window.composer.set_draft(MESSAGE)
-        for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
-            QCoreApplication.postEvent(edit, _enter(kind))
-
-    def _answered(self, window: QObject) -> None:
-        _tell("word")
-        QTimer.singleShot(0, lambda: window.workspace.chats.stop())  # type: ignore[attr-defined]
-
-
-def _enter(kind: QEvent.Type) -> QEvent:
-    from PySide6.QtGui import QKeyEvent
-
-    return QKeyEvent(kind, Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier)
+        enter = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier)
+        QCoreApplication.sendEvent(window.composer.edit, enter)
 
 
 def main(folder: Path) -> int:

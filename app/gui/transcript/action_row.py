@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from app.gui import icons, theme
@@ -50,23 +51,25 @@ class ActionRow(QWidget):
     stepped = Signal(int)
     """One variant back (-1) or on (1)."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, before: QWidget) -> None:
+        """Stand in `parent`; Tab comes here from `before`."""
         super().__init__(parent)
+        self._before = before
         self.message_id = ""
         self._shown: tuple[str, tuple[str, ...]] = ("", ())
         self._buttons: dict[str, QToolButton] = {}
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(0)
-        self._back = icon_button("left", "The variant before", self, BUTTON - 7)
-        self._on = icon_button("right", "The next variant", self, BUTTON - 7)
+        self.back = icon_button("left", "The variant before", self, BUTTON - 7)
+        self.on = icon_button("right", "The next variant", self, BUTTON - 7)
         self._number = QLabel(self)
         self._number.setFont(theme.font("small"))
         self._number.setProperty("tone", "soft")
-        for button in (self._back, self._on):
+        for button in (self.back, self.on):
             button.setIconSize(QSize(12, 12))
-        self._back.clicked.connect(lambda: self.stepped.emit(-1))
-        self._on.clicked.connect(lambda: self.stepped.emit(1))
+        self.back.clicked.connect(lambda: self.stepped.emit(-1))
+        self.on.clicked.connect(lambda: self.stepped.emit(1))
         self._untell = QTimer(self)
         self._untell.setSingleShot(True)
         self._untell.setInterval(_TOLD_MS)
@@ -84,13 +87,13 @@ class ActionRow(QWidget):
             self._shown = wanted
             self._build(message)
         several = message.variants > 1
-        for part in (self._back, self._number, self._on):
+        for part in (self.back, self._number, self.on):
             part.setVisible(several)
         if several:
             self._number.setText(f"{message.variant}/{message.variants}")
             self._number.setAccessibleName(f"Variant {message.variant} of {message.variants}")
-            self._back.setEnabled(message.variant > 1)
-            self._on.setEnabled(message.variant < message.variants)
+            self.back.setEnabled(message.variant > 1)
+            self.on.setEnabled(message.variant < message.variants)
         self.setAccessibleName(f"Actions for the message by {message.author}")
         self.adjustSize()
 
@@ -100,13 +103,13 @@ class ActionRow(QWidget):
             old.hide()
             old.deleteLater()
         self._buttons.clear()
-        for part in (self._back, self._number, self._on):
+        for part in (self.back, self._number, self.on):
             self._row.removeWidget(part)
         for name in message.actions:
             button = self._buttons[name] = self._make(name, message.role)
             self._row.addWidget(button)
             button.show()
-        for part in (self._back, self._number, self._on):
+        for part in (self.back, self._number, self.on):
             self._row.addWidget(part)
         self._chain()
 
@@ -120,7 +123,7 @@ class ActionRow(QWidget):
 
     def _chain(self) -> None:
         """Let Tab walk the row from left to right."""
-        order: list[QWidget] = [*self._buttons.values(), self._back, self._on]
+        order: list[QWidget] = [self._before, *self._buttons.values(), self.back, self.on]
         for before, after in pairwise(order):
             QWidget.setTabOrder(before, after)
 
@@ -130,9 +133,14 @@ class ActionRow(QWidget):
         return self._buttons
 
     @property
+    def variant_words(self) -> str:
+        """Which variant of how many shows, as in "2/3"."""
+        return self._number.text()
+
+    @property
     def has_keyboard(self) -> bool:
         """Whether one of the buttons has the focus."""
-        return any(button.hasFocus() for button in (*self._buttons.values(), self._back, self._on))
+        return any(button.hasFocus() for button in (*self._buttons.values(), self.back, self.on))
 
     def tell_copied(self) -> None:
         """Show for a moment that the copying was done."""
@@ -141,6 +149,11 @@ class ActionRow(QWidget):
             button.setIcon(icons.icon("check", "text_soft"))
             name_button(button, "Copied")
             self._untell.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Start anew with the next message."""
+        super().hideEvent(event)
+        self._forget_copied()
 
     def _forget_copied(self) -> None:
         self._untell.stop()

@@ -6,7 +6,9 @@ from typing import Final
 
 SHOWN_MAX: Final = 300_000
 """The most characters of one message that are shown; copying takes all of them."""
-PIECE: Final = 2_000
+LINES_MAX: Final = 4_000
+"""The most lines of one message that are shown."""
+PIECE: Final = 4_000
 """The most characters of one block: laying out a line without a space costs the square of its length."""
 
 # Control characters, what Qt reserves for frames' borders and for images, halves of surrogate pairs.
@@ -22,6 +24,18 @@ def clean(text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _UNFIT.sub(_substitute, text)
+
+
+def shown_part(text: str) -> tuple[str, bool]:
+    """As much of a text as is shown, clean, and whether that is not all of it."""
+    part = clean(text[:SHOWN_MAX])
+    cut, at = len(text) > SHOWN_MAX, -1
+    if part.count("\n") >= LINES_MAX:
+        for _ in range(LINES_MAX):
+            at = part.index("\n", at + 1)
+        rest = part[at + 1 :]
+        part, cut = part[:at], cut or bool(rest.strip())
+    return part, cut
 
 
 def clean_code(code: str) -> str:

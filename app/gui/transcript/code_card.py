@@ -41,7 +41,7 @@ class OpenCard:
     def __init__(self, writer: Writer, language: str, top: float) -> None:
         self.language = language
         self.frame = begin_card(writer, language, top=top)
-        writer.block(_FIRST_LINE)
+        writer.lines("", _FIRST_LINE, _CODE)
         self._writer = writer
         self._line_feeds = 0
         self.lines = 0
@@ -65,7 +65,9 @@ class OpenCard:
         self._writer.text(words, _CODE)
 
     def close(self) -> None:
-        """Go on behind the card."""
+        """Write the empty lines at the end, and go on behind the card."""
+        for _ in range(self._line_feeds - 1):
+            self._writer.block(_LINE)
         self._writer.leave(self.frame)
 
 

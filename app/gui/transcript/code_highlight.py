@@ -84,7 +84,9 @@ def line_spans(code: str, language: str) -> Iterator[list[Span]]:
                 yield spans
                 spans, column = [], 0
             length = _units(part)
-            if role and part:
+            if role and spans and spans[-1][2] == role and sum(spans[-1][:2]) == column:
+                spans[-1] = (spans[-1][0], spans[-1][1] + length, role)
+            elif role and part:
                 spans.append((column, length, role))
             column += length
     yield spans
@@ -133,6 +135,15 @@ class Highlighter(QObject):
         self._waiting.clear()
         self._job = None
         self._timer.stop()
+
+    def pause(self) -> None:
+        """Leave what waits for later: nobody sees it."""
+        self._timer.stop()
+
+    def go_on(self) -> None:
+        """Go on with what waits."""
+        if self.busy:
+            self._timer.start()
 
     @property
     def busy(self) -> bool:

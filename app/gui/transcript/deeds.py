@@ -1,5 +1,6 @@
 """What the person does with messages: copying, opening, folding, asking the window for the rest."""
 
+import shiboken6
 from PySide6.QtCore import QObject, QPoint, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QTextFrame
 from PySide6.QtWidgets import QMenu, QWidget
@@ -71,7 +72,9 @@ class Deeds(QObject):
         self._put(entry.text)
 
     def copy_card(self, frame: QTextFrame) -> None:
-        """Copy a card's code, and show for a moment that it was done."""
+        """Copy a card's code, and show for a moment that it was done; nothing if the card is gone by now."""
+        if not shiboken6.isValid(frame):
+            return
         self._put(code_of(frame))
         self._painting.copied_card = frame.firstPosition()
         self._untell.start()
@@ -82,6 +85,11 @@ class Deeds(QObject):
         QGuiApplication.clipboard().setText(text)
         announce(self._view, "Copied.")
         self.copied.emit(text)
+
+    def forget(self) -> None:
+        """Show no longer that something was copied."""
+        self._untell.stop()
+        self._painting.copied_card = -1
 
     def _forget_copied_card(self) -> None:
         self._painting.copied_card = -1

@@ -4,7 +4,7 @@ from time import perf_counter
 from typing import Final
 
 from PySide6.QtCore import QObject, QTimer
-from PySide6.QtWidgets import QScrollBar
+from PySide6.QtWidgets import QScrollBar, QWidget
 
 from app.gui.transcript.page import Page
 from app.gui.transcript.scrolling import Scrolling
@@ -18,8 +18,9 @@ _MOST: Final = 40_000
 class Filling(QObject):
     """Writes first the messages below, then those above, until all are on the page."""
 
-    def __init__(self, page: Page, scrolling: Scrolling, bar: QScrollBar, parent: QObject) -> None:
-        super().__init__(parent)
+    def __init__(self, page: Page, scrolling: Scrolling, bar: QScrollBar, view: QWidget) -> None:
+        super().__init__(view)
+        self._view = view
         self._page = page
         self._scrolling = scrolling
         self._bar = bar
@@ -36,12 +37,12 @@ class Filling(QObject):
 
     def start(self) -> None:
         """Begin as soon as nothing else happens."""
-        if not self._page.is_whole:
+        if not self._page.is_whole and self._view.isVisible():
             self._timer.start(0)
 
     def wait(self) -> None:
         """Begin when the view's size has been still for a moment."""
-        if not self._page.is_whole:
+        if not self._page.is_whole and self._view.isVisible():
             self._timer.start(_PAUSE_MS)
 
     def stop(self) -> None:

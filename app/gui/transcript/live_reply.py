@@ -80,7 +80,7 @@ class LiveReply:
             self._settle()
         if self._thought is not None and self._stage is _Stage.THINKING:
             self._thought.render(final=final)
-        if self._stage is _Stage.ANSWERING:
+        if self._stage is _Stage.ANSWERING or final:
             self._answer.render(final=final)
 
     def _settle(self) -> None:

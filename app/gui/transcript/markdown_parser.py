@@ -14,15 +14,23 @@ MARKDOWN_MAX: Final = 100_000
 """Longer texts are shown as they were written."""
 _STEPS_MAX: Final = 12_000
 """Steps of the parser per text, about 10 µs each: 100,000 characters of prose need a good half of them."""
+_BRACKET: Final = 20
+"""The steps that an opening bracket counts for: the parser looks for the end of a link behind each."""
 _TOKENS_MAX: Final = 20_000
+_BLOCKS_MAX: Final = 4_000
+_FRAMES_MAX: Final = 300
+"""Cards and tables: each costs the document as much as a message."""
+_PIPES_MAX: Final = 8_000
 _NESTING_MAX: Final = 40
 _STEPS: Final = "ember_steps"
 
 _LIST_OPEN: Final = ("bullet_list_open", "ordered_list_open")
 _FENCE_OPEN: Final = re.compile(r"^( {0,3})(`{3,}(?=[^`\n]*$)|~{3,})[ \t]*([^\n]*)$")
+_FENCE_CLOSE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*$")
 # The end of a text that may still turn into a marker: shown too early it would flicker as words.
 _UNDECIDED: Final = re.compile(r"^[ \t]*(?:>[ \t]*)*(?:\d{1,9}[.)]?|[-+*_=#`~|: ]+|(?:```|~~~)[^\n]*|\|[^\n]*)$")
 
+_FENCE_LINE: Final = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?:`{3,}|~{3,})", re.MULTILINE)
 _INLINE_CODE: Final = re.compile(r"`[^`]*`")
 _STRONG: Final = re.compile(r"\*\*(?=\S)|(?<=\S)\*\*")
 
@@ -41,27 +49,28 @@ class Fence:
 
     def is_closed_by(self, line: str) -> bool:
         """Whether this line ends the block."""
-        words = line.strip(" \t")
-        return len(words) >= len(self.mark) and not words.strip(self.mark[0]) and len(line) - len(line.lstrip(" ")) <= 3
+        found = _FENCE_CLOSE.match(line)
+        return found is not None and found[1][0] == self.mark[0] and len(found[1]) >= len(self.mark)
 
     def may_be_closed_by(self, start: str) -> bool:
         """Whether a line that begins like this may come to end the block."""
-        return len(start) - len(start.lstrip(" ")) <= 3 and not start.strip(" \t").strip(self.mark[0])
+        words = start.lstrip(" ")
+        return len(start) - len(words) <= 3 and not words.rstrip(" \t").strip(self.mark[0])
 
 
-def _count(state: StateInline | StateBlock) -> None:
-    state.env[_STEPS] = left = state.env.get(_STEPS, _STEPS_MAX) - 1
+def _count(state: StateInline | StateBlock, steps: int) -> None:
+    state.env[_STEPS] = left = state.env.get(_STEPS, _STEPS_MAX) - steps
     if left < 0:
         raise TooMuch
 
 
 def _count_inline(state: StateInline, _silent: bool) -> bool:
-    _count(state)
+    _count(state, _BRACKET if state.src[state.pos] == "[" else 1)
     return False
 
 
 def _count_block(state: StateBlock, _start: int, _end: int, _silent: bool) -> bool:
-    _count(state)
+    _count(state, 1)
     return False
 
 
@@ -81,7 +90,7 @@ def parse(source: str, env: dict[str, Any] | None = None) -> list[Token] | None:
 
     `env` keeps the definitions of links from one part of a reply for the next.
     """
-    if len(source) > MARKDOWN_MAX:
+    if len(source) > MARKDOWN_MAX or source.count("|") > _PIPES_MAX:
         return None
     env = {} if env is None else env
     env[_STEPS] = _STEPS_MAX
@@ -89,9 +98,19 @@ def parse(source: str, env: dict[str, Any] | None = None) -> list[Token] | None:
         tokens = _PARSER.parse(source, env)
     except (TooMuch, RecursionError):
         return None
-    if len(tokens) > _TOKENS_MAX or any(token.level >= _NESTING_MAX - 2 for token in tokens):
-        return None  # at the deepest level the parser leaves words out
-    return tokens
+    return tokens if _is_bearable(tokens) else None
+
+
+def _is_bearable(tokens: list[Token]) -> bool:
+    """Whether the tokens are few enough to be written, and complete."""
+    if len(tokens) > _TOKENS_MAX:
+        return False
+    kinds = [token.type for token in tokens]
+    frames = sum(kinds.count(kind) for kind in ("fence", "code_block", "table_open"))
+    blocks = kinds.count("inline") + kinds.count("hr")
+    # At the deepest level the parser leaves words out.
+    deepest = max((token.level for token in tokens), default=0)
+    return frames <= _FRAMES_MAX and blocks <= _BLOCKS_MAX and deepest < _NESTING_MAX - 2
 
 
 def fence_at(line: str) -> Fence | None:
@@ -116,9 +135,11 @@ def held_back(tail: str) -> int:
 
 def completed(tail: str) -> str:
     """A growing text with what it left open closed, so that half an emphasis shows no signs."""
+    if tail.endswith("\n") or len(_FENCE_LINE.findall(tail)) % 2:
+        return tail
     start = max(tail.rfind("\n\n") + 2, tail.rfind("\n- ") + 1, tail.rfind("\n* ") + 1, 0)
     paragraph = tail[start:]
-    if paragraph.startswith("    ") or "\n```" in paragraph or "\n~~~" in paragraph:
+    if paragraph.startswith("    "):
         return tail
     bare = paragraph.rstrip("*_~`")
     if len(bare) < len(paragraph):

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QTextBlock, QTextBlockFormat, QTextCursor, QTextFrame
 
 from app.gui.transcript import layout, reasoning
-from app.gui.transcript.clean_text import SHOWN_MAX, clean
+from app.gui.transcript.clean_text import clean, shown_part
 from app.gui.transcript.code_highlight import Highlighter
 from app.gui.transcript.entry import Entry
 from app.gui.transcript.fold_line import THOUGHT_INK, write_fold_line
@@ -74,9 +74,9 @@ class MessageWriter:
 
     def _write_words(self, entry: Entry, writer: Writer) -> None:
         """The person's own words, as they were typed."""
-        text = clean(entry.text[:SHOWN_MAX]).rstrip("\n")
-        writer.lines(text, _BUBBLE)
-        if len(entry.text) > SHOWN_MAX:
+        text, cut = shown_part(entry.text)
+        writer.lines(text.rstrip("\n"), _BUBBLE)
+        if cut:
             writer.block(Place(Kind.NOTICE, side=layout.BUBBLE_SIDE))
             writer.text(_CUT, _NOTICE)
 
@@ -110,7 +110,7 @@ class MessageWriter:
             writer.leave(frame)
 
     def _write_markdown(self, writer: Writer, text: str, *, first: bool) -> None:
-        source = clean(text[:SHOWN_MAX])
+        source, cut = shown_part(text)
         if not source.strip():
             return
         tokens = parse(source)
@@ -118,7 +118,7 @@ class MessageWriter:
             writer.lines(source.strip("\n"), Place(top=0 if first else 10))
         else:
             MarkdownWriter(writer, self.highlighter, first=first).write(tokens)
-        if len(text) > SHOWN_MAX:
+        if cut:
             writer.block(Place(Kind.NOTICE, top=8))
             writer.text(_CUT, _NOTICE)
 
@@ -174,6 +174,7 @@ class MessageWriter:
         variants = layout.VARIANTS if entry.message.variants > 1 else 0
         form.setLeftMargin(len(entry.message.actions) * layout.BUTTON + variants)
         writer.cursor.mergeBlockFormat(form)
+        writer.cursor.setBlockCharFormat(self.styles.ink(_FIGURES))  # as high without figures as with them
         writer.text(clean(entry.message.figures).replace("\n", " "), _FIGURES)
 
     def rewrite_foot(self, entry: Entry) -> None:
@@ -182,9 +183,10 @@ class MessageWriter:
             return
         cursor = QTextCursor(foot_of(entry.frame))
         cursor.movePosition(QTextCursor.MoveOperation.PreviousCharacter)
-        end = entry.frame.lastPosition()
+        form, end = cursor.blockFormat(), entry.frame.lastPosition()
         cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
+        cursor.setBlockFormat(form)  # an empty block would take that of the one it swallowed
         self._write_foot(entry, Writer(cursor, self.styles))
 
     # Bubbles

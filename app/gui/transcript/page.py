@@ -220,7 +220,7 @@ class Page:
         # Without a size the document changes without being laid out: once, for all of it, is enough.
         self.document.setPageSize(QSizeF())
         if long:
-            self.open_at(around, share=0.4)
+            self.open_at(around, share=0.3)
             return
         cursor = QTextCursor(self.document)
         cursor.beginEditBlock()

@@ -85,11 +85,15 @@ class Painting:
 
     def _blocks_in(self, strip: QRectF) -> Iterator[QTextBlock]:
         geometry = self._document.documentLayout()
-        start = geometry.hitTest(QPointF(0, strip.top()), Qt.HitTestAccuracy.FuzzyHit)
+        # Near the right edge, where bubbles, cards and words all are: beside a frame its first block is hit.
+        right = self._document.pageSize().width() - layout.MARGIN - layout.CARD_PADDING
+        start = geometry.hitTest(QPointF(right, strip.top()), Qt.HitTestAccuracy.FuzzyHit)
         block = self._document.findBlock(max(0, start))
-        # The row above may reach into the strip with another of its cells.
-        while block.previous().isValid() and kind_of(block.previous()) is Kind.CELL:
-            block = block.previous()
+        # What was hit may lie below; and a row of a table may reach into the strip with another cell.
+        while (above := block.previous()).isValid() and (
+            kind_of(above) is Kind.CELL or geometry.blockBoundingRect(above).bottom() >= strip.top()
+        ):
+            block = above
         while block.isValid() and geometry.blockBoundingRect(block).top() <= strip.bottom():
             yield block
             block = block.next()

@@ -1,5 +1,6 @@
 """Which message the row of actions belongs to, and where it stands."""
 
+from collections.abc import Callable
 from typing import Final
 
 from PySide6.QtCore import QPoint, QRectF
@@ -18,10 +19,11 @@ _OUTSIDE: Final = 6
 class RowPlace:
     """Moves one row of buttons to the message under the keyboard, under the pointer, or to the last reply."""
 
-    def __init__(self, row: ActionRow, page: Page, bar: QScrollBar) -> None:
+    def __init__(self, row: ActionRow, page: Page, bar: QScrollBar, has_keyboard: Callable[[], bool]) -> None:
         self._row = row
         self._page = page
         self._bar = bar
+        self._has_keyboard = has_keyboard
         self.focused: Entry | None = None
         """The message that the keyboard is on."""
         self.hovered: Entry | None = None
@@ -29,7 +31,8 @@ class RowPlace:
 
     def owner(self) -> Entry | None:
         """The message that the row belongs to now."""
-        for entry in (self.focused, self.hovered):
+        focused = self.focused if self._has_keyboard() else None
+        for entry in (focused, self.hovered, self.focused):
             if entry is not None and _has_actions(entry):
                 return entry
         last = self._page.entries[-1] if self._page.entries else None

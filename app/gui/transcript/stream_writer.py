@@ -19,7 +19,7 @@ from app.gui.transcript.markdown_parser import (
 )
 from app.gui.transcript.markdown_writer import CARD_TOP, MarkdownWriter
 from app.gui.transcript.styles import Ink, Place
-from app.gui.transcript.table_writer import OpenTable, is_table
+from app.gui.transcript.table_writer import OpenTable, first_table
 from app.gui.transcript.writer import Writer
 
 _LONGEST: Final = {"paragraph_open": 3_000}
@@ -74,6 +74,7 @@ class StreamWriter:
     def start_here(self) -> None:
         """Begin in the empty block that the pen is in now: something was written in front of it."""
         self._start.setPosition(self._writer.cursor.block().position())
+        self._first = False
 
     def feed(self, piece: str) -> None:
         """Take in clean text; it shows at the next `render`."""
@@ -97,6 +98,7 @@ class StreamWriter:
         elif final:
             self._freeze(tokens)
             self._tail = ""
+            self._drop_empty_block()
             self.divided = self.divided or bool(self._env.get("references"))
         else:
             self._divide(tokens, shown)
@@ -152,6 +154,15 @@ class StreamWriter:
             self._writer.fresh = True
         self._start.setPosition(self._writer.cursor.block().position())
 
+    def _drop_empty_block(self) -> None:
+        """Take the empty block away that waits for more, unless it is all there is."""
+        cursor = self._writer.cursor
+        if self._writer.fresh and not self._first:
+            form = cursor.block().previous().blockFormat()
+            cursor.deletePreviousChar()
+            cursor.setBlockFormat(form)
+            self._writer.fresh = False
+
     def _erase_tail(self) -> None:
         cursor = self._writer.cursor
         cursor.setPosition(self._start.position())
@@ -205,7 +216,7 @@ class StreamWriter:
         if new_lines > _LINES_AT_ONCE and not final:
             self._highlighter.card(self._card.frame, code_of(self._card.frame), self._card.language)
         if final:
-            if self._tail and not self._fence.is_closed_by(self._tail):
+            if self._tail.strip(" \t") and not self._fence.is_closed_by(self._tail):
                 self._card.add(self._bare(self._tail)[self._line_shown :])
             self._tail = ""
             return self._close_card()
@@ -236,8 +247,8 @@ class StreamWriter:
         """Turn the tail into a table that grows row by row, once the two lines that open it are whole."""
         end = _offset(self._tail, 2) if self._tail.count("\n") >= 2 else 0
         heading = self._tail[:end]
-        opened = parse(heading) or []
-        if not is_table(tokens) or not is_table(opened):
+        opened = first_table(parse(heading) or [])
+        if not opened or not first_table(tokens):
             return False
         self._table = OpenTable(self._writer, opened, Place(Kind.GAP, top=0 if self._first else CARD_TOP))
         self._table_heading, self._tail = heading, self._tail[end:]
@@ -247,17 +258,13 @@ class StreamWriter:
         """Write the whole rows that came in; whether the table is closed now."""
         if self._table is None:
             return True
-        while self._tail:
-            line, feed, rest = self._tail.partition("\n")
-            if not feed and not final:
-                return False
-            row = parse(self._table_heading + line) or []
-            if self._table.is_full or not is_table(row) or not self._table.add(row):
-                break
-            self._tail = rest
-        else:
-            if not final:
-                return False
+        whole = len(self._tail) if final else self._tail.rfind("\n") + 1
+        rows = self._tail[:whole]
+        tokens = first_table(parse(self._table_heading + rows) or [])
+        at = _offset(rows, self._table.add(tokens))
+        self._tail = self._tail[at:]
+        if not final and at == whole and not self._table.is_full:
+            return False
         self.divided = self.divided or self._table.is_full
         self._table.close()
         self._table = None
@@ -270,5 +277,5 @@ def _offset(text: str, line: int) -> int:
     """Where a line of the text begins."""
     at = 0
     for _ in range(line):
-        at = text.index("\n", at) + 1
+        at = text.find("\n", at) + 1 or len(text)
     return at

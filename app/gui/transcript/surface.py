@@ -2,20 +2,23 @@
 
 from typing import Any, Final, cast
 
+import shiboken6
 from PySide6.QtCore import QEvent, QMargins, QMimeData, QPointF, QRectF, Qt, QUrl
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
+    QHideEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
     QPalette,
     QResizeEvent,
+    QShowEvent,
     QTextCursor,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QTextBrowser, QTextEdit, QWidget
 
 from app.gui import theme
 from app.gui.transcript import layout
@@ -52,11 +55,13 @@ class Surface(QTextBrowser):
         self._scrolling = Scrolling(bar, self._page, self)
         self._filling = Filling(self._page, self._scrolling, bar, self)
         self._streaming = Streaming(self._page, self._scrolling, self)
-        self._row = ActionRow(self.viewport())
-        self._place = RowPlace(self._row, self._page, bar)
+        self._row = ActionRow(self.viewport(), self)
+        self._place = RowPlace(self._row, self._page, bar, self.has_keyboard)
         self._jump = JumpButton(self)
         self._deeds = Deeds(self, self._page, self._painting, self._scrolling, self._streaming, self._row)
         self._keys = Keys(self, self._page, self._place, self._scrolling, bar, self._deeds)
+        helpers = (self._page.highlighter, self._scrolling, self._filling, self._streaming, self._deeds)
+        self._parts = (self, bar, self.document(), self.viewport(), self._row, self._jump, *helpers)
         self._pressed: Target | None = None
         self._pointing = False
         self._page_width = 0
@@ -132,19 +137,24 @@ class Surface(QTextBrowser):
         entry = self._page.find(place.message_id) if place is not None else None
         around = self._page.index(entry) if entry is not None else None
         self._fitting = True
-        self._page.fit_column(width - 2 * layout.MARGIN, around)
-        self.setLineWrapColumnOrWidth(width)
+        with self._scrolling.kept(lambda: place):
+            self._page.fit_column(width - 2 * layout.MARGIN, around)
+            self.setLineWrapColumnOrWidth(width)
         self._fitting = False
-        self._scrolling.restore(place)
         self._filling.wait()
 
+    def _is_alive(self) -> bool:
+        """Whether all parts still are: at the application's end the binding lets go of them one by one."""
+        return all(shiboken6.isValid(part) for part in self._parts)
+
     def _refresh(self) -> None:
-        self._place_floating()
-        self.viewport().update()
+        if self._is_alive():
+            self._place_floating()
+            self.viewport().update()
 
     def _place_floating(self) -> None:
         """Put the row of actions and the button to the end where they belong."""
-        if self._fitting:
+        if self._fitting or not self._is_alive():
             return
         self._place.update()
         bar = self.verticalScrollBar()
@@ -157,6 +167,22 @@ class Surface(QTextBrowser):
             self._jump.move(left, box.bottom() - self._jump.height() - 12)
             self._jump.raise_()
 
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Do nothing more while nobody looks."""
+        super().hideEvent(event)
+        if not event.spontaneous() and self._is_alive():
+            self._streaming.flush()
+            self._filling.stop()
+            self._page.highlighter.pause()
+            self._deeds.forget()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Go on with what was left."""
+        super().showEvent(event)
+        if not event.spontaneous():
+            self._filling.start()
+            self._page.highlighter.go_on()
+
     # Painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -166,7 +192,7 @@ class Surface(QTextBrowser):
         painter.translate(0, -scrolled)
         self._painting.paint(painter, QRectF(event.rect()).translated(0, scrolled))
         focused = self._place.focused
-        if focused is not None and focused.frame is not None and (self.hasFocus() or self._row.has_keyboard):
+        if focused is not None and focused.frame is not None and self.has_keyboard():
             self._painting.paint_focus(painter, focused.frame)
         painter.end()
         super().paintEvent(event)
@@ -232,6 +258,7 @@ class Surface(QTextBrowser):
         pressed, self._pressed = self._pressed, None
         if pressed is None:
             super().mouseReleaseEvent(event)
+            event.accept()
         elif target_at(self._page, self._document_point(event)) == pressed:
             if pressed.card is not None:
                 self._deeds.copy_card(pressed.card)
@@ -240,10 +267,15 @@ class Surface(QTextBrowser):
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Offer what can be done with the message under the pointer, and with the selected words."""
+        by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
+        if by_key and QApplication.activePopupWidget() is not None:
+            return  # the key has already opened it
         index = self._page.index_at_y(event.pos().y() + self.verticalScrollBar().value())
-        if index < 0:
+        entry = self._place.focused if by_key else None
+        if entry is None and index >= 0:
+            entry = self._page.entries[index]
+        if entry is None:
             return
-        entry = self._page.entries[index]
         menu = self._deeds.menu(entry)
         if self.textCursor().hasSelection():
             first = menu.actions()[0] if menu.actions() else None
@@ -274,6 +306,10 @@ class Surface(QTextBrowser):
         if not self._keys.handle(event, selection=self.textCursor().hasSelection()):
             super().keyPressEvent(event)
 
+    def has_keyboard(self) -> bool:
+        """Whether the keyboard is here or on the buttons of a message."""
+        return self.hasFocus() or self._row.has_keyboard
+
     def focusNextPrevChild(self, forward: bool) -> bool:
         """Tab goes to the buttons and on, not through hundreds of links: those are in a message's menu."""
         return QWidget.focusNextPrevChild(self, forward)
@@ -284,12 +320,12 @@ class Surface(QTextBrowser):
         by_key = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
         if by_key and self._place.focused is None:
             self._keys.step(0)
-        self.viewport().update()
+        self._refresh()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Take the mark away, unless the keyboard only went on to the message's buttons."""
         super().focusOutEvent(event)
-        self.viewport().update()
+        self._refresh()
 
     # Selection
 

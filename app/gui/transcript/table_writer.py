@@ -71,28 +71,30 @@ class OpenTable:
         """Whether it has as many cells as a table may have."""
         return (self.table.rows() + 1) * self._columns > CELLS_MAX
 
-    def add(self, tokens: Sequence[Token]) -> bool:
-        """Write the last row of another table's tokens below; False if that has none but its heading."""
-        rows = _rows(tokens)
-        if len(rows) < 2:
-            return False
-        self.table.appendRows(1)
-        _write_row(self._writer, self.table, self.table.rows() - 1, rows[-1][: self._columns])
-        return True
+    def add(self, tokens: Sequence[Token]) -> int:
+        """Write the rows of another table's tokens, but for its heading, below; how many there was room for."""
+        room = CELLS_MAX // self._columns - self.table.rows()
+        rows = _rows(tokens)[1:][: max(0, room)]
+        if rows:
+            first = self.table.rows()
+            self.table.appendRows(len(rows))
+            for at, row in enumerate(rows, start=first):
+                _write_row(self._writer, self.table, at, row[: self._columns])
+        return len(rows)
 
     def close(self) -> None:
         """Go on behind the table."""
         self._writer.leave(self.table)
 
 
-def is_table(tokens: Sequence[Token]) -> bool:
-    """Whether these are the tokens of one table and nothing else that this module can write."""
-    closes = [at for at, token in enumerate(tokens) if token.type == "table_close"]
-    if not tokens or tokens[0].type != "table_open" or closes != [len(tokens) - 1]:
-        return False
-    rows = _rows(tokens)
-    columns = max(map(len, rows), default=0)
-    return 0 < columns <= COLUMNS_MAX and len(rows) * columns <= CELLS_MAX
+def first_table(tokens: Sequence[Token]) -> Sequence[Token]:
+    """The tokens of the table that these begin with; none for another beginning, or for too many columns."""
+    if not tokens or tokens[0].type != "table_open":
+        return ()
+    end = next((at for at, token in enumerate(tokens) if token.type == "table_close"), -1)
+    table = tokens[: end + 1]
+    columns = max(map(len, _rows(table)), default=0)
+    return table if 0 < columns <= COLUMNS_MAX else ()
 
 
 def _rows(tokens: Sequence[Token]) -> list[list[_Cell]]:

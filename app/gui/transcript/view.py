@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QWidget
 
 from app.gui import theme
@@ -26,12 +27,16 @@ class TranscriptView(Surface):
     copied = Signal(str)
     """The text that is on the clipboard now."""
 
+    text_shown = Signal()
+    """Pieces of a streaming reply have come onto the page."""
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._deeds.requested.connect(self.action_requested)
         self._deeds.stepped.connect(self.variant_requested)
         self._deeds.link_activated.connect(self.link_activated)
         self._deeds.copied.connect(self.copied)
+        self._streaming.wrote.connect(self.text_shown)
         self._jump.clicked.connect(self.jump_to_end)
         self._keys.to_end = self.jump_to_end
         theme.notifier().changed.connect(self._on_theme)
@@ -86,8 +91,7 @@ class TranscriptView(Surface):
             self._streaming.append_shown(entry, more)
         if live is not None and not message.streaming:
             self._streaming.finish(entry)
-        below = (message.figures, message.notice, message.is_error)
-        if below != (old.figures, old.notice, old.is_error):
+        if _below(message) != _below(old):
             self._page.rewrite_foot(entry)
 
     def remove_message(self, message_id: str) -> None:
@@ -117,7 +121,23 @@ class TranscriptView(Surface):
         """The messages' ids in their order."""
         return [entry.message.id for entry in self._page.entries]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every message is on the page; older ones come in idle slices."""
+        return self._page.is_whole
+
+    def trigger(self, message_id: str, action: str) -> None:
+        """Do as if the person had pressed that button of a message."""
+        entry = self._page.find(message_id)
+        if entry is not None:
+            self._deeds.act(entry, action)
+
     # Where the person is
+
+    @property
+    def focused_message(self) -> str:
+        """The id of the message that the keyboard is on; empty for none."""
+        return self._place.focused.message.id if self._place.focused is not None else ""
 
     @property
     def at_end(self) -> bool:
@@ -134,7 +154,11 @@ class TranscriptView(Surface):
 
     def find_text(self, words: str, forward: bool = True) -> bool:
         """Select the next occurrence of `words`, also in messages that are not on the page yet."""
-        found = find_words(self._page, words, self.textCursor(), forward=forward, open_at=self._open_at)
+        start = self.textCursor()
+        if not start.hasSelection():
+            end = QTextCursor.MoveOperation.Start if forward else QTextCursor.MoveOperation.End
+            start.movePosition(end)
+        found = find_words(self._page, words, start, forward=forward, open_at=self._open_at)
         if found is None:
             return False
         self._scrolling.set_following(False)
@@ -157,17 +181,25 @@ class TranscriptView(Surface):
         """Write the page around a message, or its end; the rest follows in idle slices."""
         self._streaming.forget()
         self._painting.forget()
-        self._page.open_at(self._page.entries.index(entry) if entry is not None else None)
-        self._scrolling.restore(place)
+        index = self._page.entries.index(entry) if entry is not None else None
+        with self._scrolling.kept(lambda: place):
+            self._page.open_at(index)
         self._place_floating()
         self._filling.start()
 
     def _on_theme(self) -> None:
         """Write everything anew in the theme's colours, what is in view first."""
         place = self._scrolling.place()
+        entry = self._page.find(place.message_id) if place is not None else None
         styles = Styles()
-        self._page.wipe()
-        self._page.use(styles)
-        self._painting.use(styles)
-        self._dress()
-        self._open(self._page.find(place.message_id) if place is not None else None, place)
+        with self._scrolling.kept(lambda: place):
+            self._page.wipe()
+            self._page.use(styles)
+            self._painting.use(styles)
+            self._dress()
+            self._open(entry, place)
+
+
+def _below(message: ShownMessage) -> tuple[object, ...]:
+    """What stands below a message's words, and the room that its actions take there."""
+    return message.figures, message.notice, message.is_error, len(message.actions), message.variants > 1

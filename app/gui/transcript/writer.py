@@ -46,6 +46,7 @@ class Writer:
         """Write clean words with line feeds, each line a block at `place`, the others without space above."""
         ink = ink or self.base
         self.block(place)
+        self.cursor.setBlockCharFormat(self.styles.ink(ink))  # as high when it is empty
         rows = words.split("\n")
         if max(map(len, rows)) <= PIECE:
             if place.top and len(rows) > 1:

@@ -1,0 +1,67 @@
+"""What the headless commands print: pieces on stdout that any terminal can show, and one sentence on stderr."""
+
+import io
+import json
+import os
+import sys
+from typing import Any
+
+from app.core.errors import EmberError
+from app.paths import plain_reason
+
+CONTROL_CHARACTERS = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+"""What a text must not tell a terminal: escape sequences move the cursor, set titles, fill the clipboard."""
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads what is printed any more, as with `| head`."""
+
+
+def prepare(*, as_json: bool) -> None:
+    """Let any character be printed: JSON is UTF-8 everywhere, text replaces what the terminal cannot show."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8" if as_json else None, errors="replace")
+
+
+def write(text: str) -> None:
+    """Print a piece at once; on a terminal without its control characters.
+
+    Raises ReaderGoneError, and EmberError of kind "output" where the system refuses it; later pieces go nowhere then.
+    """
+    try:
+        sys.stdout.write(text.translate(CONTROL_CHARACTERS) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        _print_nowhere()
+        raise ReaderGoneError from error
+    except OSError as error:
+        _print_nowhere()
+        raise EmberError(
+            f"The output could not be written because {plain_reason(error)}. What is stored is kept.", "output"
+        ) from error
+
+
+def write_json(value: Any) -> None:
+    """Print one line of JSON."""
+    write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def write_line(text: str) -> None:
+    """Print one line."""
+    write(text + "\n")
+
+
+def tell(sentence: str) -> None:
+    """Say something to the person, beside the output."""
+    print(sentence, file=sys.stderr)
+
+
+def _print_nowhere() -> None:
+    """Python flushes stdout once more at its end, and would complain again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    finally:
+        os.close(nowhere)
