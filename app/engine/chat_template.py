@@ -5,15 +5,18 @@ TIME_LIMIT seconds and OUTPUT_LIMIT characters. The environment's settings and h
 are written for (Hugging Face transformers, `apply_chat_template`).
 """
 
+import contextlib
 import ctypes
 import json
 import logging
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+import psutil
 from jinja2 import TemplateError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
@@ -23,6 +26,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from app.core.ledger import placeholder
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 TIME_LIMIT = 2.0
 """Seconds; a 2,000-message chat takes about 0.02 s."""
@@ -38,6 +43,11 @@ CHATML = (
 
 CHATML_FORM = -1
 
+LONGEST_NUMBER = 4096
+"""Bits; computing with millions of them holds the interpreter's lock for longer than any time limit."""
+MEMORY_LIMIT = 512 * 1024 * 1024
+"""Bytes that a rendering may add to the process, where the system can hold it to that (Linux)."""
+
 Turn = tuple[str, str]
 """A role and a text."""
 
@@ -46,7 +56,7 @@ class TemplateFailure(Exception):
     """The template raised, took too long or wrote too much; the message says which."""
 
 
-class _TimeUp(BaseException):
+class TimeUp(BaseException):
     """Raised inside a rendering that is out of time; no template can catch it."""
 
 
@@ -64,10 +74,13 @@ class _Generation(Extension):
 class _Sandbox(ImmutableSandboxedEnvironment):
     """A sandbox that also refuses to multiply texts and lists into the gigabytes."""
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "//", "%"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Refuse `'a' * 10**9` and the like before it is computed."""
+        whole = [number for number in (left, right) if isinstance(number, int)]
+        if any(number.bit_length() > LONGEST_NUMBER for number in whole):
+            raise SecurityError("a whole number in the template is too large")
         if operator == "**" and not (abs(left) <= 10**6 and abs(right) <= 64):
             raise SecurityError("a power in the template is too large")
         if operator == "*":
@@ -122,10 +135,10 @@ class ChatTemplate:
             return
         try:
             if len(source) > SOURCE_LIMIT:
-                raise TemplateError("it is too long")
-            self._template = self._environment.from_string(source)
-        except (TemplateError, RecursionError) as error:
-            logger.warning("chat template does not compile: %s", error)
+                raise TemplateFailure("it is too long")
+            self._template = _within_bounds(lambda: self._environment.from_string(source))
+        except TemplateFailure as failure:
+            logger.warning("chat template does not compile: %s", failure)
             self.notices = (
                 "This model's chat template cannot be read, so a common one (ChatML) is used; replies may suffer.",
             )
@@ -182,7 +195,7 @@ class ChatTemplate:
             "strftime_now": now.strftime,
             "date_string": now.strftime("%d %b %Y"),
         }
-        return _within_time(lambda: _collect(template.generate(variables)))
+        return _within_bounds(lambda: _collect(template.generate(variables)))
 
 
 def _forms(turns: Sequence[Turn]) -> list[tuple[list[Turn], str]]:
@@ -235,16 +248,35 @@ def _collect(pieces: Any) -> str:
     return "".join(text)
 
 
-def _within_time(render: Callable[[], str]) -> str:
-    """The result of `render`, run on a thread that is interrupted after TIME_LIMIT; raises TemplateFailure."""
-    outcome: list[str | Exception] = []
+@contextlib.contextmanager
+def _bounded_memory() -> Iterator[None]:
+    """Let allocations beyond MEMORY_LIMIT fail with a MemoryError, on Linux; llama.cpp does nothing meanwhile."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = psutil.Process().memory_info().vms + MEMORY_LIMIT
+    if resource.RLIM_INFINITY not in (soft, hard):
+        limit = min(limit, soft, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _within_bounds(call: Callable[[], _T]) -> _T:
+    """The result of `call`, run on a thread that is interrupted after TIME_LIMIT; raises TemplateFailure."""
+    outcome: list[_T | Exception] = []
 
     def work() -> None:
         try:
-            outcome.append(render())
+            outcome.append(call())
         except TemplateFailure as failure:
             outcome.append(failure)
-        except _TimeUp:
+        except TimeUp:
             outcome.append(TemplateFailure("it took too long"))
         except MemoryError:
             outcome.append(TemplateFailure("it needed too much memory"))
@@ -254,11 +286,12 @@ def _within_time(render: Callable[[], str]) -> str:
             outcome.append(TemplateFailure(str(error)[:300] or type(error).__name__))
 
     thread = threading.Thread(target=work, name="chat template", daemon=True)
-    thread.start()
-    thread.join(TIME_LIMIT)
-    if thread.is_alive() and thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeUp))
-        thread.join(TIME_LIMIT)  # it ends at its next bytecode; one that hangs in C is left behind
+    with _bounded_memory():
+        thread.start()
+        thread.join(TIME_LIMIT)
+        if thread.is_alive() and thread.ident is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp))
+            thread.join(TIME_LIMIT)  # it ends at its next bytecode; one that hangs in C is left behind
     result = outcome[0] if outcome else TemplateFailure("it took too long")
     if isinstance(result, Exception):
         raise result

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from app.core.errors import EmberError
 from app.core.ledger import common_prefix
 from app.engine.context import Context, Interrupted
 from app.protocol.messages import MemoryMode
@@ -59,6 +60,10 @@ class LiveSequence:
             self._context.decode(tokens, len(self.tokens))
         except Interrupted:
             self._recover()
+            raise
+        except EmberError as error:
+            if error.kind != "context_full":  # that one leaves the state as it was
+                self.empty("Reading failed, so everything is read again.")
             raise
         self.tokens.extend(tokens)
 

@@ -72,6 +72,10 @@ def _take_stdout() -> int:
 
 def _end_on_a_bug(report: threading.ExceptHookArgs) -> None:
     """A thread that died would leave requests without an answer: end instead, and the window starts a new engine."""
+    from app.engine.chat_template import TimeUp
+
+    if isinstance(report.exc_value, TimeUp):
+        return  # it reached a rendering that had just ended
     logger.critical("thread %s failed", report.thread, exc_info=report.exc_value)
     threading.__excepthook__(report)
     sys.stderr.flush()

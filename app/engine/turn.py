@@ -93,9 +93,10 @@ class TurnRunner:
                 finish, first = self._decode(request, prompt, reply, send, stopped)
         except Interrupted:
             finish = "cancelled"
+        finally:
+            if not request.use_kv:
+                self._sequence.empty(SWITCHED_OFF)
         ended = time.perf_counter()
-        if not request.use_kv:
-            self._sequence.empty(SWITCHED_OFF)
         generated = len(reply.ids)
         spent = ended - first if first is not None else 0.0
         figures = TurnFigures(

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 Work = LoadModel | Unload | Generate | ClearCache
 MAX_WAITING = 64
+LONGEST_COUNTED = 200_000
+"""Characters; of a longer text the rest is estimated, so that a Stop is not kept waiting behind the count."""
 PROGRESS_INTERVAL = 1 / 30
 """Seconds between two reports of load progress."""
 
@@ -81,7 +83,10 @@ class Worker:
             if session is None:
                 self._send(Failed(id=request.id, kind="no_model", sentence="No model is loaded."))
                 return
-            count = len(session.vocabulary.tokenize(request.text))
+            counted = request.text[:LONGEST_COUNTED]
+            count = len(session.vocabulary.tokenize(counted))
+            if counted:
+                count = count * len(request.text) // len(counted)
         self._send(TokenCount(id=request.id, count=count))
 
     def statistics(self, request: GetStatistics) -> None:

@@ -1,5 +1,6 @@
 """The main window: its parts side by side, and what connects them."""
 
+import logging
 import time
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, QUrl
@@ -25,6 +26,8 @@ from app.services.background import run_in_background
 from app.services.transfer import ExportFormat, export_conversation, import_conversation
 from app.services.workspace import Workspace
 
+logger = logging.getLogger(__name__)
+
 GEOMETRY = "window.geometry"
 OPEN_CONVERSATION = "window.conversation"
 THEME = "window.theme"
@@ -42,6 +45,7 @@ class MainWindow(QMainWindow):
         """Build everything from what is stored; the engine is not waited for."""
         super().__init__()
         self.workspace = workspace
+        self._warned = False
         self.setWindowTitle("Ember")
         self.setMinimumSize(MINIMUM_WIDTH, MINIMUM_HEIGHT)
         self.sidebar = Sidebar()
@@ -141,6 +145,8 @@ class MainWindow(QMainWindow):
         QTimer.singleShot(0, self._start_engine)
 
     def _start_engine(self) -> None:
+        if not self.isVisible():
+            return  # closed before it began
         self.workspace.instance.listen()
         self.workspace.engine.start()
         self.model.load_at_start()
@@ -153,10 +159,16 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Store the draft and the window's place; the engine ends with the workspace."""
-        self.chat.store_draft()
+        if not self.chat.store_draft() and not self._warned:
+            self._warned = True  # the notice says why; closing once more closes
+            event.ignore()
+            return
         settings = self.workspace.settings
-        settings.set(GEOMETRY, bytes(self.saveGeometry().toBase64().data()).decode("ascii"))
-        settings.set(OPEN_CONVERSATION, self.chat.conversation_id or "")
+        try:
+            settings.set(GEOMETRY, bytes(self.saveGeometry().toBase64().data()).decode("ascii"))
+            settings.set(OPEN_CONVERSATION, self.chat.conversation_id or "")
+        except EmberError as error:
+            logger.error("the window's place was not stored: %s", error)
         self.workspace.engine.watch_statistics(False)
         super().closeEvent(event)
 
@@ -212,15 +224,15 @@ class MainWindow(QMainWindow):
         store, chats = self.workspace.store, self.workspace.chats
         was_open = conversation == self.chat.conversation_id
         title = store.get(conversation).title
-        chats.take_back(conversation)
+        if was_open:
+            self.chat.leave()
+        else:
+            chats.take_back(conversation)
         if chats.is_running(conversation):
             chats.stop()
-        if was_open:
-            self.chat.store_draft()
         neighbour = self.chat_list.neighbour(conversation)
         store.delete(conversation)
         if was_open:
-            self.chat.conversation = None
             self.chat.open(ConversationId(neighbour)) if neighbour else self.chat.start_new()
 
         def bring_back() -> None:

@@ -30,6 +30,7 @@ class ModelControl(QObject):
         self._notices = notices
         self._engine = workspace.engine
         self._library = workspace.library
+        self._chats = workspace.chats
         self._statistics: Statistics | None = None
         header.model_chosen.connect(lambda path: self.load(Path(path)))
         header.open_model_file.connect(self.choose_file)
@@ -63,6 +64,7 @@ class ModelControl(QObject):
     def unload(self) -> None:
         """Free the model; it is not loaded at the next start either."""
         self._library.unloaded()
+        self._chats.stop()
         self._engine.unload()
 
     def cancel(self) -> None:
@@ -75,7 +77,10 @@ class ModelControl(QObject):
         current = self._engine.model.path if self._engine.model is not None else None
         choices = []
         for known in self._library.known():
-            size = format_bytes(known.path.stat().st_size)
+            try:
+                size = format_bytes(known.path.stat().st_size)
+            except OSError:  # it went since
+                continue
             detail = f"{size} · comes with Ember" if known.is_starter else size
             choices.append(ModelChoice(known.name, str(known.path), detail, str(known.path) == current))
         self._header.set_models(choices)

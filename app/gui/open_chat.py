@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.core.context_budget import ContextBudget
 from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId
 from app.core.errors import EmberError
+from app.core.ledger import REASONING_END
 from app.core.units import format_count
 from app.gui import wording
 from app.gui.composer import Composer
@@ -14,7 +15,7 @@ from app.gui.notices import Notice, NoticeBar
 from app.gui.transcript.shown import ShownMessage
 from app.gui.transcript.view import TranscriptView
 from app.protocol.messages import CountTokens, ModelInfo, Response, TokenCount
-from app.services.chats import TurnOutcome, TurnRequest
+from app.services.chats import TurnOutcome, TurnRequest, joined_draft, typed_since
 from app.services.workspace import Workspace
 
 WAITING = "waiting"
@@ -54,6 +55,9 @@ class OpenChat(QObject):
         self._notices = notices
         self.conversation: Conversation | None = None
         self._tree: ConversationTree | None = None
+        self._variants: dict[MessageId, list[MessageId]] = {}
+        self._shows = False
+        """Whether the composer holds the open conversation's draft."""
         self._instructions = ""
         self.draft_tokens: int | None = None
         self.system_tokens: int | None = None
@@ -105,9 +109,10 @@ class OpenChat(QObject):
         tree = self._workspace.store.tree(conversation)
         self.store_draft()
         self._notices.dismiss(FULL)
-        self._tree, self.conversation = tree, tree.conversation
-        waits = self._workspace.chats.waiting(conversation) is not None
-        self._composer.open_draft("" if waits else self.conversation.draft)
+        self._take_tree(tree)
+        request = self._workspace.chats.waiting(conversation)
+        draft = tree.conversation.draft
+        self._composer.open_draft(draft if request is None else typed_since(request, draft))
         self._show_messages()
         self._after_opening()
 
@@ -123,7 +128,15 @@ class OpenChat(QObject):
         self.content_changed.emit(False)
         self._after_opening()
 
+    def leave(self) -> None:
+        """Let go of the open conversation, which is being deleted, with its draft stored."""
+        self.take_back()
+        self.store_draft()
+        self._shows = False
+        self.conversation = self._tree = None
+
     def _after_opening(self) -> None:
+        self._shows = True
         self.draft_tokens = self.system_tokens = None
         self.opened.emit(self.conversation)
         self._show_composer()
@@ -151,9 +164,18 @@ class OpenChat(QObject):
 
     def _read(self) -> ConversationTree | None:
         if self.conversation is not None:
-            self._tree = self._workspace.store.tree(self.conversation.id)
-            self.conversation = self._tree.conversation
+            self._take_tree(self._workspace.store.tree(self.conversation.id))
         return self._tree
+
+    def _take_tree(self, tree: ConversationTree) -> None:
+        self._tree, self.conversation = tree, tree.conversation
+        by_parent: dict[MessageId | None, list[Message]] = {}
+        for message in tree.messages.values():
+            by_parent.setdefault(message.parent, []).append(message)
+        self._variants = {}
+        for family in by_parent.values():
+            ids = [message.id for message in sorted(family, key=lambda m: (m.created, m.id))]
+            self._variants.update((message, ids) for message in ids)
 
     def _show_messages(self) -> None:
         assert self._tree is not None
@@ -175,7 +197,7 @@ class OpenChat(QObject):
 
     def _shown(self, message: Message) -> ShownMessage:
         assert self._tree is not None
-        siblings = [sibling.id for sibling in self._tree.siblings(message.id)]
+        siblings = self._variants.get(message.id, [message.id])
         variant, variants = siblings.index(message.id) + 1, len(siblings)
         if message.role == "user":
             return ShownMessage(message.id, "user", message.text, "You", variant=variant, variants=variants)
@@ -216,7 +238,6 @@ class OpenChat(QObject):
         else:  # another reply to an earlier message: the path is another one
             self._show_messages()
         if message.role == "user":
-            self._composer.open_draft("")
             self.opened.emit(self.conversation)  # the first message names the conversation
         self._show_composer()
 
@@ -237,20 +258,21 @@ class OpenChat(QObject):
         if outcome.done is not None:
             for notice in outcome.done.notices:
                 self._notices.show_notice(Notice(notice, "info", key=notice[:40]))
-        if outcome.failure is not None and outcome.failure.kind == "context_full":
-            self._tell_full(outcome.failure.sentence)
         if self._is_here(outcome.reply.conversation) and self._read() is not None:
             self._transcript.update_message(self._shown(outcome.reply))
             self.figures_changed.emit()
         self._show_composer()
 
-    def _refused(self, request: TurnRequest, _kind: str, sentence: str) -> None:
+    def _refused(self, request: TurnRequest, kind: str, sentence: str) -> None:
         """A turn that could not begin: its words go back into the composer, where they are still the draft."""
         if self._is_here(request.conversation) and request.text is not None:
-            self._transcript.remove_message(WAITING)
-            if not self._composer.draft():
-                self._composer.set_draft(request.text)
-        self._notices.show_notice(Notice(f"{sentence} What you wrote is kept.", "error", key="refused"))
+            self._composer.set_draft(joined_draft(request.text, self._composer.draft()))
+            self._read()
+            self._show_messages()
+        if kind == "context_full":
+            self._tell_full(f"{sentence} Nothing was sent; your words are in the message field.")
+        else:
+            self._notices.show_notice(Notice(f"{sentence} What you wrote is kept.", "error", key="refused"))
         self._show_composer()
 
     def _storing_failed(self, trouble: str) -> None:
@@ -300,8 +322,8 @@ class OpenChat(QObject):
         if self.conversation is not None:
             text = self._workspace.chats.take_back(self.conversation.id)
             self._transcript.remove_message(WAITING)
-            if text and not self._composer.draft():
-                self._composer.set_draft(text)
+            if text:
+                self._composer.set_draft(joined_draft(text, self._composer.draft()))
 
     def regenerate(self, reply: MessageId) -> None:
         """Ask for another reply to the same message; the old one stays as a variant."""
@@ -348,18 +370,25 @@ class OpenChat(QObject):
 
     # --- draft and budget --------------------------------------------------------------------------------------------
 
-    def store_draft(self) -> None:
-        """Store what is typed and not sent."""
+    def store_draft(self) -> bool:
+        """Store what is typed and not sent; False if it cannot be stored, which the window then says."""
         self._store_timer.stop()
+        if not self._shows:
+            return True
         draft = self._composer.draft()
         try:
             if self.conversation is None:
                 self._workspace.settings.set(NEW_CHAT_DRAFT, draft)
-            elif self._workspace.chats.waiting(self.conversation.id) is None and draft != self.conversation.draft:
-                self._workspace.store.set_draft(self.conversation.id, draft)
-                self.conversation = replace(self.conversation, draft=draft)
+            else:
+                request = self._workspace.chats.waiting(self.conversation.id)
+                draft = joined_draft(request.text, draft) if request is not None else draft
+                if draft != self.conversation.draft:
+                    self._workspace.store.set_draft(self.conversation.id, draft)
+                    self.conversation = replace(self.conversation, draft=draft)
         except EmberError as error:
             self._notices.show_notice(Notice(error.sentence, "error", key=STORE))
+            return False
+        return True
 
     def _draft_changed(self, _text: str) -> None:
         self._store_timer.start()
@@ -371,7 +400,10 @@ class OpenChat(QObject):
             return 0
         for message in reversed(self._tree.path()):
             if message.figures is not None:
-                return message.figures.tokens.prompt + message.figures.tokens.generated
+                # templates leave earlier reasoning out of the next prompt: its share of the tokens is estimated
+                answer = message.text.rpartition(REASONING_END)[2]
+                generated = message.figures.tokens.generated * len(answer) // max(1, len(message.text))
+                return message.figures.tokens.prompt + generated
         return 0
 
     def budget(self) -> ContextBudget | None:

@@ -32,6 +32,7 @@ from app.protocol.messages import (
 from app.services.engine_client import EngineClient
 from app.services.model_library import display_name
 from app.storage.conversations import ConversationStore
+from app.storage.records import storable
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,16 @@ class TurnOutcome:
     reply: Message
     done: Done | None = None
     failure: Failed | None = None
+
+
+def typed_since(request: TurnRequest, draft: str) -> str:
+    """The part of a stored draft that was typed after the request's own words."""
+    return draft.removeprefix(request.text or "").lstrip("\n")
+
+
+def joined_draft(sent: str | None, typed: str) -> str:
+    """The words of a waiting request and what was typed after it, as one draft."""
+    return "\n\n".join(filter(None, (sent, typed)))
 
 
 class Chats(QObject):
@@ -132,7 +143,8 @@ class Chats(QObject):
         if self.is_busy(request.conversation):
             raise EmberError("This conversation is still being answered. Stop the reply, or wait for it.", "busy")
         if request.text is not None:
-            self._store.set_draft(request.conversation, request.text)  # kept, should Ember end while it waits
+            request = replace(request, text=storable(request.text))
+            self._store.set_draft(request.conversation, request.text or "")  # kept, should Ember end while it waits
         self._queue.append(request)
         self._begin_next()
         self.queue_changed.emit()
@@ -168,16 +180,23 @@ class Chats(QObject):
         self._queue.clear()
         if self.running is not None:
             self._failed(self.running, Failed(id=self.running.engine_id, kind="cancelled", sentence=""))
+        self._store_waiting()
         self._partials.stop()
 
-    def _model_changed(self, _model: ModelInfo | None) -> None:
+    def _model_changed(self, model: ModelInfo | None) -> None:
         self._begin_next()
+        if model is None and not self._engine.is_loading:
+            self._hand_back("no_model", "No model is loaded any more.")
 
     def _load_failed(self, kind: str, sentence: str) -> None:
         """The model that was there before answers what waits; where none was, hand it back."""
         self._begin_next()
         if self._engine.is_loading or self._engine.model is not None:
             return
+        self._hand_back(kind, sentence)
+
+    def _hand_back(self, kind: str, sentence: str) -> None:
+        """Nothing will answer what waits: its words go back to the person."""
         while self._queue:
             self.refused.emit(self._queue.popleft(), kind, sentence)
         self.queue_changed.emit()
@@ -195,20 +214,20 @@ class Chats(QObject):
 
     def _begin(self, request: TurnRequest, model: ModelInfo) -> None:
         """Store the message and an empty reply, then ask the engine. Raises EmberError."""
-        conversation = self._store.get(request.conversation)
-        parent = self._add_question(request, conversation)
-        reply = Message(
-            new_message_id(),
-            conversation.id,
-            parent,
-            "assistant",
-            "",
-            model=display_name(model.path, model.name),
-        )
-        prompt = self._prompt(conversation, parent, model)
-        self._store.add_message(reply)
+        with self._store.database.transaction():
+            conversation = self._store.get(request.conversation)
+            question = self._add_question(request, conversation)
+            parent = question.id if question is not None else request.answers
+            if parent is None:
+                raise EmberError("There is no message to answer.", "empty_prompt")
+            author = display_name(model.path, model.name)
+            reply = Message(new_message_id(), conversation.id, parent, "assistant", "", model=author)
+            prompt = self._prompt(conversation, parent, model)
+            self._store.add_message(reply)
         engine_id = self._engine.new_id()
         self.running = RunningTurn(request, engine_id, reply, model.tokenizer_key)
+        if question is not None:
+            self.message_added.emit(question)
         self.message_added.emit(reply)
         self._partials.start()
         self._engine.send(
@@ -224,19 +243,16 @@ class Chats(QObject):
             self._answered,
         )
 
-    def _add_question(self, request: TurnRequest, conversation: Conversation) -> MessageId:
-        """Store the person's message, unless an old one is answered again; the message to answer."""
+    def _add_question(self, request: TurnRequest, conversation: Conversation) -> Message | None:
+        """Store the person's message; None where an old one is answered again."""
         if request.text is None:
-            if request.answers is None:
-                raise EmberError("There is no message to answer.", "empty_prompt")
-            return request.answers
+            return None
         question = Message(new_message_id(), conversation.id, conversation.leaf, "user", request.text)
         self._store.add_message(question)
         if conversation.title == UNTITLED and conversation.leaf is None:
             self._store.rename(conversation.id, title_from(request.text), by_person=False)
-        self._store.set_draft(conversation.id, "")
-        self.message_added.emit(question)
-        return question.id
+        self._store.set_draft(conversation.id, typed_since(request, conversation.draft))
+        return question
 
     def _prompt(self, conversation: Conversation, leaf: MessageId, model: ModelInfo) -> tuple[ChatMessage, ...]:
         """The path to `leaf` as the engine wants it, with the exact ids known for this tokenizer."""
@@ -276,9 +292,10 @@ class Chats(QObject):
             try:
                 self._unstored[0]()
             except EmberError as error:
-                self._tell_storing(error.sentence)
-                self._partials.start()
-                return
+                if error.kind != "no_message":  # a reply that was deleted for good has nowhere to be written
+                    self._tell_storing(error.sentence)
+                    self._partials.start()
+                    return
             self._unstored.popleft()
         self._tell_storing("")
         if self.running is None:
@@ -347,6 +364,18 @@ class Chats(QObject):
             )
         )
         self._end(TurnOutcome(reply, failure=failed))
+        if failed.kind == "context_full" and not reply.text:
+            self._give_back(running)
+
+    def _give_back(self, running: RunningTurn) -> None:
+        """A message that does not fit into the context: leave it out of the path, its words go to the person."""
+        request = running.request
+        if request.text is None or running.reply.parent is None:
+            return
+        question = self._store.tree(request.conversation).messages[running.reply.parent]
+        self._store.set_leaf(request.conversation, question.parent)
+        self._store.set_draft(request.conversation, request.text)
+        self.refused.emit(request, "context_full", "This message does not fit into what is left of the context.")
 
     def _end(self, outcome: TurnOutcome) -> None:
         if not self._unstored:

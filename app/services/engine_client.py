@@ -191,6 +191,9 @@ class EngineClient(QObject):
         except FramingError as error:
             logger.error("not sent: %s", error)
             self._fail_later(request, "too_long", "This is more text than can be read at once. What you wrote is kept.")
+        except OverflowError as error:
+            logger.error("not sent: %s", error)
+            self._fail_later(request, "bad_number", "A number in the settings is larger than Ember can use.")
         except UnicodeEncodeError as error:
             logger.error("not sent: %s", error)
             self._fail_later(
@@ -282,6 +285,7 @@ class EngineClient(QObject):
         """Free the model."""
         self.cancel_load()
         self._wanted = None
+        self._set_model(None)  # at once, so that no turn begins any more
         self.send(Unload(id=self.new_id()), self._unloaded)
 
     def _unloaded(self, answer: Response) -> None:

@@ -50,7 +50,7 @@ class ModelLibrary:
             models.append(KnownModel(STARTER_NAME, starter, is_starter=True))
         for name in self._settings.get(RECENT_KEY, list[str], []):
             path = Path(name)
-            if path != starter and path.is_file():
+            if path != starter and _is_file(path):
                 models.append(KnownModel(path.stem, path))
         return models
 
@@ -70,7 +70,15 @@ class ModelLibrary:
         last = self._settings.get(LAST_KEY, str, FIRST_START)
         if last == FIRST_START:
             return starter_model()
-        return Path(last) if last and Path(last).is_file() else None
+        return Path(last) if last and _is_file(Path(last)) else None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether the file is there; one on a drive that does not answer is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def display_name(path: str, name: str) -> str:

@@ -288,3 +288,81 @@ def test_a_file_that_is_no_model_is_refused_in_the_window(ember: Ember, tmp_path
         ember.window.model.load(broken)
     assert any("broken.gguf" in notice.text or "GGUF" in notice.text for notice in ember.window.notices.notices())
     assert ember.workspace.engine.model is not None
+
+
+def test_what_was_typed_in_a_new_chat_is_there_after_a_restart(start: Start) -> None:
+    ember = start()
+    ember.type("half a thought")
+    ember.close()
+    assert start().window.composer.draft() == "half a thought"
+
+
+def test_deleting_a_conversation_leaves_the_new_chats_draft_alone(ember: Ember) -> None:
+    use_greedy(ember, max_tokens=3)
+    ember.say("Name a colour.")
+    conversation = ember.window.chat.conversation_id
+    assert conversation is not None
+    ember.window.new_chat()
+    ember.type("half a thought")
+    ember.window.open(conversation)
+    ember.type("words of the other chat")
+    ember.window.delete(conversation)
+    assert ember.window.composer.draft() == "half a thought"
+    notice = next(notice for notice in ember.window.notices.notices() if notice.actions)
+    notice.actions[0][1]()
+    assert ember.window.composer.draft() == "words of the other chat"
+
+
+def test_nothing_typed_while_a_message_waits_is_lost(ember: Ember) -> None:
+    ember.type(LONG_STORY)
+    ember.press_send()
+    ember.wait_for_words()
+    ember.window.new_chat()
+    ember.type("First words.")
+    ember.press_send()
+    ember.type("Second words.")
+    waiting = ember.window.chat.conversation_id
+    assert waiting is not None
+    ember.window.new_chat()
+    ember.window.open(waiting)
+    assert ember.window.composer.draft() == "Second words."
+    ember.window.composer.take_back_button.click()
+    assert ember.window.composer.draft() == "First words.\n\nSecond words."
+    ember.window.composer.set_draft("First words.")
+    ember.press_send()
+    ember.type("Second words.")
+    ember.workspace.chats.stop()
+    ember.qtbot.waitUntil(lambda: ember.workspace.chats.is_running(waiting), timeout=10_000)
+    assert ember.window.composer.draft() == "Second words."
+    ember.workspace.chats.stop()
+    ember.wait_until_idle()
+
+
+def test_a_message_that_does_not_fit_comes_back_and_the_chat_goes_on(ember: Ember) -> None:
+    use_greedy(ember, max_tokens=3)
+    too_long = "word " * 9000
+    with ember.qtbot.waitSignal(ember.workspace.chats.refused, timeout=REPLY_MS):
+        ember.window.chat.send(too_long)  # before its tokens were counted
+    assert ember.window.composer.draft() == too_long
+    assert any("does not fit" in notice.text for notice in ember.window.notices.notices())
+    ember.window.composer.set_draft("")
+    ember.say("Name a colour.")
+    conversation = ember.window.chat.conversation_id
+    assert conversation is not None
+    path = ember.workspace.store.tree(conversation).path()
+    assert path[0].text == "Name a colour."
+    assert path[-1].finish_reason in ("stop", "length")
+
+
+def test_unloading_during_a_reply_stops_it_and_hands_back_what_waits(ember: Ember) -> None:
+    ember.type(LONG_STORY)
+    ember.press_send()
+    ember.wait_for_words()
+    ember.window.new_chat()
+    ember.type("Me too.")
+    ember.press_send()
+    ember.window.header.unload.emit()
+    ember.wait_until_idle()
+    assert ember.workspace.engine.model is None
+    assert ember.window.composer.draft() == "Me too."
+    assert "Me too." not in ember.shown

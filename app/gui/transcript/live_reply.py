@@ -14,6 +14,8 @@ from app.gui.transcript.writer import Writer
 
 
 class _Stage(Enum):
+    """How far a growing reply has come."""
+
     UNDECIDED = auto()
     THINKING = auto()
     BETWEEN = auto()

@@ -20,12 +20,23 @@ _MOST: Final = 9
 class Deeds(Protocol):
     """What the lines of the menu do."""
 
-    def act(self, entry: Entry, action: str) -> None: ...
-    def copy_card(self, frame: QTextFrame) -> None: ...
-    def copy_everything(self, entry: Entry) -> None: ...
-    def open_link(self, href: str) -> None: ...
-    def toggle_thought(self, entry: Entry) -> None: ...
-    def step(self, entry: Entry, step: int) -> None: ...
+    def act(self, entry: Entry, action: str) -> None:
+        """Do an action of the message."""
+
+    def copy_card(self, frame: QTextFrame) -> None:
+        """Copy a card's code."""
+
+    def copy_everything(self, entry: Entry) -> None:
+        """Copy the message with its reasoning."""
+
+    def open_link(self, href: str) -> None:
+        """Let the window open an address."""
+
+    def toggle_thought(self, entry: Entry) -> None:
+        """Show or hide the reasoning."""
+
+    def step(self, entry: Entry, step: int) -> None:
+        """Ask for another variant."""
 
 
 def message_menu(parent: QWidget, entry: Entry, deeds: Deeds) -> QMenu:

@@ -61,7 +61,7 @@ class Surface(QTextBrowser):
         self._deeds = Deeds(self, self._page, self._painting, self._scrolling, self._streaming, self._row)
         self._keys = Keys(self, self._page, self._place, self._scrolling, bar, self._deeds)
         helpers = (self._page.highlighter, self._scrolling, self._filling, self._streaming, self._deeds)
-        self._parts = (self, bar, self.document(), self.viewport(), self._row, self._jump, *helpers)
+        self._parts = (bar, self.document(), self.viewport(), self._row, self._jump, *helpers)
         self._pressed: Target | None = None
         self._pointing = False
         self._page_width = 0

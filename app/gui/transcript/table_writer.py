@@ -31,6 +31,8 @@ _ALIGN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
+    """One cell's words, as the parser gives them."""
+
     words: Token
     align: Qt.AlignmentFlag
     heading: bool

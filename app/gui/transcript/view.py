@@ -54,7 +54,13 @@ class TranscriptView(Surface):
         self._open(entry, place)
 
     def append_message(self, message: ShownMessage) -> None:
-        """Add a message at the end; the person's own one is always brought into view."""
+        """Add a message at the end, unless its id is there: then it is that one's new state.
+
+        The person's own message is always brought into view.
+        """
+        if self._page.find(message.id) is not None:
+            self.update_message(message)
+            return
         with self._scrolling.kept():
             self._page.append(message)
         if message.role == "user":

@@ -29,7 +29,10 @@ def test_a_model_without_a_template_gets_chatml_and_says_so() -> None:
     assert template.render(HI, started=STARTED).text.startswith("<|im_start|>system\nBe kind.<|im_end|>")
 
 
-@pytest.mark.parametrize("source", ["{% for %}", "{{", "{% include 'x' %}{% endfor %}"])
+TOO_DEEP = "".join(f"{{% for a{n} in messages %}}" for n in range(22)) + "{% endfor %}" * 22
+
+
+@pytest.mark.parametrize("source", [TOO_DEEP, "{% for %}", "{{", "{% include 'x' %}{% endfor %}"])
 def test_a_template_that_does_not_compile_gives_way_to_chatml(source: str) -> None:
     template = ChatTemplate(source)
     assert "ChatML" in template.notices[0]
@@ -81,6 +84,11 @@ def test_a_template_that_always_raises_falls_back_with_its_reason() -> None:
         "{{ messages[99].content.x }}",
         "{{ 1 / 0 }}",
         "{% include '/etc/passwd' %}",
+        "{{ 'a'.ljust(3000000000)|length }}",
+        "{{ ('a'|center(2000000000))|length }}",
+        "{{ ('%2000000000d' % messages|length)|length }}",
+        "{% set ns = namespace(x='abcdefgh') %}{% for i in range(29) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% set ns = namespace(x=10) %}{% for i in range(22) %}{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x // 7 }}",
     ],
 )
 def test_a_hostile_template_reaches_nothing_and_the_chat_goes_on(source: str) -> None:

@@ -224,6 +224,12 @@ def test_a_message_that_is_taken_away_leaves_the_others(view: TranscriptView, pa
     assert page.body() == ["again"]
 
 
+def test_a_message_that_is_there_already_is_not_added_twice(view: TranscriptView, page: Reader) -> None:
+    view.set_messages([user("one", "1"), reply("two", "2")])
+    view.append_message(reply("two, changed", "2"))
+    assert page.body() == ["one", "two, changed"]
+
+
 def test_messages_that_are_not_on_the_page_yet_can_change(view: TranscriptView, page: Reader, qtbot: QtBot) -> None:
     view.set_messages(conversation(400))
     view.update_message(reply("Changed.", "m1"))

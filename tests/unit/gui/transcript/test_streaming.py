@@ -66,10 +66,10 @@ def stream(view: TranscriptView, text: str, pieces: list[str], qtbot: QtBot) -> 
 
 
 def cut(text: str, seed: int) -> list[str]:
-    """The text in pieces of up to twelve characters."""
+    """The text in pieces of up to forty characters."""
     dice, at, pieces = random.Random(seed), 0, []
     while at < len(text):
-        size = dice.randint(1, 12)
+        size = dice.randint(1, 40)
         pieces.append(text[at : at + size])
         at += size
     return pieces
@@ -233,7 +233,7 @@ def test_a_very_long_paragraph_ends_as_one_that_was_written_at_once(
     view.set_messages([reply(text)])
     at_once = page.signature()
     view.clear()
-    stream(view, text, [text[at : at + 700] for at in range(0, len(text), 700)], qtbot)
+    stream(view, text, [text[at : at + 1_500] for at in range(0, len(text), 1_500)], qtbot)
     assert page.signature() == at_once
 
 

@@ -1,0 +1,26 @@
+"""What became of the engine, in plain words."""
+
+import pytest
+
+from app.services.engine_process import NEVER_STARTED, EngineDeath
+
+
+@pytest.mark.parametrize(
+    ("death", "words"),
+    [
+        (EngineDeath(9, True, ()), "ended from outside, perhaps because memory ran out"),
+        (EngineDeath(6, True, ()), "an error in llama.cpp"),
+        (EngineDeath(6, True, ("ggml.c:12: GGML_ASSERT(a == b) failed",)), "an error in llama.cpp"),
+        (EngineDeath(6, True, ("CUDA error: out of memory",)), "ran out of memory"),
+        (EngineDeath(1, False, ("ggml_backend_buffer: failed to allocate buffer",)), "ran out of memory"),
+        (EngineDeath(1, False, ("MemoryError",)), "ran out of memory"),
+        (EngineDeath(11, True, ()), "crashed (signal 11)"),
+        (EngineDeath(70, False, ("ValueError: x",)), "ended unexpectedly (exit code 70)"),
+        (EngineDeath(NEVER_STARTED, False, ("No such file",)), "could not be started (No such file)"),
+    ],
+)
+def test_a_death_is_told_in_one_sentence(death: EngineDeath, words: str) -> None:
+    assert words in death.sentence
+    assert death.sentence.startswith("The engine ")
+    assert death.sentence.count(". ") == 0
+    assert death.sentence.endswith(".")

@@ -1,0 +1,59 @@
+"""Conversations out of the app and back."""
+
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import EmberError
+from app.services.transfer import export_conversation, import_conversation
+from app.storage.conversations import ConversationStore
+from app.storage.database import Database
+from tests.unit.storage.made import CHAT, forked_tree, put
+
+
+def test_an_exported_conversation_comes_back_whole_in_another_data_folder(
+    store: ConversationStore, tmp_path: Path
+) -> None:
+    tree = forked_tree()
+    put(store, tree)
+    export_conversation(store, CHAT, tmp_path / "roads.ember", "ember")
+    database = Database.open(tmp_path / "other.db", tmp_path / "backups")
+    other = ConversationStore(database)
+    assert import_conversation(other, tmp_path / "roads.ember") == CHAT
+    assert other.tree(CHAT).messages == tree.messages
+    database.close()
+
+
+def test_a_conversation_that_is_there_already_comes_back_as_a_copy_that_says_so(
+    store: ConversationStore, tmp_path: Path
+) -> None:
+    put(store, forked_tree())
+    export_conversation(store, CHAT, tmp_path / "roads.ember", "ember")
+    copy = import_conversation(store, tmp_path / "roads.ember")
+    assert copy != CHAT
+    assert store.get(copy).title.startswith("Roman roads")
+    assert store.get(copy).title != store.get(CHAT).title
+    assert len(store.tree(copy).messages) == len(store.tree(CHAT).messages)
+
+
+def test_markdown_holds_all_branches(store: ConversationStore, tmp_path: Path) -> None:
+    put(store, forked_tree())
+    export_conversation(store, CHAT, tmp_path / "roads.md", "markdown")
+    text = (tmp_path / "roads.md").read_text(encoding="utf-8")
+    assert "Why did Roman roads last?" in text
+    assert "Why did Roman bridges last?" in text
+
+
+def test_a_file_that_is_no_conversation_changes_nothing(store: ConversationStore, tmp_path: Path) -> None:
+    (tmp_path / "x.ember").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(EmberError):
+        import_conversation(store, tmp_path / "x.ember")
+    assert store.summaries() == []
+
+
+def test_a_place_that_cannot_be_written_is_said_and_leaves_nothing(store: ConversationStore, tmp_path: Path) -> None:
+    put(store, forked_tree())
+    with pytest.raises(EmberError) as refused:
+        export_conversation(store, CHAT, tmp_path / "absent" / "roads.ember", "ember")
+    assert refused.value.kind == "cannot_write"
+    assert not (tmp_path / "absent").exists()
