@@ -45,10 +45,10 @@ MODES: Final[tuple[theme.Preference, ...]] = ("light", "dark")
 
 TITLE: Final = "Planting tomatoes"
 TURNS: Final = (
-    ("Give me three short tips for planting tomatoes, as a Markdown list.", SamplerSettings(temperature=0.5, seed=1)),
+    ("Give me three short tips for planting tomatoes, as a Markdown list.", SamplerSettings(temperature=0.3, seed=22)),
     (
         "The seed packet gives inches. Write a short Python function that converts inches to centimetres.",
-        SamplerSettings(temperature=0.3, seed=7),
+        SamplerSettings(temperature=0.3, seed=10),
     ),
 )
 """Questions and seeds for which so small a model answers well."""
@@ -57,11 +57,10 @@ OTHERS: Final = (
     (0.11, "A haiku about rain"),
     (1, "Sourdough, second try"),
     (1.2, "Names for a sailing boat"),
-    (3, "What to see in Lisbon in three days"),
-    (5, "Explaining tides to a six-year-old"),
-    (24, "Packing list for the mountains"),
+    (3, "Three days in Lisbon"),
+    (5, "Tides for a six-year-old"),
+    (24, "Packing for the mountains"),
     (41, "Regular expressions, step by step"),
-    (75, "Questions for the job interview"),
 )
 """How many days ago, and the titles."""
 SMALL_TALK: Final = (
