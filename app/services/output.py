@@ -23,6 +23,8 @@ def prepare(*, as_json: bool) -> None:
     """Let any character be printed: JSON is UTF-8 everywhere, text replaces what the terminal cannot show."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8" if as_json else None, errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
 
 
 def write(text: str) -> None:

@@ -1,7 +1,12 @@
 """What became of the engine, in plain words."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+import app
+from app.services import engine_process
 from app.services.engine_process import NEVER_STARTED, EngineDeath
 
 
@@ -24,3 +29,11 @@ def test_a_death_is_told_in_one_sentence(death: EngineDeath, words: str) -> None
     assert death.sentence.startswith("The engine ")
     assert death.sentence.count(". ") == 0
     assert death.sentence.endswith(".")
+
+
+def test_the_engine_never_looks_for_modules_in_the_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", "/elsewhere", ""]))
+    environment = engine_process._environment()
+    root = str(Path(app.__file__).resolve().parents[1])
+    assert environment.value("PYTHONPATH").split(os.pathsep) == [root, "/elsewhere"]
+    assert environment.value("PYTHONSAFEPATH") == "1"
