@@ -104,6 +104,8 @@ class Surface(QTextBrowser):
         ):
             palette.setColor(which, theme.color(color))
         self.setPalette(palette)
+        # The application's style sheet keeps the viewport from inheriting it: it would stay in the colours before.
+        self.viewport().setPalette(palette)
 
     # Size
 
