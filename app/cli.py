@@ -1,6 +1,7 @@
 """The command line: the window without a command, and headless commands on the window's own services."""
 
 import argparse
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -113,6 +114,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _send(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Path | None) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Qt's libraries abort where an import of theirs is interrupted
     from app.core.sampling import SamplerSettings
     from app.services.headless import SendOptions, send
 

@@ -10,6 +10,7 @@ LOG_FILES = 3
 
 def start_logging(folder: Path | None) -> None:
     """Log to `engine.log` in `folder`, at most LOG_FILES of LOG_BYTES; without a folder nothing is kept."""
+    logging.raiseExceptions = False  # what a full disk does not take would come back as the engine's last words
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     if folder is None:

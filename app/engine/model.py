@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def read_header(path: Path) -> GgufHeader:
     Raises EmberError for a file that is missing, unreadable, cut off, or no model to chat with.
     """
     try:
+        if not stat.S_ISREG(kind := path.stat().st_mode) and not stat.S_ISDIR(kind):
+            raise EmberError(f"{path.name} is not a file. Choose a .gguf file.", "not_gguf")  # opening a pipe waits
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
 

@@ -1,5 +1,6 @@
 """Turns without a window: the `send` command, on the window's own services."""
 
+import logging
 import signal
 import sys
 from collections import deque
@@ -8,7 +9,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QTimer
+from PySide6.QtCore import QCoreApplication, QMessageLogContext, QTimer, QtMsgType, qInstallMessageHandler
 
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
@@ -19,6 +20,8 @@ from app.services.engine_process import EngineDeath
 from app.services.model_library import display_name, starter_model
 from app.services.output import tell, write, write_json
 from app.services.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 SIGNAL_POLL_MS = 100
 """How often Python gets a chance to see Ctrl+C while Qt's loop runs."""
@@ -45,6 +48,7 @@ def send(options: SendOptions, root: Path | None) -> int:
 
     Raises EmberError for what keeps it from beginning, ReaderGoneError when nobody reads the replies.
     """
+    qInstallMessageHandler(_log_qt)
     application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
     workspace = Workspace(root)
     try:
@@ -53,6 +57,11 @@ def send(options: SendOptions, root: Path | None) -> int:
         return _Sender(options, workspace, application).run()
     finally:
         workspace.close()
+
+
+def _log_qt(_kind: QtMsgType, _context: QMessageLogContext, message: str) -> None:
+    """What Qt has to say belongs into the log, not among the sentences."""
+    logger.warning("Qt: %s", message)
 
 
 class _Sender:
@@ -95,7 +104,7 @@ class _Sender:
     def _run_loop(self) -> None:
         """Qt's loop, left by `quit`, by Ctrl+C, and by an exception that nobody caught."""
         hook, sys.excepthook = sys.excepthook, self._leave_on_exception
-        handler = signal.signal(signal.SIGINT, self._interrupted)
+        signal.signal(signal.SIGINT, self._interrupted)
         poll = QTimer()
         poll.start(SIGNAL_POLL_MS)  # lets Python run its signal handlers
         poll.timeout.connect(lambda: None)
@@ -103,7 +112,7 @@ class _Sender:
             self._application.exec()
         finally:
             self._over = True
-            signal.signal(signal.SIGINT, handler)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left, storing included, is soon done
             sys.excepthook = hook
 
     def _leave_on_exception(
@@ -179,11 +188,14 @@ class _Sender:
         if self._over:  # closing the workspace ends what still ran
             return
         if outcome.done is None:
-            self._fail(outcome.failure.sentence if outcome.failure is not None else "The turn failed.")
+            sentence = outcome.failure.sentence if outcome.failure is not None else "The turn failed."
+            self._fail(f"{sentence} What had come of the reply is kept." if outcome.reply.text else sentence)
             return
         for notice in outcome.done.notices:
             tell(notice)
-        if self._trouble:
+        if not self._workspace.data_dir.database.exists():  # SQLite goes on writing to a file that was removed
+            self._fail(f"The folder {self._workspace.data_dir.root} was removed meanwhile, so nothing was kept.")
+        elif self._trouble:
             self._fail(self._trouble)
         elif self._options.as_json:
             write_json(self._turn_line(outcome))

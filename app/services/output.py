@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import sys
 from typing import Any
@@ -20,7 +21,12 @@ class ReaderGoneError(Exception):
 
 
 def prepare(*, as_json: bool) -> None:
-    """Let any character be printed: JSON is UTF-8 everywhere, text replaces what the terminal cannot show."""
+    """Let any character be printed: JSON is UTF-8 everywhere, text replaces what the terminal cannot show.
+
+    The log stays out of it: without a file to go to, Python would print its warnings among the sentences.
+    """
+    logging.lastResort = None
+    logging.raiseExceptions = False
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8" if as_json else None, errors="replace")
     if isinstance(sys.stderr, io.TextIOWrapper):
@@ -32,6 +38,8 @@ def write(text: str) -> None:
 
     Raises ReaderGoneError, and EmberError of kind "output" where the system refuses it; later pieces go nowhere then.
     """
+    if getattr(sys, "stdout", None) is None:  # started with stdout closed
+        raise ReaderGoneError
     try:
         sys.stdout.write(text.translate(CONTROL_CHARACTERS) if sys.stdout.isatty() else text)
         sys.stdout.flush()

@@ -1,5 +1,6 @@
 """Everything that belongs to one data folder, opened for a window, a writing command or a reading one."""
 
+import contextlib
 import logging
 import logging.handlers
 from pathlib import Path
@@ -23,6 +24,7 @@ LOG_FILES = 3
 
 def start_logging(folder: Path) -> None:
     """Log to `ember.log` in `folder`, at most LOG_FILES of LOG_BYTES; raises EmberError (data_folder)."""
+    logging.raiseExceptions = False  # what a full disk does not take is no reason to write to the terminal
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(
@@ -50,7 +52,8 @@ def stop_logging() -> None:
     for handler in list(root.handlers):
         if isinstance(handler, logging.handlers.RotatingFileHandler):
             root.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # a full disk does not take the last lines
+                handler.close()
 
 
 class Reading:

@@ -22,7 +22,7 @@ CONTEXTS: tuple[tuple[int, FlashAttention], ...] = ((2048, "off"), (8192, "off")
 
 
 def measure() -> Iterator[Figure]:
-    """The estimate by which the engine plans, then with the batch that the engine uses, on the CPU."""
+    """The estimate with its default options, then with the batch and attention that the engine uses, on the CPU."""
     with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
         for context, flash in CONTEXTS:
             yield from _starter(engine, context, flash)
@@ -37,7 +37,7 @@ def _starter(engine: Engine, context: int, flash: FlashAttention) -> Iterator[Fi
     name = f"{STARTER_NAME}, {format_count(context)} tokens, flash {flash}"
     taken = _taken(engine, starter(), context, flash)
     planned, same = estimate(header, context), _estimated(header, context, flash)
-    yield _figure(f"{name}: as planned", planned, taken)
+    yield Figure(f"{name}: default options", planned.total / MIB, "MiB", taken.total / MIB, "taken")
     yield _figure(f"{name}: engine's options", same, taken)
     yield Figure("  of it keys and values", same.kv / MIB, "MiB", taken.kv / MIB, "taken", WITHIN)
     yield Figure("  of it for computing", same.compute / MIB, "MiB", taken.compute / MIB, "taken", WITHIN)

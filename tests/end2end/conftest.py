@@ -1,6 +1,7 @@
 """A real window with a real engine on a data folder of its own."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,8 @@ class Ember:
         self.window = MainWindow(self.workspace)
         if model is not None:
             self.workspace.library.opened(model)
+        self.ask = self.workspace.chats.ask
+        """The chats' own `ask`, which `use_greedy` wraps."""
         self.window.start()
         self._open = True
 
@@ -103,9 +106,7 @@ def ember(start: Start) -> Ember:
 
 
 def use_greedy(ember: Ember, max_tokens: int | None = None) -> None:
-    """Short, repeatable replies from now on."""
-    from dataclasses import replace
-
-    chats = ember.workspace.chats
-    ask = chats.ask
-    chats.ask = lambda request: ask(replace(request, sampler=GREEDY, max_tokens=max_tokens))  # type: ignore[method-assign]
+    """Repeatable replies from now on; without `max_tokens` the long story is far longer than any test waits."""
+    ember.workspace.chats.ask = lambda request: ember.ask(  # type: ignore[method-assign]
+        replace(request, sampler=GREEDY, max_tokens=max_tokens)
+    )

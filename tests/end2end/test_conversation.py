@@ -49,6 +49,7 @@ def test_the_second_turn_reads_only_the_new_tokens(ember: Ember) -> None:
 
 
 def test_a_reply_streams_into_the_transcript(ember: Ember) -> None:
+    use_greedy(ember)
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()
@@ -61,6 +62,7 @@ def test_a_reply_streams_into_the_transcript(ember: Ember) -> None:
 
 
 def test_stop_keeps_the_partial_reply(ember: Ember) -> None:
+    use_greedy(ember)
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()
@@ -108,6 +110,7 @@ def test_conversations_are_there_after_a_restart_with_what_was_typed(start: Star
 def test_closing_the_window_during_a_reply_keeps_what_has_come(start: Start) -> None:
     ember = start()
     ember.wait_for_model()
+    use_greedy(ember)
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()
@@ -122,6 +125,7 @@ def test_closing_the_window_during_a_reply_keeps_what_has_come(start: Start) -> 
 
 
 def test_a_killed_engine_is_said_and_replaced_and_the_reply_kept(ember: Ember) -> None:
+    use_greedy(ember)
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()
@@ -143,6 +147,7 @@ def test_a_killed_engine_is_said_and_replaced_and_the_reply_kept(ember: Ember) -
 
 
 def test_another_conversation_waits_for_the_reply_and_can_be_taken_back(ember: Ember) -> None:
+    use_greedy(ember)
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()
@@ -314,6 +319,7 @@ def test_deleting_a_conversation_leaves_the_new_chats_draft_alone(ember: Ember) 
 
 
 def test_nothing_typed_while_a_message_waits_is_lost(ember: Ember) -> None:
+    use_greedy(ember)
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()
@@ -355,6 +361,7 @@ def test_a_message_that_does_not_fit_comes_back_and_the_chat_goes_on(ember: Embe
 
 
 def test_unloading_during_a_reply_stops_it_and_hands_back_what_waits(ember: Ember) -> None:
+    use_greedy(ember)
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()

@@ -130,12 +130,15 @@ def test_a_model_that_ends_its_reply_stops(engine: Engine) -> None:
     assert "<|im_end|>" not in done.text
 
 
-def test_stopping_during_the_reply_keeps_what_has_come(engine: Engine) -> None:
-    talk = Talk(engine, name="stopped")
-    done = talk.say("Count from one to one thousand in words.", stop_after=3, max_tokens=400)
+def test_stopping_during_the_reply_keeps_what_has_come(
+    fresh_engine: Engine, tiny_model: Callable[[Kind], Path]
+) -> None:
+    """The tiny model never ends a reply by itself, so only the Stop can."""
+    assert isinstance(fresh_engine.load(tiny_model(Kind.FULL), context=8192), Loaded)
+    talk = Talk(fresh_engine, name="stopped")
+    done = talk.say("Count.", stop_after=3)
     assert done.finish_reason == "cancelled"
-    assert done.text
-    assert done.figures.tokens.generated < 400
+    assert done.figures.tokens.generated >= 3
     follow_up = talk.say("Go on.", max_tokens=3)
     assert follow_up.figures.reread is None
 

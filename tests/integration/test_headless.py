@@ -2,14 +2,19 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
+from app.core.conversation import ConversationId, ConversationTree, Message
+from app.services.workspace import Reading
+from app.storage.conversations import INTERRUPTED
 from tests.support.command import PATIENCE, ROOT, Argument, Outcome, begin, command, ember, environment
 from tests.support.tiny_models import Kind, make
 
@@ -41,11 +46,18 @@ def send(data: Path, model: Path, *arguments: Argument) -> Outcome:
     return outcome
 
 
-def stored(data: Path, conversation: str = "") -> dict:  # type: ignore[type-arg]
-    """A conversation as `show --json` tells it; the newest one without an id."""
-    newest = conversation or ember("conversations", "--data-dir", data, "--json").lines[0]["id"]
-    shown: dict = ember("show", newest, "--data-dir", data, "--json").line  # type: ignore[type-arg]
-    return shown
+def stored(data: Path, conversation: str = "") -> ConversationTree:
+    """A conversation as it is stored, read beside whoever writes; the newest one without an id."""
+    reading = Reading(data)
+    try:
+        return reading.store.tree(ConversationId(conversation) or reading.store.summaries()[0].id)
+    finally:
+        reading.close()
+
+
+def messages(data: Path, conversation: str = "") -> list[Message]:
+    """Its messages, oldest first."""
+    return list(stored(data, conversation).messages.values())
 
 
 @contextmanager
@@ -109,10 +121,10 @@ def test_another_process_goes_on_and_says_why_it_reads_again(talk: tuple[Path, O
     last = before.lines[1]["tokens"]
     assert after["tokens"]["prompt"] > last["prompt"] + last["generated"]
     assert after["reread"] == {"at_token": 0, "reason": "The model was loaded since."}
-    shown = stored(folder, conversation)
-    assert shown["conversation"]["system_prompt"] == "You are brief."
-    assert [message["role"] for message in shown["messages"]] == ["user", "assistant"] * 3
-    assert [line["text"] for line in before.lines] == [shown["messages"][i]["text"] for i in (1, 3)]
+    assert stored(folder, conversation).conversation.system_prompt == "You are brief."
+    kept = messages(folder, conversation)
+    assert [message.role for message in kept] == ["user", "assistant"] * 3
+    assert [line["text"] for line in before.lines] == [kept[1].text, kept[3].text]
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
@@ -121,7 +133,7 @@ def test_another_process_goes_on_and_says_why_it_reads_again(talk: tuple[Path, O
 def test_without_json_the_replies_are_printed_and_nothing_else(data: Path, tiny: Path) -> None:
     text = ember("send", "Hi", "--data-dir", data, "--model", tiny, "--max-tokens", 40, "--temperature", 0)
     assert (text.status, text.err) == (0, "")
-    assert text.out == stored(data)["messages"][1]["text"] + "\n"
+    assert text.out == messages(data)[1].text + "\n"
 
 
 def test_no_kv_reuses_nothing(data: Path, tiny: Path) -> None:
@@ -134,7 +146,7 @@ def test_no_kv_reuses_nothing(data: Path, tiny: Path) -> None:
 
 
 def test_a_seed_repeats_a_reply(data: Path, tiny: Path) -> None:
-    options = ("--temperature", 1.5, "--seed", 7, "--max-tokens", 20)
+    options = ("--temperature", 1.5, "--seed", 7)
     texts = [send(data, tiny, *options, "Hi").line["text"] for _ in range(2)]
     assert texts[0] == texts[1]
 
@@ -142,14 +154,14 @@ def test_a_seed_repeats_a_reply(data: Path, tiny: Path) -> None:
 def test_a_conversation_keeps_the_settings_that_a_later_call_does_not_name(data: Path, tiny: Path) -> None:
     first = send(data, tiny, "--temperature", 0.25, "--seed", 3, "Hi").line["conversation"]
     ember("send", "--conversation", first, "--data-dir", data, "--model", tiny, "--seed", 4, "--max-tokens", 1, "Hi")
-    sampler = stored(data, first)["conversation"]["sampler"]
-    assert (sampler["temperature"], sampler["seed"]) == (0.25, 4)
+    sampler = stored(data, first).conversation.sampler
+    assert (sampler.temperature, sampler.seed) == (0.25, 4)
 
 
 def test_a_new_system_prompt_is_read_from_there_on(data: Path, tiny: Path) -> None:
     first = send(data, tiny, "--system", "Be kind.", "Hi").line
     after = send(data, tiny, "--system", "Be very kind.", "--conversation", first["conversation"], "Hi").line
-    assert stored(data, first["conversation"])["conversation"]["system_prompt"] == "Be very kind."
+    assert stored(data, first["conversation"]).conversation.system_prompt == "Be very kind."
     assert after["reread"]["at_token"] == 0
 
 
@@ -173,7 +185,7 @@ ANY_TEXT = ("\u202eשלום עולם\u202c", "👩‍👩‍👧 é ﷽", "a\x1b
 
 def test_any_text_is_stored_as_it_was_typed(data: Path, tiny: Path) -> None:
     send(data, tiny, "--max-tokens", 1, "--", *ANY_TEXT)
-    assert tuple(message["text"] for message in stored(data)["messages"][::2]) == ANY_TEXT
+    assert tuple(message.text for message in messages(data)[::2]) == ANY_TEXT
 
 
 # --- names and texts from outside -------------------------------------------------------------------------------------
@@ -189,10 +201,9 @@ def test_bytes_that_are_no_utf_8_are_replaced_and_nothing_breaks(data: Path, tin
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    shown = stored(data)
-    assert shown["messages"][0]["text"] == "a��b"
-    assert shown["conversation"]["system_prompt"] == "�"
-    assert shown["conversation"]["draft"] == ""
+    conversation = stored(data).conversation
+    assert messages(data)[0].text == "a��b"
+    assert (conversation.system_prompt, conversation.draft) == ("�", "")
 
 
 def test_it_runs_without_a_home_and_without_a_locale(data: Path, tiny: Path) -> None:
@@ -237,9 +248,9 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(as_json: bool, data: P
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(timeout=PATIENCE) == 1
-    reply = stored(data)["messages"][1]
-    assert reply["text"]
-    assert reply["finish_reason"] == ("length" if as_json else "cancelled")
+    reply = messages(data)[1]
+    assert reply.text
+    assert reply.finish_reason == ("length" if as_json else "cancelled")
 
 
 def test_ctrl_c_stops_the_reply_and_keeps_what_has_come(data: Path, tiny: Path) -> None:
@@ -248,11 +259,11 @@ def test_ctrl_c_stops_the_reply_and_keeps_what_has_come(data: Path, tiny: Path) 
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (0, b"")
-    reply = stored(data)["messages"][1]
-    assert reply["finish_reason"] == "cancelled"
-    assert reply["error"] is None
-    assert reply["figures"]["tokens"]["generated"] > 0
-    assert reply["text"].encode().endswith(out.removesuffix(b"\n")[-20:])
+    reply = messages(data)[1]
+    assert (reply.finish_reason, reply.error) == ("cancelled", None)
+    assert reply.figures is not None
+    assert reply.figures.tokens.generated > 0
+    assert reply.text.encode().endswith(out.removesuffix(b"\n")[-20:])
 
 
 def test_ctrl_c_says_that_later_messages_were_not_sent(data: Path, tiny: Path) -> None:
@@ -260,22 +271,42 @@ def test_ctrl_c_says_that_later_messages_were_not_sent(data: Path, tiny: Path) -
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (1, b"Stopped: the messages after this one were not sent.\n")
-    assert [message["role"] for message in stored(data)["messages"]] == ["user", "assistant"]
+    assert [message.role for message in messages(data)] == ["user", "assistant"]
+
+
+def test_a_killed_engine_ends_the_command_with_why_and_keeps_the_partial_reply(data: Path, tiny: Path) -> None:
+    with long_reply(data, tiny) as process:
+        (engine,) = psutil.Process(process.pid).children()
+        engine.kill()
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert err.startswith(b"The engine was ended from outside")
+    assert err.endswith(b"What had come of the reply is kept.\n")
+    reply = messages(data)[1]
+    assert reply.text
+    assert reply.error is not None
+    assert reply.error in err.decode()
+
+
+def test_a_data_folder_that_is_removed_meanwhile_is_said(data: Path, tiny: Path) -> None:
+    with long_reply(data, tiny) as process:
+        shutil.rmtree(data)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert b"was removed meanwhile" in err
+    assert not data.exists()
 
 
 def test_a_killed_command_leaves_no_engine_and_the_next_start_says_what_happened(data: Path, tiny: Path) -> None:
-    psutil = pytest.importorskip("psutil")
     with long_reply(data, tiny) as process:
         (engine,) = psutil.Process(process.pid).children()
         os.kill(process.pid, signal.SIGKILL)
         engine.wait(timeout=PATIENCE)
+    conversation = stored(data).conversation.id
     assert send(data, tiny, "Hi").line["finish_reason"] == "length"
-    oldest = ember("conversations", "--data-dir", data, "--json").lines[-1]["id"]
-    reply = stored(data, oldest)["messages"][1]
-    assert (reply["finish_reason"], reply["error"]) == (
-        "failed",
-        "Ember was closed while this reply was being written; what had come by then is kept.",
-    )
+    reply = messages(data, conversation)[1]
+    assert (reply.finish_reason, reply.error) == ("failed", INTERRUPTED)
 
 
 # --- a folder that is in use ------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """The commands that need no engine, and what is said about wrong calls."""
 
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,14 @@ def folder(tmp_path: Path) -> Path:
     put(store, ConversationTree(newer, {}))
     database.close()
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """A command takes Ctrl+C for itself; the test run gets it back."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 Shown = pytest.CaptureFixture[str]

@@ -19,6 +19,7 @@ from app.protocol.messages import (
     Unloaded,
 )
 from app.services.engine_client import RESTART_DELAYS_MS, EngineClient
+from app.services.engine_process import NEVER_STARTED, EngineDeath
 from tests.unit.services.fakes import FakeProcess
 
 A, B, BAD = Path("/models/a.gguf"), Path("/models/b.gguf"), Path("/models/bad.gguf")
@@ -261,6 +262,13 @@ def test_a_model_that_kills_the_engine_is_not_tried_again(client: EngineClient, 
     assert not client.is_loading
     restart(client, qtbot)
     assert process().asked(LoadModel) == []
+
+
+def test_an_engine_that_never_came_is_not_blamed_on_the_model(client: EngineClient) -> None:
+    client.load(A)
+    seen = failures(client)
+    process().die(EngineDeath(NEVER_STARTED, False, ("No such file",)))
+    assert seen == [("engine_died", "The engine could not be started (No such file).")]
 
 
 def test_a_reload_can_be_called_off_while_the_engine_restarts(client: EngineClient, qtbot: QtBot) -> None:

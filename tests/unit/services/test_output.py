@@ -63,6 +63,12 @@ def test_a_reader_that_is_gone_is_noticed_and_nothing_complains_later(monkeypatc
         output.write("b")
 
 
+def test_without_a_stdout_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(output.ReaderGoneError):
+        output.write("a")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk at hand")
 def test_a_full_disk_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as stream:
