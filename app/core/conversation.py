@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NewType
 
 from app.core.sampling import SamplerSettings
@@ -75,22 +75,30 @@ class ConversationTree:
         """The messages from the root to `leaf` (default: the conversation's leaf)."""
         return path_to(self.messages, leaf or self.conversation.leaf)
 
+    def with_message(self, message: Message) -> "ConversationTree":
+        """The same tree with a message added, or in place of its older state, and shown as the leaf."""
+        conversation = replace(self.conversation, leaf=message.id)
+        return ConversationTree(conversation, {**self.messages, message.id: message})
+
+    def children(self) -> dict[MessageId | None, list[Message]]:
+        """The messages by their parent, the variants of one place together, oldest first."""
+        found: dict[MessageId | None, list[Message]] = {}
+        for message in self.messages.values():
+            found.setdefault(message.parent, []).append(message)
+        for variants in found.values():
+            variants.sort(key=lambda m: (m.created, m.id))
+        return found
+
     def siblings(self, message: MessageId) -> list[Message]:
         """The variants of one message, itself included, oldest first."""
-        parent = self.messages[message].parent
-        same = (m for m in self.messages.values() if m.parent == parent)
-        return sorted(same, key=lambda m: (m.created, m.id))
+        return self.children()[self.messages[message].parent]
 
     def newest_leaf(self, message: MessageId) -> MessageId:
         """The leaf reached from `message` by always taking the newest child."""
-        children: dict[MessageId | None, Message] = {}
-        for candidate in self.messages.values():
-            best = children.get(candidate.parent)
-            if best is None or (candidate.created, candidate.id) > (best.created, best.id):
-                children[candidate.parent] = candidate
+        children = self.children()
         seen = {message}
-        while (child := children.get(message)) is not None and child.id not in seen:
-            message = child.id
+        while (variants := children.get(message)) is not None and variants[-1].id not in seen:
+            message = variants[-1].id
             seen.add(message)
         return message
 

@@ -55,7 +55,8 @@ class OpenChat(QObject):
         self._notices = notices
         self.conversation: Conversation | None = None
         self._tree: ConversationTree | None = None
-        self._variants: dict[MessageId, list[MessageId]] = {}
+        self._variants: dict[MessageId | None, list[Message]] = {}
+        """The tree's messages by their parent."""
         self._shows = False
         """Whether the composer holds the open conversation's draft."""
         self._instructions = ""
@@ -162,20 +163,14 @@ class OpenChat(QObject):
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
-    def _read(self) -> ConversationTree | None:
+    def _read(self) -> None:
+        """Read the open conversation again, where it was changed otherwise than by a message at its end."""
         if self.conversation is not None:
             self._take_tree(self._workspace.store.tree(self.conversation.id))
-        return self._tree
 
     def _take_tree(self, tree: ConversationTree) -> None:
         self._tree, self.conversation = tree, tree.conversation
-        by_parent: dict[MessageId | None, list[Message]] = {}
-        for message in tree.messages.values():
-            by_parent.setdefault(message.parent, []).append(message)
-        self._variants = {}
-        for family in by_parent.values():
-            ids = [message.id for message in sorted(family, key=lambda m: (m.created, m.id))]
-            self._variants.update((message, ids) for message in ids)
+        self._variants = tree.children()
 
     def _show_messages(self) -> None:
         assert self._tree is not None
@@ -197,7 +192,7 @@ class OpenChat(QObject):
 
     def _shown(self, message: Message) -> ShownMessage:
         assert self._tree is not None
-        siblings = self._variants.get(message.id, [message.id])
+        siblings = [sibling.id for sibling in self._variants[message.parent]]
         variant, variants = siblings.index(message.id) + 1, len(siblings)
         if message.role == "user":
             return ShownMessage(message.id, "user", message.text, "You", variant=variant, variants=variants)
@@ -226,13 +221,13 @@ class OpenChat(QObject):
     def _message_added(self, message: Message) -> None:
         if not self._is_here(message.conversation):
             return
-        before = [shown.id for shown in self._tree.path()] if self._tree is not None else []
-        tree = self._read()
-        assert tree is not None
-        path = tree.path()
+        assert self._tree is not None
+        before = self._tree.conversation.leaf
+        stored = self._workspace.store.get(message.conversation)  # its title comes with the first message
+        self._take_tree(replace(self._tree, conversation=stored).with_message(message))
         if message.role == "user":
             self._transcript.remove_message(WAITING)
-        if [shown.id for shown in path[:-1]] == before:
+        if message.parent == before:
             self._transcript.append_message(self._shown(message))
             self.content_changed.emit(True)
         else:  # another reply to an earlier message: the path is another one
@@ -258,7 +253,8 @@ class OpenChat(QObject):
         if outcome.done is not None:
             for notice in outcome.done.notices:
                 self._notices.show_notice(Notice(notice, "info", key=notice[:40]))
-        if self._is_here(outcome.reply.conversation) and self._read() is not None:
+        if self._is_here(outcome.reply.conversation) and self._tree is not None:
+            self._take_tree(self._tree.with_message(outcome.reply))
             self._transcript.update_message(self._shown(outcome.reply))
             self.figures_changed.emit()
         self._show_composer()
@@ -344,7 +340,7 @@ class OpenChat(QObject):
         tree = self._tree
         if tree is None or self.conversation is None or self._workspace.chats.is_busy(self.conversation.id):
             return
-        siblings = tree.siblings(MessageId(message))
+        siblings = self._variants[tree.messages[MessageId(message)].parent]
         at = [sibling.id for sibling in siblings].index(MessageId(message)) + step
         if 0 <= at < len(siblings):
             self._workspace.store.set_leaf(self.conversation.id, tree.newest_leaf(siblings[at].id))

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
 from app.gui import dialogs
+from app.gui.transcript import ShownMessage
 from tests.end2end.conftest import REPLY_MS, Ember, Start, use_greedy
 
 LONG_STORY = "Tell me a very long story about the sea, a ship and its captain."
@@ -373,3 +374,22 @@ def test_unloading_during_a_reply_stops_it_and_hands_back_what_waits(ember: Embe
     assert ember.workspace.engine.model is None
     assert ember.window.composer.draft() == "Me too."
     assert "Me too." not in ember.shown
+
+
+def test_a_turn_adds_to_the_page_and_does_not_lay_it_out_again(ember: Ember, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_greedy(ember, max_tokens=4)
+    ember.say("Name a colour.")
+    transcript = ember.window.transcript
+    whole: list[int] = []
+    set_messages = transcript.set_messages
+
+    def counted(messages: list[ShownMessage]) -> None:
+        whole.append(len(messages))
+        set_messages(messages)
+
+    monkeypatch.setattr(transcript, "set_messages", counted)
+    ember.say("And another?")
+    assert whole == []
+    conversation = ember.window.chat.conversation_id
+    assert conversation is not None
+    assert transcript.message_ids() == [m.id for m in ember.workspace.store.tree(conversation).path()]
