@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app import __version__
-from app.engine.log_file import start_logging
+from app.logs import start_logging
 from app.protocol.framing import FrameReader, FramingError, frame
 from app.protocol.messages import (
     PROTOCOL_VERSION,
@@ -89,7 +89,10 @@ def main(log_folder: Path | None) -> int:
     wire = Wire(_take_stdout())
     threading.excepthook = _end_on_a_bug
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
-    start_logging(log_folder)
+    if log_folder is None:
+        logging.getLogger().addHandler(logging.NullHandler())
+    else:
+        start_logging(log_folder, "engine.log")
 
     from app.engine import library  # loads llama.cpp, which must not print on the wire
     from app.engine.worker import Worker

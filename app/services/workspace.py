@@ -1,13 +1,11 @@
 """Everything that belongs to one data folder, opened for a window, a writing command or a reading one."""
 
-import contextlib
-import logging
-import logging.handlers
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
 from app.core.errors import EmberError
+from app.logs import start_logging, stop_logging
 from app.paths import DataDir, open_data_dir, plain_reason
 from app.services.background import wait_for_background
 from app.services.chats import Chats
@@ -17,43 +15,6 @@ from app.services.single_instance import SingleInstance, in_use
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
-
-LOG_BYTES = 1024 * 1024
-LOG_FILES = 3
-
-
-def start_logging(folder: Path) -> None:
-    """Log to `ember.log` in `folder`, at most LOG_FILES of LOG_BYTES; raises EmberError (data_folder)."""
-    logging.raiseExceptions = False  # what a full disk does not take is no reason to write to the terminal
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(
-            folder / "ember.log",
-            maxBytes=LOG_BYTES,
-            backupCount=LOG_FILES - 1,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except OSError as error:
-        raise EmberError(
-            f"Ember cannot keep its log in “{folder}” because {plain_reason(error)}. "
-            "Nothing was changed; make room for that folder or choose another data folder.",
-            "data_folder",
-        ) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    root.addHandler(handler)
-
-
-def stop_logging() -> None:
-    """Close the log's file again."""
-    root = logging.getLogger()
-    for handler in list(root.handlers):
-        if isinstance(handler, logging.handlers.RotatingFileHandler):
-            root.removeHandler(handler)
-            with contextlib.suppress(OSError):  # a full disk does not take the last lines
-                handler.close()
 
 
 class Reading:
@@ -87,7 +48,7 @@ class Workspace(QObject):
         if not self.instance.acquire():
             raise in_use(self.data_dir.root)
         try:
-            start_logging(self.data_dir.logs)
+            _start_log(self.data_dir)
             self._database = Database.open(self.data_dir.database, self.data_dir.backups)
         except EmberError:
             stop_logging()
@@ -111,3 +72,15 @@ class Workspace(QObject):
         self._database.close()
         self.instance.release()
         stop_logging()
+
+
+def _start_log(data_dir: DataDir) -> None:
+    """Log to `ember.log`; raises EmberError (data_folder)."""
+    try:
+        start_logging(data_dir.logs, "ember.log")
+    except OSError as error:
+        raise EmberError(
+            f"Ember cannot keep its log in “{data_dir.logs}” because {plain_reason(error)}. "
+            "Nothing was changed; make room for that folder or choose another data folder.",
+            "data_folder",
+        ) from error
