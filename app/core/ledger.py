@@ -14,14 +14,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.core.errors import EmberError
 from app.core.stream_text import boundaries
 
 MARKS = tuple(chr(code) for code in range(0xFDD0, 0xFDF0))
 """Unicode noncharacters: no text has a use for them, and one that this text lacks becomes the mark."""
 LOOK_AHEAD = 12
 """Fragments in which a message is looked for; a template puts a handful of them around each message."""
+REASONING_START = "<think>"
 REASONING_END = "</think>"
-REASONING_STARTS = ("<think>\n", "<think>")
+REASONING_STARTS = (REASONING_START + "\n", REASONING_START)
 """What a reply's text begins with when the generation prompt, not the model, opened its reasoning."""
 
 
@@ -127,11 +129,15 @@ class ControlPattern:
 
 
 def choose_mark(texts: Sequence[str]) -> str:
-    """A character that none of the texts contains."""
+    """A character that none of the texts contains; raises EmberError for texts made to contain them all."""
     for mark in MARKS:
         if not any(mark in text for text in texts):
             return mark
-    raise ValueError("the texts use every Unicode noncharacter")
+    raise EmberError(
+        "This conversation holds all the characters that Unicode keeps out of texts, and Ember needs one of them. "
+        "Nothing was lost; take one of them out.",
+        "bad_text",
+    )
 
 
 def placeholder(number: int, mark: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import llama_cpp
 
 from app.core.errors import EmberError
+from app.core.units import format_count
 from app.engine.library import log
 from app.engine.model import Model
 
@@ -82,8 +83,8 @@ class Context:
         self.pointer = llama_cpp.llama_init_from_model(model.pointer, params)
         if not self.pointer:
             raise EmberError(
-                f"There is not enough memory for a context of {settings.tokens:,} tokens. Nothing was lost; "
-                "choose a smaller context or a smaller model.",
+                f"There is not enough memory for a context of {format_count(settings.tokens)} tokens. "
+                "Nothing was lost; choose a smaller context or a smaller model.",
                 "out_of_memory",
             )
         self.buffers = log.buffer_sizes()
@@ -122,10 +123,6 @@ class Context:
         raise EmberError(
             f"llama.cpp could not read the text (error {code}). The text is kept; try again.", "decode_failed"
         )
-
-    def synchronize(self) -> None:
-        """Wait for the device to finish what was decoded."""
-        llama_cpp.llama_synchronize(self.pointer)
 
     def remove_from(self, position: int) -> bool:
         """Take back all tokens from `position` on; False where this memory cannot (nothing is changed then)."""

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import llama_cpp
 import psutil
@@ -15,7 +14,7 @@ from app.core.context_budget import default_context
 from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
 from app.core.memory_estimate import estimate, kv_bytes_per_token
-from app.core.units import format_bytes
+from app.core.units import format_bytes, format_count
 from app.engine.chat_template import ChatTemplate
 from app.engine.context import Context, ContextSettings
 from app.engine.model import ALL_LAYERS, Model, read_header
@@ -51,19 +50,6 @@ CONTEXT_CLEARED = "The cache was cleared."
 MODEL_LOADED = "The model was loaded since."
 
 
-class Snapshot(TypedDict):
-    """The part of Statistics that a session knows."""
-
-    rss: int
-    ram_total: int
-    ram_available: int
-    devices: tuple[Device, ...]
-    memory: tuple[DeviceMemory, ...]
-    context_used: int
-    context_size: int
-    live_conversation: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
     """What is going to be loaded, decided before anything is read."""
@@ -77,7 +63,6 @@ class LoadPlan:
     on_gpu: bool
     flash_attention: FlashAttention
     threads: int
-    notices: tuple[str, ...]
 
 
 class Session:
@@ -86,7 +71,6 @@ class Session:
     def __init__(self, plan: LoadPlan, model: Model) -> None:
         """Make the context; raises EmberError (out_of_memory). `model` is closed by `close`."""
         self._model = model
-        self._header = plan.header
         self.vocabulary: Vocabulary = model.vocabulary
         self._template = ChatTemplate(
             model.chat_template,
@@ -106,7 +90,7 @@ class Session:
         self._sequence: LiveSequence | None = None
         self._runner: TurnRunner | None = None
         self._make_context(MODEL_LOADED)
-        self.info = self._describe(plan, (*plan.notices, *self._template.notices, *notices))
+        self.info = self._describe(plan, (*self._template.notices, *notices))
 
     # --- loading ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +119,6 @@ class Session:
             on_gpu=layers != 0,
             flash_attention=request.flash_attention,
             threads=request.threads or _threads(),
-            notices=(),
         )
 
     @classmethod
@@ -217,22 +200,24 @@ class Session:
         if (context := self._context) is not None:
             context.abort.lower()
 
-    @staticmethod
-    def statistics(session: "Session | None", devices: tuple[Device, ...]) -> Snapshot:
-        """A snapshot of memory and context; without a session, of the process alone."""
-        ram = psutil.virtual_memory()
-        context = session._context if session is not None else None
-        sequence = session._sequence if session is not None else None
-        return Snapshot(
-            rss=psutil.Process(os.getpid()).memory_info().rss,
-            ram_total=ram.total,
-            ram_available=ram.available,
-            devices=devices,
-            memory=_device_memory(session._model, context, sequence) if session is not None else (),
-            context_used=len(sequence.tokens) if sequence is not None else 0,
-            context_size=session._settings.tokens if session is not None else 0,
-            live_conversation=sequence.conversation if sequence is not None else None,
-        )
+    def memory(self) -> tuple[DeviceMemory, ...]:
+        """What the model and its context take, by device."""
+        return _device_memory(self._model, self._context, self._sequence)
+
+    @property
+    def context_size(self) -> int:
+        """Tokens of the context, also while its memory is given back."""
+        return self._settings.tokens
+
+    @property
+    def context_used(self) -> int:
+        """Tokens in the live sequence."""
+        return len(sequence.tokens) if (sequence := self._sequence) is not None else 0
+
+    @property
+    def live_conversation(self) -> str | None:
+        """The conversation that the live sequence belongs to."""
+        return sequence.conversation if (sequence := self._sequence) is not None else None
 
 
 def _device_memory(model: Model, context: Context | None, sequence: LiveSequence | None) -> tuple[DeviceMemory, ...]:
@@ -272,8 +257,8 @@ def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free:
     tokens = min(context or MIN_CONTEXT, header.context_length or context or MIN_CONTEXT)
     if (wanted := estimate(header, n_ctx=tokens)).total > free:
         raise EmberError(
-            f"{path.name} with a context of {tokens:,} tokens needs about {format_bytes(wanted.total)} (estimated) "
-            f"and {format_bytes(free)} are free. Choose a smaller context.",
+            f"{path.name} with a context of {format_count(tokens)} tokens needs about "
+            f"{format_bytes(wanted.total)} (estimated) and {format_bytes(free)} are free. Choose a smaller context.",
             "too_large",
         )
 
@@ -283,8 +268,9 @@ def _context_size(plan: LoadPlan, trained: int) -> tuple[int, tuple[str, ...]]:
     if plan.context is None:
         return max(MIN_CONTEXT, default_context(trained, plan.free_bytes, plan.header)), ()
     if MIN_CONTEXT <= trained < plan.context:
+        wanted = format_count(plan.context)
         sentence = (
-            f"The model was trained for {trained:,} tokens, so the context has those instead of {plan.context:,}."
+            f"The model was trained for {format_count(trained)} tokens, so the context has those instead of {wanted}."
         )
         return trained, (sentence,)
     return plan.context, ()

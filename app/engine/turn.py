@@ -10,13 +10,13 @@ from app.core.ledger import (
     ControlPattern,
     LedgerEntry,
     Prompt,
-    Tokenizer,
     assemble,
     choose_mark,
 )
 from app.core.reread import explain_reread
 from app.core.stream_text import StreamText
 from app.core.turn import FinishReason, KvFigures, Reread, TokenCounts, TurnFigures, TurnSeconds
+from app.core.units import format_count
 from app.engine.chat_template import ChatTemplate, TemplateFailure
 from app.engine.context import Context, Interrupted
 from app.engine.model import Model
@@ -62,7 +62,6 @@ class TurnRunner:
 
     def __init__(self, model: Model, template: ChatTemplate, context: Context, sequence: LiveSequence) -> None:
         """Hold what a turn needs; all of it belongs to the calling thread."""
-        self._model = model
         self._vocabulary = model.vocabulary
         self._template = template
         self._context = context
@@ -124,7 +123,7 @@ class TurnRunner:
 
     def prompt(self, request: Generate) -> tuple[Prompt, str, tuple[str, ...]]:
         """The prompt's ids, what it opens in the reply (`<think>`), and notices. Raises EmberError."""
-        mark = _mark([message.text for message in request.messages])
+        mark = choose_mark([message.text for message in request.messages])
         shielded = [(m.role, self._pattern.shield(m.text, mark)) for m in request.messages]
         system = shielded[0][1] if shielded and shielded[0][0] == "system" else ""
         began = request.started or time.time()
@@ -138,8 +137,7 @@ class TurnRunner:
             ) from failure
         skeleton = self._template.skeleton([m.role for m in request.messages], mark, rendering, started=began)
         entries = [LedgerEntry(m.id, m.text, self._usable_ids(m.token_ids)) for m in request.messages]
-        tokenizer: Tokenizer = self._vocabulary
-        prompt = assemble(rendering.text, mark, entries, tokenizer, self._pattern, skeleton)
+        prompt = assemble(rendering.text, mark, entries, self._vocabulary, self._pattern, skeleton)
         bos = self._vocabulary.bos
         if self._vocabulary.adds_bos and bos >= 0 and prompt.ids[:1] != [bos]:
             prompt = prompt.shifted(bos)
@@ -157,9 +155,9 @@ class TurnRunner:
             raise EmberError("There is nothing to answer: the message is empty.", "empty_prompt")
         if len(prompt.ids) >= self._context.size:
             raise EmberError(
-                f"This conversation has {len(prompt.ids):,} tokens with your message, and the context holds "
-                f"{self._context.size:,}. Nothing was lost; shorten the message, start a new chat, or load the model "
-                "with a larger context.",
+                f"This conversation has {format_count(len(prompt.ids))} tokens with your message, and the context "
+                f"holds {format_count(self._context.size)}. Nothing was lost; shorten the message, start a new chat, "
+                "or load the model with a larger context.",
                 "context_full",
             )
 
@@ -237,15 +235,3 @@ class TurnRunner:
         text, ids = reply.take_unsent()
         if text or ids:
             send(Text(id=request.id, text=text, token_ids=ids))
-
-
-def _mark(texts: list[str]) -> str:
-    """A character that none of the texts contains; raises EmberError for texts made to contain them all."""
-    try:
-        return choose_mark(texts)
-    except ValueError as error:
-        raise EmberError(
-            "This conversation holds all the characters that Unicode keeps out of texts, and Ember needs one of them. "
-            "Nothing was lost; take one of them out.",
-            "bad_text",
-        ) from error

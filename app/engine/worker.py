@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from app.core.errors import EmberError
 from app.engine.library import Ggml
 from app.engine.session import Session
@@ -91,9 +93,24 @@ class Worker:
 
     def statistics(self, request: GetStatistics) -> None:
         """Answer with a snapshot, also in the middle of a reply."""
+        ram = psutil.virtual_memory()
         with self._session_lock:
-            snapshot = Session.statistics(self._session, self._ggml.devices())
-        self._send(Statistics(id=request.id, busy=self._current is not None, saved_bytes=0, saved_budget=0, **snapshot))
+            session = self._session
+            answer = Statistics(
+                id=request.id,
+                rss=psutil.Process().memory_info().rss,
+                ram_total=ram.total,
+                ram_available=ram.available,
+                devices=self._ggml.devices(),
+                memory=session.memory() if session is not None else (),
+                context_used=session.context_used if session is not None else 0,
+                context_size=session.context_size if session is not None else 0,
+                live_conversation=session.live_conversation if session is not None else None,
+                saved_bytes=0,
+                saved_budget=0,
+                busy=self._current is not None,
+            )
+        self._send(answer)
 
     # --- the llama thread ------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QSizePolicy, QStack
 
 from app.gui import theme
 from app.gui.model_pill import ModelChoice, ModelPill
-from app.gui.parts import ElidedLabel, icon_button, popup_menu
+from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
 
 __all__ = ["Header", "ModelChoice"]
 
@@ -30,11 +30,7 @@ class _TitleEdit(QLineEdit):
 
     def event(self, event: QEvent) -> bool:
         """Esc belongs to this field before it may stop a reply."""
-        escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
-        if escape and event.type() == QEvent.Type.ShortcutOverride:
-            event.accept()
-            return True
-        return super().event(event)
+        return claim_escape(event) or super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter is done, Esc gives up; neither goes on to the title behind, which would open again."""

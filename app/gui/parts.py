@@ -1,11 +1,12 @@
 """Small parts that several widgets share: flat icon buttons, elided labels, menus, announcements."""
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
     QFontMetrics,
     QGuiApplication,
+    QKeyEvent,
     QPainter,
     QPaintEvent,
     QPen,
@@ -56,6 +57,15 @@ def announce(widget: QWidget, words: str, *, urgent: bool = False) -> None:
     politeness = QAccessible.AnnouncementPoliteness
     event.setPoliteness(politeness.Assertive if urgent else politeness.Polite)
     QAccessible.updateAccessibility(event)
+
+
+def claim_escape(event: QEvent) -> bool:
+    """Take Esc for the widget that has the focus, before a shortcut of the window sees it; whether it did."""
+    escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
+    if escape and event.type() == QEvent.Type.ShortcutOverride:
+        event.accept()
+        return True
+    return False
 
 
 def set_tone(label: QLabel, tone: str) -> None:

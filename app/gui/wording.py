@@ -1,7 +1,5 @@
 """What the window says about turns, replies and models, in plain words."""
 
-from pathlib import Path
-
 from app.core.conversation import Message
 from app.core.turn import TurnFigures
 from app.core.units import format_count, format_seconds
@@ -71,8 +69,3 @@ def place_of(model: ModelInfo, statistics: Statistics | None) -> str:
     if model.gpu_layers > model.layers:
         return f"on {where}"
     return f"{model.gpu_layers} of {model.layers} layers on {where}"
-
-
-def file_name(path: Path) -> str:
-    """A model file's name without its ending."""
-    return path.stem

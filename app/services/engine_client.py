@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.protocol.framing import FramingError
@@ -256,14 +257,7 @@ class EngineClient(QObject):
         self._load(LoadModel(id=0, path=str(path), context=context, gpu_layers=gpu_layers))
 
     def _load(self, request: LoadModel) -> None:
-        identified = LoadModel(
-            id=self.new_id(),
-            path=request.path,
-            context=request.context,
-            gpu_layers=request.gpu_layers,
-            flash_attention=request.flash_attention,
-            threads=request.threads,
-        )
+        identified = msgspec.structs.replace(request, id=self.new_id())
         self._wanted = identified
         self._loading = identified.id
         self.load_progress.emit(0.0)

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from app.core.conversation import ConversationTree, Message, MessageId
+from app.core.ledger import REASONING_END, REASONING_START
 
 _PARSER: Final = MarkdownIt("commonmark")
 _DEEPEST: Final = 6
@@ -17,7 +18,7 @@ _WORDS_SHOWN: Final = 60
 _STRUCTURE: Final = re.compile(r"^ {0,3}(#|=+[ \t]*$|-+[ \t]*$|`{3}|~{3}|<)", re.MULTILINE)
 _OPEN_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>#&|~!])")
-_THINK: Final = re.compile(r"\s*<think>(?P<thought>.*?)(?:</think>|\Z)", re.DOTALL)
+_THINK: Final = re.compile(rf"\s*{REASONING_START}(?P<thought>.*?)(?:{REASONING_END}|\Z)", re.DOTALL)
 _SENTINEL: Final = "end-of-message"
 
 

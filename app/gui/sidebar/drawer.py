@@ -4,6 +4,8 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
+from app.gui.parts import claim_escape
+
 
 def application() -> QApplication:
     """The one application, typed."""
@@ -47,11 +49,7 @@ class Drawer(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Esc closes the drawer before it may stop a reply."""
-        escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
-        if escape and event.type() == QEvent.Type.ShortcutOverride:
-            event.accept()
-            return True
-        return super().event(event)
+        return claim_escape(event) or super().event(event)
 
     def mousePressEvent(self, _event: QMouseEvent) -> None:
         """A click on the shade."""

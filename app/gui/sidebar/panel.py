@@ -7,7 +7,7 @@ from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from app.gui import icons, theme
-from app.gui.parts import ElidedLabel, icon_button, popup_menu
+from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
 from app.gui.sidebar.conversation_list import ConversationList
 from app.gui.sidebar.model import ConversationModel
 
@@ -47,11 +47,7 @@ class SearchField(QLineEdit):
 
     def event(self, event: QEvent) -> bool:
         """Esc empties the field before it may stop a reply."""
-        escape = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape
-        if event.type() == QEvent.Type.ShortcutOverride and escape and self.text():
-            event.accept()
-            return True
-        return super().event(event)
+        return (bool(self.text()) and claim_escape(event)) or super().event(event)
 
 
 def theme_menu(parent: QWidget) -> QMenu:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from enum import Enum, auto
 
+from app.core.ledger import REASONING_END, REASONING_START
 from app.gui.transcript import reasoning
 from app.gui.transcript.clean_text import clean
 from app.gui.transcript.code_highlight import Highlighter
@@ -62,7 +63,7 @@ class LiveReply:
     def begin(self, text: str) -> None:
         """Take in the text that is there already."""
         parts = reasoning.split(text)
-        if parts.present and not text.lstrip().startswith(reasoning.OPEN):
+        if parts.present and not text.lstrip().startswith(REASONING_START):
             self._begin_thought()
             self._think(clean(text[parts.start : parts.end]))
             self._end_thought()
@@ -101,9 +102,9 @@ class LiveReply:
             if reasoning.may_become_thought(words):
                 self._waiting = words
                 return
-            if words.lstrip().startswith(reasoning.OPEN):
+            if words.lstrip().startswith(REASONING_START):
                 self._begin_thought()
-                words = words.lstrip()[len(reasoning.OPEN) :]
+                words = words.lstrip()[len(REASONING_START) :]
             else:
                 self._stage = _Stage.ANSWERING
         if self._stage is _Stage.THINKING:
@@ -119,7 +120,7 @@ class LiveReply:
     def _take_thought(self, words: str) -> str:
         """Give the thought its words; what stands behind its end comes back."""
         words, self._waiting = self._waiting + words, ""
-        end = words.find(reasoning.CLOSE)
+        end = words.find(REASONING_END)
         if end < 0:
             held = reasoning.held_close(words)
             self._waiting = words[len(words) - held :]
@@ -127,14 +128,14 @@ class LiveReply:
             return ""
         self._think(words[:end])
         self._end_thought()
-        return words[end + len(reasoning.CLOSE) :]
+        return words[end + len(REASONING_END) :]
 
     def _watch(self, words: str) -> None:
         """Notice a thought that ends without having been opened: its template opened it."""
         if not self._folded:
             recent = self._last + words
-            self.misread = self.misread or reasoning.CLOSE in recent
-            self._last = recent[-len(reasoning.CLOSE) :]
+            self.misread = self.misread or REASONING_END in recent
+            self._last = recent[-len(REASONING_END) :]
 
     def _begin_thought(self) -> None:
         self._stage = _Stage.THINKING

@@ -4,11 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-OPEN: Final = "<think>"
-CLOSE: Final = "</think>"
+from app.core.ledger import REASONING_END, REASONING_START
 
 # Some templates write the opening tag themselves: then the reply only closes it, on a line of its own.
-_LONE_CLOSE: Final = re.compile(r"^[ \t]*</think>[ \t]*$", re.MULTILINE)
+_LONE_CLOSE: Final = re.compile(rf"^[ \t]*{REASONING_END}[ \t]*$", re.MULTILINE)
 _BLANK_LINES: Final = re.compile(r"(?:[ \t]*\n)+")
 _FENCE: Final = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 
@@ -38,13 +37,13 @@ NONE: Final = Reasoning(-1, -1, 0, False)
 def split(text: str) -> Reasoning:
     """Find the thought at the start of a reply: closed, still open, or closed without having been opened."""
     lead = len(text) - len(text.lstrip())
-    if text.startswith(OPEN, lead):
-        start = lead + len(OPEN)
-        end = text.find(CLOSE, start)
+    if text.startswith(REASONING_START, lead):
+        start = lead + len(REASONING_START)
+        end = text.find(REASONING_END, start)
         if end < 0:
             return Reasoning(start, len(text), len(text), True)
-        return Reasoning(start, end, _skip_blank(text, end + len(CLOSE)), False)
-    if CLOSE in text and (lone := _LONE_CLOSE.search(text)) is not None:
+        return Reasoning(start, end, _skip_blank(text, end + len(REASONING_END)), False)
+    if REASONING_END in text and (lone := _LONE_CLOSE.search(text)) is not None:
         fences = len(_FENCE.findall(text, 0, lone.start()))
         if fences % 2 == 0:
             return Reasoning(lead, lone.start(), _skip_blank(text, lone.end()), False)
@@ -59,13 +58,13 @@ def answer_of(text: str) -> str:
 def may_become_thought(text: str) -> bool:
     """Whether a reply that has just begun may turn out to open a thought."""
     text = text.lstrip()
-    return len(text) < len(OPEN) and OPEN.startswith(text)
+    return len(text) < len(REASONING_START) and REASONING_START.startswith(text)
 
 
 def held_close(thought: str) -> int:
     """How many characters at the end of an open thought may be the beginning of its closing tag."""
-    for length in range(min(len(CLOSE) - 1, len(thought)), 0, -1):
-        if thought.endswith(CLOSE[:length]):
+    for length in range(min(len(REASONING_END) - 1, len(thought)), 0, -1):
+        if thought.endswith(REASONING_END[:length]):
             return length
     return 0
 
