@@ -17,7 +17,6 @@ from app.engine.vocabulary import Vocabulary
 logger = logging.getLogger(__name__)
 
 ALL_LAYERS = -1
-NO_CHAT_ARCHITECTURES = frozenset({"bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "t5encoder", "clip"})
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -52,7 +51,7 @@ def refuse_unchattable(path: Path, header: GgufHeader) -> None:
     if kind in ("adapter", "mmproj", "imatrix") or header.architecture == "clip":
         what = {"adapter": "an adapter (LoRA)", "imatrix": "a matrix for quantising"}.get(kind, "a vision part")
         raise EmberError(f"{path.name} is {what} that belongs to a model, not a model. Choose the model's file.", kind)
-    if header.architecture in NO_CHAT_ARCHITECTURES:
+    if header.is_embedding_model:
         raise EmberError(f"{path.name} is a model for embeddings, which cannot chat. Choose another model.", "no_chat")
 
 
