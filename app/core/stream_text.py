@@ -24,7 +24,8 @@ class StreamText:
 def boundaries(pieces: Iterable[bytes]) -> tuple[str, list[int]]:
     """The text of the pieces, and after each piece its length in characters.
 
-    The length is -1 where the piece ends inside a character: no text can be cut there.
+    The length is -1 where the piece ends inside a character: no text can be cut there. At the very end it can: a
+    character that never became whole is no part of the text, and the pieces that began it belong to the end.
     """
     stream, text, ends, length = StreamText(), [], [], 0
     for piece in pieces:
@@ -32,4 +33,6 @@ def boundaries(pieces: Iterable[bytes]) -> tuple[str, list[int]]:
         text.append(part)
         length += len(part)
         ends.append(-1 if stream.pending else length)
+    if ends:
+        ends[-1] = length
     return "".join(text), ends

@@ -36,9 +36,8 @@ class _Reply:
     opening: str
     """What the generation prompt has opened already, such as `<think>`; part of the text, not of the ids."""
     ids: list[int] = field(default_factory=list)
+    """All that were generated, also those of a character that is not whole yet: they are in the context."""
     text: str = ""
-    whole_ids: int = 0
-    """How many of the ids end at a whole character."""
     sent_ids: int = 0
     sent_text: int = 0
     stream: StreamText = field(default_factory=StreamText)
@@ -47,13 +46,11 @@ class _Reply:
         """Take in a generated token."""
         self.ids.append(token)
         self.text += self.stream.feed(piece)
-        if not self.stream.pending:
-            self.whole_ids = len(self.ids)
 
     def take_unsent(self) -> tuple[str, tuple[int, ...]]:
-        """What has not been sent, up to the last whole character."""
-        text, ids = self.text[self.sent_text :], tuple(self.ids[self.sent_ids : self.whole_ids])
-        self.sent_text, self.sent_ids = len(self.text), self.whole_ids
+        """What has not been sent: whole characters, and all ids."""
+        text, ids = self.text[self.sent_text :], tuple(self.ids[self.sent_ids :])
+        self.sent_text, self.sent_ids = len(self.text), len(self.ids)
         return text, ids
 
 
@@ -114,7 +111,7 @@ class TurnRunner:
             id=request.id,
             conversation=request.conversation,
             text=reply.text if generated else "",
-            token_ids=tuple(reply.ids[: reply.whole_ids]),
+            token_ids=tuple(reply.ids),
             prompt_ids=prompt.learned,
             finish_reason=finish,
             figures=figures,

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from app.core.ledger import (
@@ -16,6 +16,7 @@ from app.core.ledger import (
     common_prefix,
     placeholder,
 )
+from app.core.stream_text import StreamText
 
 START, END, TEXT_END = (
     ControlToken("<|im_start|>", 1),
@@ -40,6 +41,12 @@ class WordTokenizer:
 
     def tokenize(self, text: str, *, start: bool = True) -> list[int]:
         return [self.id_of(word) for word in re.findall(r" ?\w+|\s|[^\w\s]", text)]
+
+    def id_of_bytes(self, piece: bytes) -> int:
+        """A token of any bytes, such as half a character."""
+        token = 10_000 + int.from_bytes(b"\x01" + piece, "big")
+        self._pieces[token] = piece
+        return token
 
     def piece(self, token: int) -> bytes:
         return self._pieces[token]
@@ -124,6 +131,22 @@ def test_a_reply_keeps_the_ids_it_was_generated_with() -> None:
     assert prompt.spliced == ("a",)
     span = next(span for span in prompt.spans if span.id == "a")
     assert tuple(prompt.ids[span.start : span.end]) == odd
+
+
+PIECES = [b"a", b"\n", b" \xf0\x9f", b"\x94\xa5", b"\xc3", b"\xa9", b"\xff", b"b\xe2\x82"]
+"""Words, halves of characters (also with a space before them, as real vocabularies have), and what is no UTF-8."""
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8), st.sampled_from([chatml, plain]))
+def test_a_reply_cut_inside_a_character_keeps_all_its_ids(pieces: list[bytes], template) -> None:  # type: ignore[no-untyped-def]
+    tokenizer, stream = WordTokenizer(), StreamText()
+    text = "".join(stream.feed(piece) for piece in pieces)
+    assume(text)
+    ids = tuple(map(tokenizer.id_of_bytes, pieces))
+    question = ("user", LedgerEntry("u", "Hi", tuple(tokenizer.tokenize("Hi"))))
+    live = build(tokenizer, [question], template).ids + list(ids)
+    next_turn = [question, ("assistant", LedgerEntry("a", text, ids)), ("user", LedgerEntry("v", "And?"))]
+    assert common_prefix(live, build(tokenizer, next_turn, template).ids) == len(live)
 
 
 def test_ids_of_a_message_whose_text_was_changed_are_not_used() -> None:

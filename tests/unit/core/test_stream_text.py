@@ -30,3 +30,8 @@ def test_half_a_character_waits_for_its_other_half() -> None:
 def test_boundaries_lie_only_between_characters() -> None:
     text, ends = boundaries([b"a", "é".encode()[:1], "é".encode()[1:], b"bc"])
     assert (text, ends) == ("aébc", [1, -1, 2, 4])
+
+
+def test_pieces_that_began_a_character_at_the_very_end_belong_to_the_end() -> None:
+    flame = "🔥".encode()
+    assert boundaries([b"a", b" " + flame[:1], flame[1:2]]) == ("a ", [1, -1, 2])
