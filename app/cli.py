@@ -113,8 +113,12 @@ def run(arguments: Sequence[str]) -> int:
         return FAILURE
 
 
+def _answer_interrupts() -> None:
+    """Let Ctrl+C end the command tidily; not before its imports, of which Qt's abort when they are interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _send(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Path | None) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Qt's libraries abort where an import of theirs is interrupted
     from app.core.sampling import SamplerSettings
     from app.services.headless import SendOptions, send
 
@@ -200,6 +204,7 @@ def _export(options: argparse.Namespace, root: Path | None) -> int:
     chosen: ExportFormat = options.format or (
         "markdown" if options.to.suffix.lower() in (".md", ".markdown") else "ember"
     )
+    _answer_interrupts()
     reading = Reading(root)
     try:
         export_conversation(reading.store, reading.store.resolve(options.id), options.to, chosen)
@@ -212,6 +217,7 @@ def _import(options: argparse.Namespace, root: Path | None) -> int:
     from app.services.transfer import import_conversation
     from app.services.workspace import Workspace
 
+    _answer_interrupts()
     workspace = Workspace(root)
     try:
         if workspace.notice is not None:

@@ -85,6 +85,17 @@ def open_data_dir(path: Path | None = None) -> DataDir:
     return DataDir(root)
 
 
+def read_data_dir(path: Path | None = None) -> DataDir:
+    """The data folder to be read only: nothing is made or written, so a full or read-only disk is no matter.
+
+    Raises EmberError of kind "data_folder" where a file stands in its place.
+    """
+    root = default_root() if path is None else path.expanduser().absolute()
+    if root.exists() and not root.is_dir():
+        raise EmberError(f"“{root}” is a file, not a folder with Ember's data. Name the folder.", kind="data_folder")
+    return DataDir(root)
+
+
 def _make_private(root: Path) -> None:
     """Make `root` with mode 0700; an existing folder is tightened only if it is clearly meant for Ember.
 

@@ -55,6 +55,23 @@ def refuse_unchattable(path: Path, header: GgufHeader) -> None:
         raise EmberError(f"{path.name} is a model for embeddings, which cannot chat. Choose another model.", "no_chat")
 
 
+def refuse_unloadable(path: Path) -> None:
+    """Raise EmberError for a file that llama.cpp would refuse by its header or vocabulary; reads no weights.
+
+    For use while another model is loaded, so that it is not freed for one that cannot be used.
+    """
+    params = llama_cpp.llama_model_default_params()
+    params.vocab_only = True
+    log.lines.clear()
+    pointer = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
+    if not pointer:
+        raise _refusal(path)
+    try:
+        Vocabulary.require(pointer)
+    finally:
+        llama_cpp.llama_model_free(pointer)
+
+
 class Model:
     """The weights of one GGUF file in llama.cpp; freed by `close`."""
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import llama_cpp
 import psutil
 
-from app.core.context_budget import default_context
+from app.core.context_budget import DEFAULT_LIMIT, default_context
 from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
-from app.core.memory_estimate import estimate, kv_bytes_per_token
+from app.core.memory_estimate import ContextOptions, estimate, kv_bytes_per_token
 from app.core.units import format_bytes, format_count
 from app.engine.chat_template import ChatTemplate
 from app.engine.context import Context, ContextSettings
@@ -64,6 +64,11 @@ class LoadPlan:
     flash_attention: FlashAttention
     threads: int
 
+    @property
+    def options(self) -> ContextOptions:
+        """What the context is made with, for the estimates."""
+        return context_options(self.on_gpu, self.flash_attention)
+
 
 class Session:
     """A model, its template, and a context that is made when it is needed."""
@@ -80,7 +85,7 @@ class Session:
         tokens, notices = _context_size(plan, model.context_trained)
         self._settings = ContextSettings(
             tokens=tokens,
-            batch=min(GPU_BATCH if plan.on_gpu else CPU_BATCH, tokens),
+            batch=min(plan.options.n_ubatch, tokens),
             threads=plan.threads,
             flash_attention=_flash_attention(plan),
         )
@@ -106,9 +111,10 @@ class Session:
         vram = sum(gpu.free_bytes for gpu in gpus)
         if request.context is not None and request.context < MIN_CONTEXT:
             raise EmberError(f"A context needs at least {MIN_CONTEXT} tokens, not {request.context}.", "bad_context")
-        _refuse_too_large(path, header, request.context, ram.available + vram)
-        wanted = request.gpu_layers
-        layers = 0 if not gpus or wanted == 0 else _layers_that_fit(header, vram) if wanted < 0 else wanted
+        wanted = request.gpu_layers if gpus else 0
+        options = context_options(wanted != 0, request.flash_attention)
+        _refuse_too_large(path, header, request.context, ram.available + vram, options)
+        layers = _layers_that_fit(header, vram, options) if wanted < 0 else wanted
         whole = layers == ALL_LAYERS or layers > (header.block_count or 0)
         return LoadPlan(
             path=path,
@@ -242,12 +248,20 @@ def _device_memory(model: Model, context: Context | None, sequence: LiveSequence
     )
 
 
-def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free: int) -> None:
+def context_options(on_gpu: bool, flash_attention: FlashAttention) -> ContextOptions:
+    """What a context is made with on such a device; llama.cpp's own "auto" takes flash attention on a GPU."""
+    return ContextOptions(
+        n_ubatch=GPU_BATCH if on_gpu else CPU_BATCH,
+        flash_attention=flash_attention == "on" or (flash_attention == "auto" and on_gpu),
+    )
+
+
+def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free: int, options: ContextOptions) -> None:
     """Raise EmberError where the weights, or the context that was asked for, cannot fit into `free` bytes.
 
     llama.cpp would try: the system gives memory that it does not have, and kills the process when it is used.
     """
-    smallest = estimate(header, n_ctx=MIN_CONTEXT)
+    smallest = estimate(header, MIN_CONTEXT, options)
     if smallest.total > free:
         raise EmberError(
             f"{path.name} needs about {format_bytes(smallest.total)} (estimated) and {format_bytes(free)} are free. "
@@ -255,7 +269,7 @@ def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free:
             "too_large",
         )
     tokens = min(context or MIN_CONTEXT, header.context_length or context or MIN_CONTEXT)
-    if (wanted := estimate(header, n_ctx=tokens)).total > free:
+    if (wanted := estimate(header, tokens, options)).total > free:
         raise EmberError(
             f"{path.name} with a context of {format_count(tokens)} tokens needs about "
             f"{format_bytes(wanted.total)} (estimated) and {format_bytes(free)} are free. Choose a smaller context.",
@@ -266,7 +280,7 @@ def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free:
 def _context_size(plan: LoadPlan, trained: int) -> tuple[int, tuple[str, ...]]:
     """The context to make in tokens, and sentences about a wish that could not be met."""
     if plan.context is None:
-        return max(MIN_CONTEXT, default_context(trained, plan.free_bytes, plan.header)), ()
+        return max(MIN_CONTEXT, default_context(trained, plan.free_bytes, plan.header, plan.options)), ()
     if MIN_CONTEXT <= trained < plan.context:
         wanted = format_count(plan.context)
         sentence = (
@@ -291,11 +305,11 @@ def _memory_mode(model: Model) -> MemoryMode:
     return "window" if model.window else "full"
 
 
-def _layers_that_fit(header: GgufHeader, vram: int) -> int:
+def _layers_that_fit(header: GgufHeader, vram: int, options: ContextOptions) -> int:
     """How many layers fit into `vram` bytes with a context's memory; ALL_LAYERS if everything does."""
     layers = header.block_count or 1
     room = int(vram * MEMORY_MARGIN)
-    whole = estimate(header, n_ctx=min(header.context_length or 8192, 8192))
+    whole = estimate(header, min(header.context_length or DEFAULT_LIMIT, DEFAULT_LIMIT), options)
     if whole.total <= room:
         return ALL_LAYERS
     per_layer = (whole.weights + whole.kv) / (layers + 1)

@@ -80,11 +80,19 @@ class TurnRunner:
         prompt, opening, notices = self.prompt(request)
         self._check_room(prompt)
         kept, reread = self._keep(request, prompt)
+        evaluated = 0
+
+        def read(done: int, total: int) -> None:
+            nonlocal evaluated
+            evaluated = done
+            send(PromptProgress(id=request.id, done=done, total=total, reused=kept))
+
         prefilled, reply = started, _Reply(opening, text=opening)
         finish: FinishReason = "cancelled"
         first: float | None = None
         try:
-            if self._prefill(request, prompt, kept, send, stopped):
+            read(0, len(prompt.ids) - kept)
+            if prefill(self._sequence, prompt.ids[kept:], self._context.settings.batch, read, stopped):
                 prefilled = time.perf_counter()
                 finish, first = self._decode(request, prompt, reply, send, stopped)
         except Interrupted:
@@ -96,7 +104,7 @@ class TurnRunner:
         generated = len(reply.ids)
         spent = ended - first if first is not None else 0.0
         figures = TurnFigures(
-            tokens=TokenCounts(len(prompt.ids), kept, 0, len(prompt.ids) - kept, generated),
+            tokens=TokenCounts(len(prompt.ids), kept, 0, evaluated, generated),
             seconds=TurnSeconds(
                 restore=0.0,
                 prefill=max(0.0, (prefilled if first is not None else ended) - started),
@@ -177,21 +185,6 @@ class TurnRunner:
             rewound=rewound,
         )
         return kept, reread
-
-    def _prefill(
-        self,
-        request: Generate,
-        prompt: Prompt,
-        kept: int,
-        send: Callable[[Answer], None],
-        stopped: Callable[[], bool],
-    ) -> bool:
-        def progress(done: int, total: int) -> None:
-            send(PromptProgress(id=request.id, done=done, total=total, reused=kept))
-
-        new = prompt.ids[kept:]
-        progress(0, len(new))
-        return prefill(self._sequence, new, self._context.settings.batch, progress, stopped)
 
     def _decode(
         self,

@@ -24,12 +24,7 @@ class Vocabulary:
 
         Raises EmberError (no_vocabulary) for a model without one: tokenising it would end the process.
         """
-        self._vocab = llama_cpp.llama_model_get_vocab(model)
-        if llama_cpp.llama_vocab_type(self._vocab) == llama_cpp.LLAMA_VOCAB_TYPE_NONE:
-            raise EmberError(
-                "This model file has no vocabulary, so no text can be given to it. Choose another model.",
-                "no_vocabulary",
-            )
+        self._vocab = self.require(model)
         self.size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self.bos: int = llama_cpp.llama_vocab_bos(self._vocab)
         self.eos: int = llama_cpp.llama_vocab_eos(self._vocab)
@@ -37,6 +32,17 @@ class Vocabulary:
         self._pieces: dict[int, bytes] = {}
         self._lock = threading.Lock()
         self._read_tokens()
+
+    @staticmethod
+    def require(model: int) -> int:
+        """A llama_model's vocabulary; raises EmberError (no_vocabulary)."""
+        vocab: int = llama_cpp.llama_model_get_vocab(model)
+        if llama_cpp.llama_vocab_type(vocab) == llama_cpp.LLAMA_VOCAB_TYPE_NONE:
+            raise EmberError(
+                "This model file has no vocabulary, so no text can be given to it. Choose another model.",
+                "no_vocabulary",
+            )
+        return vocab
 
     def _read_tokens(self) -> None:
         """Walk the whole vocabulary once: the control tokens, and a key over everything."""

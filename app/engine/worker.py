@@ -11,6 +11,7 @@ import psutil
 
 from app.core.errors import EmberError
 from app.engine.library import Ggml
+from app.engine.model import refuse_unloadable
 from app.engine.session import Session
 from app.protocol.messages import (
     Answer,
@@ -176,6 +177,7 @@ class Worker:
 
         plan = Session.plan(Path(work.path), work, self._ggml.devices())
         if self._session is not None:
+            refuse_unloadable(plan.path)
             self._send(OldModelFreed(id=work.id))
         self._swap(None)  # two models at once may not fit; the plan has refused what cannot work
         session = Session.load(plan, progress, lambda: self._stopped(work))

@@ -301,7 +301,9 @@ class EngineClient(QObject):
             if current:
                 self._loading, self._wanted = None, self._present
             if answer.kind == "engine_died" and self.hello is not None:  # an engine that never came did not load
-                sentence = f"{answer.sentence} It was loading a model, which may be too large for this computer."
+                sentence = (
+                    f"{answer.sentence} It was loading a model, which may be damaged or too large for this computer."
+                )
                 self.load_failed.emit(answer.kind, sentence)
                 return
             self.load_failed.emit(answer.kind, answer.sentence)

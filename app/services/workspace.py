@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.core.errors import EmberError
 from app.logs import start_logging, stop_logging
-from app.paths import DataDir, open_data_dir, plain_reason
+from app.paths import DataDir, open_data_dir, plain_reason, read_data_dir
 from app.services.background import wait_for_background
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
@@ -22,7 +22,7 @@ class Reading:
 
     def __init__(self, root: Path | None) -> None:
         """Open read-only; raises EmberError."""
-        self.data_dir: DataDir = open_data_dir(root)
+        self.data_dir: DataDir = read_data_dir(root)
         self._database = Database.open(self.data_dir.database, self.data_dir.backups, readonly=True)
         self.store = ConversationStore(self._database)
 

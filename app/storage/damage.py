@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from app.core.errors import EmberError
-from app.storage.connection import connect, version_of
+from app.storage.connection import connect, connect_to_read, version_of
 from app.storage.schema import Migration
 from app.storage.upgrade import STAMP, unused
 
@@ -43,9 +43,10 @@ def look_at(path: Path, migrations: Sequence[Migration], *, thorough: bool) -> F
     if not path.exists() or path.stat().st_size == 0:
         return Finding()
     # A reader cannot roll back the journal of an interrupted first write, so then SQLite may write.
-    mode = "rw" if _beside(path, "-journal").exists() else "ro"
+    interrupted = _beside(path, "-journal").exists()
     try:
-        with closing(connect(f"{path.as_uri()}?mode={mode}")) as connection:
+        opened = connect(f"{path.as_uri()}?mode=rw") if interrupted else connect_to_read(path)
+        with closing(opened) as connection:
             version = version_of(connection)
             if version > len(migrations):
                 raise EmberError(

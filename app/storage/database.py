@@ -11,7 +11,7 @@ from typing import Final
 from app.core.errors import EmberError
 from app.paths import plain_reason
 from app.storage import damage, upgrade
-from app.storage.connection import connect, version_of
+from app.storage.connection import connect, connect_to_read, version_of
 from app.storage.schema import MIGRATIONS, SEARCH_TABLES, Migration
 
 _log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Database:
                 kind="older_database",
             )
         else:
-            connection = connect(f"{path.as_uri()}?mode=ro")
+            connection = connect_to_read(path)
         connection.execute("PRAGMA query_only = ON")
         return cls(connection, path)
 

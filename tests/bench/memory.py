@@ -5,10 +5,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.core.gguf_header import GgufHeader
-from app.core.memory_estimate import ContextOptions, MemoryEstimate, estimate
+from app.core.memory_estimate import MemoryEstimate, estimate
 from app.core.units import format_count
 from app.engine.model import read_header
-from app.engine.session import CPU_BATCH
+from app.engine.session import context_options
 from app.protocol.messages import FlashAttention, GetStatistics, Loaded, Statistics
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import STARTER_NAME, starter, tiny
@@ -22,7 +22,7 @@ CONTEXTS: tuple[tuple[int, FlashAttention], ...] = ((2048, "off"), (8192, "off")
 
 
 def measure() -> Iterator[Figure]:
-    """The estimate with its default options, then with the batch and attention that the engine uses, on the CPU."""
+    """The estimate as the engine plans a load on the CPU, against what llama.cpp logged of it."""
     with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
         for context, flash in CONTEXTS:
             yield from _starter(engine, context, flash)
@@ -36,16 +36,15 @@ def _starter(engine: Engine, context: int, flash: FlashAttention) -> Iterator[Fi
     header = read_header(starter())
     name = f"{STARTER_NAME}, {format_count(context)} tokens, flash {flash}"
     taken = _taken(engine, starter(), context, flash)
-    planned, same = estimate(header, context), _estimated(header, context, flash)
-    yield Figure(f"{name}: default options", planned.total / MIB, "MiB", taken.total / MIB, "taken")
-    yield _figure(f"{name}: engine's options", same, taken)
-    yield Figure("  of it keys and values", same.kv / MIB, "MiB", taken.kv / MIB, "taken", WITHIN)
-    yield Figure("  of it for computing", same.compute / MIB, "MiB", taken.compute / MIB, "taken", WITHIN)
+    planned = _estimated(header, context, flash)
+    yield _figure(f"{name}: as planned", planned, taken)
+    yield Figure("  of it keys and values", planned.kv / MIB, "MiB", taken.kv / MIB, "taken", WITHIN)
+    yield Figure("  of it for computing", planned.compute / MIB, "MiB", taken.compute / MIB, "taken", WITHIN)
 
 
 def _estimated(header: GgufHeader, context: int, flash: FlashAttention) -> MemoryEstimate:
-    """The estimate with the options that the engine makes its context with."""
-    return estimate(header, context, ContextOptions(n_ubatch=CPU_BATCH, flash_attention=flash == "on"))
+    """The estimate with the options that the engine plans and makes its context with."""
+    return estimate(header, context, context_options(on_gpu=False, flash_attention=flash))
 
 
 def _taken(engine: Engine, path: Path, context: int, flash: FlashAttention) -> MemoryEstimate:

@@ -149,6 +149,7 @@ def test_stopping_during_prefill_ends_before_the_first_word(engine: Engine) -> N
     done = talk.say(long, stop_after=0, max_tokens=50)
     assert done.finish_reason == "cancelled"
     assert done.text == ""
+    assert done.figures.tokens.evaluated < done.figures.tokens.prompt  # what was read, not what was to be read
     again = talk.reply(max_tokens=2)
     assert again.finish_reason == "length"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import EmberError
-from app.paths import DataDir, default_root, open_data_dir
+from app.paths import DataDir, default_root, open_data_dir, read_data_dir
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
 
@@ -63,6 +63,14 @@ def test_a_file_in_its_place_is_refused_and_kept(tmp_path: Path) -> None:
             open_data_dir(path)
         assert caught.value.kind == "data_folder"
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_to_read_is_neither_made_nor_written(tmp_path: Path) -> None:
+    assert read_data_dir(tmp_path / "none").root == tmp_path / "none"
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(EmberError, match="is a file, not a folder"):
+        read_data_dir(tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,15 @@ def test_reading_a_database_that_does_not_exist_finds_nothing_and_makes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_reading_works_where_nothing_can_be_written(database: Database) -> None:
+    with database.transaction():
+        database.write(ADD, ("a",))
+    database.close()
+    database.path.with_name("ember.db-shm").mkdir()  # SQLite cannot make its file there, as on a read-only disk
+    with closing(Database.open(database.path, database.path.parent, readonly=True)) as reader:
+        assert keys(reader) == ["a"]
+
+
 def test_a_second_writer_waits_and_then_says_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.storage.connection.BUSY_SECONDS", 0.0)
     with closing(Database.open(database.path, database.path.parent)) as second:
