@@ -92,7 +92,10 @@ def read_data_dir(path: Path | None = None) -> DataDir:
     """
     root = default_root() if path is None else path.expanduser().absolute()
     if root.exists() and not root.is_dir():
-        raise EmberError(f"“{root}” is a file, not a folder with Ember's data. Name the folder.", kind="data_folder")
+        raise EmberError(
+            f"Ember cannot read its data in “{root}” because {_REASONS[errno.ENOTDIR]}. Name the folder.",
+            kind="data_folder",
+        )
     return DataDir(root)
 
 

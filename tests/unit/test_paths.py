@@ -69,7 +69,7 @@ def test_a_folder_to_read_is_neither_made_nor_written(tmp_path: Path) -> None:
     assert read_data_dir(tmp_path / "none").root == tmp_path / "none"
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(EmberError, match="is a file, not a folder"):
+    with pytest.raises(EmberError, match="a file stands where a folder should be"):
         read_data_dir(tmp_path / "file")
 
 
