@@ -88,14 +88,19 @@ def open_data_dir(path: Path | None = None) -> DataDir:
 def read_data_dir(path: Path | None = None) -> DataDir:
     """The data folder to be read only: nothing is made or written, so a full or read-only disk is no matter.
 
-    Raises EmberError of kind "data_folder" where a file stands in its place.
+    Raises EmberError of kind "data_folder" where a file stands in its place, or it may not be looked into.
     """
     root = default_root() if path is None else path.expanduser().absolute()
-    if root.exists() and not root.is_dir():
+    try:
+        if not stat.S_ISDIR(root.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
         raise EmberError(
-            f"Ember cannot read its data in “{root}” because {_REASONS[errno.ENOTDIR]}. Name the folder.",
+            f"Ember cannot read its data in “{root}” because {plain_reason(error)}. Choose another folder.",
             kind="data_folder",
-        )
+        ) from error
     return DataDir(root)
 
 
