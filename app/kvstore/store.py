@@ -1,0 +1,322 @@
+"""The store: what the engine sees of saved state. Usable from several threads."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from app.kvstore import chunk_file, tree
+from app.kvstore.access import Access
+from app.kvstore.chunk_file import Kind, Payload
+from app.kvstore.errors import Damaged, IndexLost, StoreUnavailable
+from app.kvstore.eviction import Budget
+from app.kvstore.folder import Folder
+from app.kvstore.keys import Digest
+from app.kvstore.reconcile import BRANCHES, reconcile
+from app.kvstore.records import ChunkData, ChunkRow, Held, Outcome, PutResult, Reconciled, Totals, Usage, Verified
+from app.kvstore.saving import Draft, checkpoint_draft, chunk_draft, save
+from app.paths import plain_reason
+
+T = TypeVar("T")
+
+
+class Store:
+    """Chunks of tokens with their KV rows on the disk, as a prefix tree under a byte budget.
+
+    The disk is first touched when something is asked. Every method raises StoreUnavailable if the disk does not
+    allow it; a later call finds the store working again as soon as the disk does. Only one process may use a folder.
+    """
+
+    def __init__(self, folder: Path, budget_bytes: int, clock: Callable[[], float] = time.time) -> None:
+        """Use `folder`, made when needed, and at most `budget_bytes` of its disk; `clock` gives Unix time."""
+        self._access = Access(Folder(folder))
+        self._budget = Budget(self._access, budget_bytes)
+        self._clock = clock
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._access.close()
+
+    @property
+    def generation(self) -> int:
+        """A number that moves whenever something was added or removed."""
+        return self._access.generation
+
+    # Finding and reading
+
+    def find(self, root: Digest, tokens: Sequence[int]) -> list[ChunkRow]:
+        """The chain under `root`, the first chunk first, whose tokens are the longest prefix of `tokens`."""
+
+        def work() -> list[ChunkRow]:
+            with self._access.locked() as index:
+                return tree.longest_chain(index, root, tokens)
+
+        return self._ask(work)
+
+    def read(self, row: ChunkRow, *, window: bool) -> ChunkData:
+        """A chunk's tokens and rows, and its window rows if asked for; raises Damaged: call `quarantine` then."""
+        path = self._access.folder.file(row.key, Kind.CHUNK)
+        return self._disk(lambda: chunk_file.read_chunk(path, row, window=window))
+
+    def read_checkpoint(self, row: ChunkRow) -> bytes:
+        """A chunk's checkpoint; raises Damaged: call `quarantine_checkpoint` then."""
+        path = self._access.folder.file(row.key, Kind.CHECKPOINT)
+        return self._disk(lambda: chunk_file.read_checkpoint(path, row))
+
+    def touch(self, keys: Iterable[Digest]) -> None:
+        """Say that these chunks were of use just now; what is before them need not be named."""
+        now = self._clock()
+        keys = tuple(keys)
+
+        def work() -> None:
+            with self._access.locked() as index:
+                index.touch(keys, now)
+
+        self._ask(work)
+
+    # Saving
+
+    def put(
+        self,
+        root: Digest,
+        parent: Digest,
+        start: int,
+        tokens: Sequence[int],
+        rows: Payload,
+        window: Payload = (),
+        checkpoint: Payload = (),
+    ) -> PutResult:
+        """Save a chunk that continues `parent` (or `root`) at position `start`, if it is not there; see `Outcome`.
+
+        An empty part is none. Raises ValueError for what can be no chunk, or not this parent's.
+        """
+        draft = chunk_draft(root, parent, start, tokens, (rows, window, checkpoint), self._clock())
+        return self._save(draft)
+
+    def add_checkpoint(self, key: Digest, payload: Payload) -> PutResult:
+        """Save the checkpoint of a chunk that is there, if it has none."""
+        row = self._row(key)
+        if row is None:
+            return PutResult(Outcome.NO_PARENT, key)
+        return self._save(checkpoint_draft(replace(row, used=self._clock()), payload))
+
+    def drop_checkpoint(self, key: Digest) -> int:
+        """Remove the checkpoint of a chunk; the bytes freed."""
+
+        def work() -> int:
+            with self._access.locked(whole=True) as index:
+                row = index.row(key)
+                if row is None or not row.checkpoint_bytes:
+                    return 0
+                self._access.folder.remove(key, Kind.CHECKPOINT)
+                index.set_checkpoint(key, 0)
+                self._access.generation += 1
+            self._access.folder.empty_trash()
+            return row.checkpoint_bytes
+
+        return self._change(work)
+
+    # Removing
+
+    def drop(self, tips: Iterable[Digest], keep: Collection[Digest]) -> int:
+        """Remove what belongs to `tips` alone: upwards what nothing follows any longer, and what follows them.
+
+        Nothing in `keep` goes, nor what is before it; so `keep` must name every other tip, also of a turn that is
+        still being saved. Files in quarantine, which nobody can attribute, go too. The bytes freed.
+        """
+        tips = frozenset(tips)
+        keep = frozenset(keep)
+
+        def work() -> int:
+            with self._access.locked(whole=True) as index:
+                keys = tree.doomed(index, tips, keep)
+                if tips:
+                    self._access.folder.remove_quarantined()
+            return self._access.remove(keys)
+
+        return self._change(work)
+
+    def drop_root(self, root: Digest) -> int:
+        """Remove everything under one root, and the files in quarantine; the bytes freed."""
+
+        def work() -> int:
+            with self._access.locked(whole=True) as index:
+                keys = index.keys_of(root)
+                self._access.folder.remove_quarantined()
+            return self._access.remove(keys)
+
+        return self._change(work)
+
+    def drop_all(self) -> int:
+        """Remove everything; the bytes freed."""
+        return self._ask(self._access.clear)
+
+    def quarantine(self, key: Digest) -> bool:
+        """Set a damaged chunk aside, and remove all that follows; False if it was dropped meanwhile."""
+
+        def work() -> bool:
+            with self._access.locked(whole=True) as index:
+                rows = index.subtree(key)
+                if rows:
+                    self._access.folder.quarantine(key, Kind.CHUNK)
+            self._access.remove([row.key for row in rows])
+            return bool(rows)
+
+        return self._change(work)
+
+    def quarantine_checkpoint(self, key: Digest) -> bool:
+        """Set a damaged checkpoint aside, its chunk stays; False if it was dropped meanwhile."""
+
+        def work() -> bool:
+            with self._access.locked(whole=True) as index:
+                row = index.row(key)
+                if row is None or not row.checkpoint_bytes:
+                    return False
+                self._access.folder.quarantine(key, Kind.CHECKPOINT)
+                index.set_checkpoint(key, 0)
+                self._access.generation += 1
+            self._access.folder.empty_trash()
+            return True
+
+        return self._change(work)
+
+    # The budget
+
+    def pin(self, tips: Iterable[Digest]) -> None:
+        """From now on these tips, and what is before them, are not evicted; earlier ones may be again."""
+        self._budget.pinned = frozenset(tips)
+
+    def set_budget(self, budget_bytes: int) -> int:
+        """Keep to another budget, at once; the bytes freed. Pinned chains stay, so it may be exceeded by them."""
+        self._budget.limit = budget_bytes
+        return self._change(self._budget.enforce)
+
+    # What is there
+
+    def usage(self, groups: Sequence[Collection[Digest]]) -> list[Usage]:
+        """For each group of tips what it takes of the disk, on its own and shared with the other groups."""
+
+        def work() -> list[Usage]:
+            with self._access.locked() as index:
+                links = index.links()
+            return tree.usage(links, groups)
+
+        return self._ask(work)
+
+    def held(self, tips: Iterable[Digest]) -> dict[Digest, Held]:
+        """Those of the tips whose chain is there from the root on."""
+        tips = frozenset(tips)
+
+        def work() -> dict[Digest, Held]:
+            with self._access.locked() as index:
+                rows = [row for row in map(index.row, tips) if row is not None]
+            return {row.key: Held(row.end, row.chain_bytes + row.checkpoint_bytes) for row in rows}
+
+        return self._ask(work)
+
+    def totals(self) -> Totals:
+        """What the whole store keeps."""
+
+        def work() -> Totals:
+            with self._access.locked() as index:
+                quarantined = self._access.folder.quarantined_bytes()
+                return Totals(index.totals(), self._budget.limit, quarantined, index.bytes_written)
+
+        return self._ask(work)
+
+    # Looking after it
+
+    def reconcile(self) -> Reconciled:
+        """Look at every file once, to be done after opening: what a kill left is adopted or deleted.
+
+        Takes time (a hundred thousand chunks: seconds), so it belongs on the thread that writes.
+        """
+        return self._ask(self._reconcile)
+
+    def verify(self, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Verified:
+        """Read every file, and set aside what is damaged; `progress` gets the chunks read and all there are."""
+        total = self.totals().all.chunks
+        chunks = checkpoints = size = 0
+        damaged: list[Digest] = []
+        for branch in BRANCHES:
+            for row in self._branch(branch):
+                if cancelled():
+                    return Verified(chunks, checkpoints, size, tuple(damaged), finished=False)
+                if not self._is_sound(row):
+                    damaged.append(row.key)
+                chunks += 1
+                checkpoints += bool(row.checkpoint_bytes)
+                size += row.disk_bytes
+                progress(chunks, max(chunks, total))
+        return Verified(chunks, checkpoints, size, tuple(damaged), finished=True)
+
+    def _is_sound(self, row: ChunkRow) -> bool:
+        """Read a chunk's files, and set aside what is damaged; what was dropped meanwhile is not."""
+        try:
+            self.read(row, window=True)
+        except Damaged:
+            return not self.quarantine(row.key)
+        try:
+            if row.checkpoint_bytes:
+                self.read_checkpoint(row)
+        except Damaged:
+            return not self.quarantine_checkpoint(row.key)
+        return True
+
+    def _branch(self, name: str) -> list[ChunkRow]:
+        """The chunks whose keys begin with these hexadecimal digits."""
+
+        def work() -> list[ChunkRow]:
+            with self._access.locked(whole=True) as index:
+                return index.branch(name)
+
+        return self._change(work)
+
+    def _row(self, key: Digest) -> ChunkRow | None:
+        """The chunk with that key."""
+
+        def work() -> ChunkRow | None:
+            with self._access.locked(whole=True) as index:
+                return index.row(key)
+
+        return self._change(work)
+
+    def _save(self, draft: Draft) -> PutResult:
+        """Save what is not there yet."""
+        return self._change(lambda: save(self._access, self._budget, draft))
+
+    def _reconcile(self) -> Reconciled:
+        """Bring index and files together, within the budget."""
+        result = reconcile(self._access, self._clock())
+        self._budget.enforce()
+        return result
+
+    # What the disk may do to any of it
+
+    def _disk(self, work: Callable[[], T]) -> T:
+        """Do what needs no index."""
+        try:
+            return work()
+        except OSError as error:
+            raise StoreUnavailable(plain_reason(error)) from error
+
+    def _ask(self, work: Callable[[], T]) -> T:
+        """Do what needs the index as it is: a lost one is begun anew, and empty until it is made from the files."""
+        return self._twice(work, lambda: None)
+
+    def _change(self, work: Callable[[], T]) -> T:
+        """Do what needs the whole index: a lost one is made anew from the files first."""
+        return self._twice(work, self._reconcile)
+
+    def _twice(self, work: Callable[[], T], repair: Callable[[], object]) -> T:
+        """Do it, and once more if the index turns out to be lost."""
+        try:
+            return self._disk(work)
+        except IndexLost:
+            pass
+        try:
+            self._disk(repair)
+            return self._disk(work)
+        except IndexLost as error:
+            raise StoreUnavailable("its index is lost again and again") from error
