@@ -77,11 +77,25 @@ class Prompt:
     """Exact ids of messages that came without, where their text can be cut out between tokens."""
     spliced: tuple[str, ...] = ()
     """The messages whose ids were put back."""
+    fragments: tuple[tuple[int, int], ...] = ()
+    """Where control tokens and the texts between them begin: (character of the rendered text, token)."""
 
     def shifted(self, first: int) -> "Prompt":
         """The same prompt behind one more id, such as the token that begins every text."""
         spans = tuple(MessageSpan(span.id, span.start + 1, span.end + 1) for span in self.spans)
-        return Prompt([first, *self.ids], spans, self.learned, self.spliced)
+        fragments = tuple((character, token + 1) for character, token in self.fragments)
+        return Prompt([first, *self.ids], spans, self.learned, self.spliced, fragments)
+
+    def boundary(self, character: int) -> int:
+        """The last token at or before a character of the rendered text that begins a fragment; 0 where none does.
+
+        Up to there the ids do not depend on what follows.
+        """
+        return max((token for start, token in self.fragments if start <= character), default=0)
+
+    def boundary_before(self, token: int) -> int:
+        """The last token up to `token` that begins a fragment."""
+        return max((begin for _, begin in self.fragments if begin <= token), default=0)
 
 
 @dataclass(slots=True)
@@ -163,13 +177,15 @@ def assemble(
     ids: list[int] = []
     spans: list[MessageSpan] = []
     learned: dict[str, tuple[int, ...]] = {}
+    begins: list[tuple[int, int]] = []
     for fragment in fragments:
+        begins.append((fragment.start, len(ids)))
         if fragment.control is not None:
             ids.append(fragment.control)
         else:
             _emit(fragment, tokenizer, ids, spans, learned)
     spliced = tuple(f.entry.id for fragment in fragments for f in fragment.found if f.ids is not None)
-    return Prompt(ids, tuple(spans), learned, spliced)
+    return Prompt(ids, tuple(spans), learned, spliced, tuple(begins))
 
 
 def _cut(rendered: str, mark: str, pattern: ControlPattern) -> list[_Fragment]:

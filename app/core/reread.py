@@ -15,17 +15,21 @@ def explain_reread(
     conversation: str,
     emptied_because: str,
     rewound: bool,
+    trouble: str = "",
 ) -> Reread | None:
     """The first token read again and the reason, or None when only new tokens were read.
 
     `kept` is the length of the prefix that was reused, `answered` names the messages that an earlier turn had read
     or written (all up to the last reply), `emptied_because` says why nothing is in memory when nothing is, and
-    `rewound` that the prefix matched further but this kind of model cannot go back to it.
+    `rewound` that the prefix matched further but this kind of model cannot go back to it, `trouble` why saved state
+    could not be used.
     """
     before = [span for span in prompt.spans if span.id in answered]
     expected = max((span.end for span in before), default=0)
     if kept >= expected - 1:  # a reply's last token is decoded with the next turn
         return None
+    if trouble:
+        return Reread(kept, trouble)
     if live_conversation is None:
         return Reread(kept, emptied_because)
     if live_conversation != conversation:

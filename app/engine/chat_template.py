@@ -166,22 +166,24 @@ class ChatTemplate:
         sentence = f"This model's chat template failed ({reason}), so a common one (ChatML) is used for this reply."
         return Rendering(text, (sentence,), CHATML_FORM)
 
-    def skeleton(self, roles: Sequence[str], mark: str, rendering: Rendering, *, started: float) -> str | None:
+    def skeleton(
+        self, roles: Sequence[str], mark: str, rendering: Rendering, *, started: float, generation_prompt: bool = True
+    ) -> str | None:
         """The same prompt with a placeholder for each message's text; None where the template takes none."""
         turns = [(role, placeholder(number, mark)) for number, role in enumerate(roles)]
         try:
             if rendering.form == CHATML_FORM:
-                return self._bounded(self._chatml, turns, started)
+                return self._bounded(self._chatml, turns, started, generation_prompt)
             forms = _forms(turns)
             return (
-                self._bounded(self._template, forms[rendering.form][0], started)
+                self._bounded(self._template, forms[rendering.form][0], started, generation_prompt)
                 if rendering.form < len(forms)
                 else None
             )
         except TemplateFailure:
             return None
 
-    def _bounded(self, template: Any, turns: Sequence[Turn], started: float) -> str:
+    def _bounded(self, template: Any, turns: Sequence[Turn], started: float, generation_prompt: bool = True) -> str:
         """Render on a thread of its own, which is stopped when its time is up.
 
         Raises TemplateFailure.
@@ -191,7 +193,7 @@ class ChatTemplate:
         variables = {
             **self._variables,
             "messages": messages,
-            "add_generation_prompt": True,
+            "add_generation_prompt": generation_prompt,
             "strftime_now": now.strftime,
             "date_string": now.strftime("%d %b %Y"),
         }

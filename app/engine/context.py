@@ -13,8 +13,8 @@ from app.engine.library import log
 from app.engine.model import Model
 
 SEQUENCE = 0
-SCRATCH_SEQUENCES = 1
-"""Sequence 1 is for saving and restoring (KV_STATE: costs nothing on a full-attention model)."""
+SCRATCH = 1
+"""The sequence for saving and restoring (KV_STATE: costs nothing on a full-attention model)."""
 WHOLE = -1
 ABORTED = 2
 NO_ROOM = 1
@@ -45,14 +45,16 @@ class AbortFlag:
 
     def __init__(self) -> None:
         """Start lowered."""
+        self.armed = True
         self._byte = ctypes.create_string_buffer(2)
         library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
         self.callback = ctypes.cast(library.strlen, llama_cpp.ggml_abort_callback)
         self.address = ctypes.addressof(self._byte)
 
     def raise_(self) -> None:
-        """Let the running decode end as soon as it looks."""
-        self._byte[0] = b"x"
+        """Let the running decode end as soon as it looks, unless that would cost more than waiting for it."""
+        if self.armed:
+            self._byte[0] = b"x"
 
     def lower(self) -> None:
         """Let decodes run again."""
@@ -68,11 +70,13 @@ class Context:
         Raises EmberError (out_of_memory) where it does not fit.
         """
         self.settings = settings
+        self.window = model.window
+        """Tokens of the sliding window; 0 for none."""
         self.abort = AbortFlag()
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = settings.tokens
         params.n_batch = params.n_ubatch = settings.batch
-        params.n_seq_max = 1 + SCRATCH_SEQUENCES
+        params.n_seq_max = 2  # SEQUENCE and SCRATCH
         params.kv_unified = True
         params.swa_full = False
         params.flash_attn_type = settings.flash_attention
@@ -88,7 +92,7 @@ class Context:
                 "out_of_memory",
             )
         self.buffers = log.buffer_sizes()
-        self._memory = llama_cpp.llama_get_memory(self.pointer)
+        self.memory = llama_cpp.llama_get_memory(self.pointer)
         self._batch = llama_cpp.llama_batch_init(settings.batch, 0, 1)
         self.size = int(llama_cpp.llama_n_ctx(self.pointer))
 
@@ -126,12 +130,12 @@ class Context:
 
     def remove_from(self, position: int) -> bool:
         """Take back all tokens from `position` on; False where this memory cannot (nothing is changed then)."""
-        return bool(llama_cpp.llama_memory_seq_rm(self._memory, SEQUENCE, position, WHOLE))
+        return bool(llama_cpp.llama_memory_seq_rm(self.memory, SEQUENCE, position, WHOLE))
 
     def oldest_position(self) -> int:
         """The oldest position still held, also by the window's cache; -1 when empty."""
-        return int(llama_cpp.llama_memory_seq_pos_min(self._memory, SEQUENCE))
+        return int(llama_cpp.llama_memory_seq_pos_min(self.memory, SEQUENCE))
 
     def clear(self) -> None:
         """Empty the memory, data included: with flash attention off NaN rows survive otherwise (KV_STATE)."""
-        llama_cpp.llama_memory_clear(self._memory, True)
+        llama_cpp.llama_memory_clear(self.memory, True)

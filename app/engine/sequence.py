@@ -1,55 +1,152 @@
-"""The live sequence: which tokens the context holds, and how far back it can go."""
+"""The live sequence: which tokens the context holds, how far back it can go, and what it gets from saved state."""
 
+import logging
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from app.core.errors import EmberError
 from app.core.ledger import common_prefix
 from app.engine.context import Context, Interrupted
+from app.engine.saved_state import DAMAGED, NOT_WORTH_IT, SavedState
+from app.kvstore.errors import StoreUnavailable
 from app.protocol.messages import MemoryMode
 
+logger = logging.getLogger(__name__)
+
 NEVER_READ = "This conversation was not in memory yet."
+UNAVAILABLE = "Its saved state cannot be read just now."
+MAX_REFUSALS = 4
+"""Damaged chunks that are set aside in one turn before the prompt is simply read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What of a prompt did not have to be read: tokens that were in memory, and tokens that were restored."""
+
+    memory: int = 0
+    saved: int = 0
+    seconds: float = 0.0
+    """Spent on restoring."""
+    rewound: bool = False
+    """More matched, but this kind of memory cannot go back to it."""
+    trouble: str = ""
+    """A sentence where there was saved state that could not be used."""
+
+    @property
+    def tokens(self) -> int:
+        """Both together: where reading goes on."""
+        return self.memory + self.saved
 
 
 class LiveSequence:
     """The tokens whose keys and values are in the context, and the conversation that they belong to."""
 
-    def __init__(self, context: Context, mode: MemoryMode, window: int) -> None:
-        """Start empty; `window` is the sliding window in tokens, 0 for none."""
+    def __init__(self, context: Context, mode: MemoryMode, window: int, saved: SavedState | None = None) -> None:
+        """Start empty; `window` is the sliding window in tokens, 0 for none, `saved` the way to the store."""
         self._context = context
         self._mode = mode
         self._window = window
+        self.saved = saved
         self.tokens: list[int] = []
         self.conversation: str | None = None
         self.emptied_because = NEVER_READ
+        self._restored_ahead = 0
+        """Tokens restored before their turn began, not yet accounted for."""
 
-    def keep_prefix(self, prompt: Sequence[int]) -> tuple[int, bool]:
-        """Keep what the prompt shares with the sequence and take back the rest; at least one token stays to decode.
+    # --- beginning a turn --------------------------------------------------------------------------------------------
 
-        Returns the tokens kept, and whether they are fewer than matched because this memory cannot go back.
+    def resume(self, prompt: Sequence[int], *, use_saved: bool, stopped: Callable[[], bool]) -> Resumed:
+        """Have as much of `prompt` in the context as memory and store give, and nothing else; one token stays to read.
+
+        The live sequence is then a prefix of the prompt.
         """
+        began, trouble = time.perf_counter(), ""
+        for _ in range(MAX_REFUSALS if use_saved and self.saved is not None else 0):
+            restored, refusal = self._restore_further(prompt, stopped)
+            trouble = trouble or refusal
+            if restored is not None:
+                return replace(restored, seconds=time.perf_counter() - began, trouble=trouble)
+            if refusal != DAMAGED:
+                break
         matched = min(common_prefix(self.tokens, prompt), len(prompt) - 1)
-        if matched == len(self.tokens):
-            return matched, False
-        if self._can_rewind(matched) and self._context.remove_from(matched):
-            del self.tokens[matched:]
-            return matched, False
-        self.empty(self.emptied_because)
-        return 0, matched > 0
+        kept = self._keep(matched)
+        ahead = min(self._restored_ahead, kept)
+        self._restored_ahead = 0
+        return Resumed(kept - ahead, ahead, 0.0, rewound=kept < matched, trouble=trouble)
 
-    def _can_rewind(self, position: int) -> bool:
-        """Whether the state at `position` is whole; seq_rm's own True is not to be trusted (KV_STATE, Traps)."""
+    def _restore_further(self, prompt: Sequence[int], stopped: Callable[[], bool]) -> tuple[Resumed | None, str]:
+        """Restore a saved prefix that is longer than what memory holds; None, and why if there is one, if not."""
+        assert self.saved is not None
+        limit = len(prompt) - 1
+        matched = min(common_prefix(self.tokens, prompt), limit)
+        held = matched if self._can_keep(matched) else 0
+        chain = self.saved.chain(prompt[:limit])
+        if not chain or chain[-1].end <= held:
+            return None, ""
+        if not self.saved.worth_restoring(chain, held):
+            return None, NOT_WORTH_IT
+        base = max(row.start for row in chain if row.start <= held) if self._mode == "full" else 0
+        ahead, self._restored_ahead = min(self._restored_ahead, base), 0
+        if not (base and self._keep(base) == base):
+            base = ahead = 0
+            self.empty(self.emptied_because)
+        try:
+            end, trouble = self.saved.restore(chain, base, stopped)
+        except StoreUnavailable as error:
+            logger.warning("saved state was not restored because %s", error.reason)
+            end, trouble = 0, UNAVAILABLE
+        if trouble or end < base:
+            self.empty(trouble or self.emptied_because)
+            return None, trouble
+        self.tokens = list(prompt[:end])
+        return Resumed(base - ahead, end - base + ahead), ""
+
+    def restore_ahead(self, prompt: Sequence[int], stopped: Callable[[], bool]) -> int:
+        """Restore what is saved of a prompt before its turn begins; the tokens that came from the store."""
+        resumed = self.resume(prompt, use_saved=True, stopped=stopped)
+        self._restored_ahead = resumed.saved
+        return resumed.saved
+
+    @property
+    def survives_aborts(self) -> bool:
+        """Whether a decode can be broken off without losing what was there before it."""
+        return self._mode in ("full", "window")
+
+    def _can_keep(self, position: int) -> bool:
+        """Whether the sequence can be cut to its first `position` tokens; seq_rm's own True is not to be trusted."""
+        if position == len(self.tokens):
+            return True
         if position == 0 or self._mode in ("recurrent", "hybrid", "opaque"):
             return False  # cleared fully instead
         if self._window:
             return self._context.oldest_position() <= max(0, position - self._window + 1)
         return True
 
+    def _keep(self, position: int) -> int:
+        """Keep the first `position` tokens, or none where this memory cannot go back to there; how many stay."""
+        if position == len(self.tokens):
+            return position
+        if self._can_keep(position) and self._context.remove_from(position):
+            self._cut(position)
+            return position
+        self.empty(self.emptied_because)
+        return 0
+
+    def _cut(self, position: int) -> None:
+        del self.tokens[position:]
+        if self.saved is not None:
+            self.saved.trim(position)
+
     def empty(self, because: str) -> None:
         """Forget everything."""
         self._context.clear()
-        self.tokens.clear()
+        self._cut(0)
         self.conversation = None
         self.emptied_because = because
+        self._restored_ahead = 0
+
+    # --- reading -----------------------------------------------------------------------------------------------------
 
     def extend(self, tokens: Sequence[int]) -> None:
         """Decode one slice onto the end.
@@ -69,9 +166,12 @@ class LiveSequence:
 
     def _recover(self) -> None:
         """After an abort: drop the half-decoded tail, or everything where pos_max lies (hybrids)."""
-        rewindable = self._mode == "full" or (self._mode == "window" and self._can_rewind(len(self.tokens)))
+        rewindable = self._mode == "full" or (self._mode == "window" and self._window_reaches(len(self.tokens)))
         if not (rewindable and self.tokens and self._context.remove_from(len(self.tokens))):
             self.empty("Reading was stopped in the middle, and this model's memory cannot go back to before that.")
+
+    def _window_reaches(self, position: int) -> bool:
+        return self._context.oldest_position() <= max(0, position - self._window + 1)
 
 
 Progress = Callable[[int, int], None]
@@ -80,15 +180,19 @@ Progress = Callable[[int, int], None]
 def prefill(
     sequence: LiveSequence,
     tokens: Sequence[int],
-    slice_size: int,
+    stops: Sequence[int],
     progress: Progress,
     stopped: Callable[[], bool],
 ) -> bool:
-    """Decode `tokens` in slices with progress (done, total) after each; False if stopped between two."""
-    total = len(tokens)
-    for start in range(0, total, slice_size):
+    """Decode `tokens` in slices that end at `stops` (counted in `tokens`), with progress (done, total) after each.
+
+    False if stopped between two.
+    """
+    start = 0
+    for end in stops:
         if stopped():
             return False
-        sequence.extend(tokens[start : start + slice_size])
-        progress(min(total, start + slice_size), total)
+        sequence.extend(tokens[start:end])
+        progress(end, len(tokens))
+        start = end
     return True

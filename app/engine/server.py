@@ -19,12 +19,16 @@ from app.protocol.messages import (
     PROTOCOL_VERSION,
     Answer,
     Cancel,
+    ClearSaved,
     CountTokens,
+    DropSaved,
+    GetSavedUsage,
     GetStatistics,
     Hello,
     ProtocolError,
     Request,
     Shutdown,
+    VerifySaved,
     decode_request,
     encode,
 )
@@ -46,16 +50,21 @@ class Wire:
         """Write to an open file descriptor."""
         self._descriptor = descriptor
         self._lock = threading.Lock()
+        self._closed = False
 
     def send(self, answer: Answer) -> None:
         """Write an answer; if nobody reads any more, the process ends."""
         data = memoryview(frame(encode(answer)))
         with self._lock:
             try:
-                while data:
+                while data and not self._closed:
                     data = data[os.write(self._descriptor, data) :]
             except OSError:
                 os._exit(0)
+
+    def close(self) -> None:
+        """Say nothing more: nobody reads."""
+        self._closed = True
 
 
 def _take_stdout() -> int:
@@ -122,6 +131,8 @@ def main(log_folder: Path | None) -> int:
             sys.stderr.flush()
             os._exit(2)
     logger.info("stdin ended")
+    wire.close()
+    worker.finish()
     logging.shutdown()
     os._exit(0)
 
@@ -135,8 +146,11 @@ def _dispatch(request: Request, worker: "Worker") -> None:
             worker.count_tokens(request)
         case GetStatistics():
             worker.statistics(request)
+        case DropSaved() | ClearSaved() | GetSavedUsage() | VerifySaved():
+            worker.ask_saved(request)
         case Shutdown():
             logger.info("asked to end")
+            worker.finish()
             logging.shutdown()
             os._exit(0)
         case _:

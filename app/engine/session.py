@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,11 @@ from app.core.units import format_bytes, format_count
 from app.engine.chat_template import ChatTemplate
 from app.engine.context import Context, ContextSettings
 from app.engine.model import ALL_LAYERS, Model, read_header
+from app.engine.prompt import PromptBuilder
+from app.engine.saved_state import Rates, SavedState
+from app.engine.saving import Saving
 from app.engine.sequence import LiveSequence
+from app.engine.state import ContextState
 from app.engine.turn import TurnRunner
 from app.engine.vocabulary import Vocabulary
 from app.protocol.messages import (
@@ -31,6 +36,9 @@ from app.protocol.messages import (
     LoadModel,
     MemoryMode,
     ModelInfo,
+    Prepare,
+    Prepared,
+    Saved,
 )
 
 logger = logging.getLogger(__name__)
@@ -48,6 +56,8 @@ FLASH_ATTENTION = {
 MIN_CONTEXT = 64
 CONTEXT_CLEARED = "The cache was cleared."
 MODEL_LOADED = "The model was loaded since."
+SELF_TEST_TOKENS = 3
+NOT_SAVED = "This chat's state could not be saved because {}. Its text is; the next time it is opened it is read again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +83,10 @@ class LoadPlan:
 class Session:
     """A model, its template, and a context that is made when it is needed."""
 
-    def __init__(self, plan: LoadPlan, model: Model) -> None:
+    def __init__(self, plan: LoadPlan, model: Model, saving: Saving | None) -> None:
         """Make the context; raises EmberError (out_of_memory). `model` is closed by `close`."""
         self._model = model
+        self._header, self._saving, self._rates = plan.header, saving, Rates()
         self.vocabulary: Vocabulary = model.vocabulary
         self._template = ChatTemplate(
             model.chat_template,
@@ -89,6 +100,7 @@ class Session:
             threads=plan.threads,
             flash_attention=_flash_attention(plan),
         )
+        self._builder = PromptBuilder(self.vocabulary, self._template)
         self._mode = _memory_mode(model)
         self.kv_bytes_per_token = kv_bytes_per_token(plan.header)
         self._context: Context | None = None
@@ -128,11 +140,13 @@ class Session:
         )
 
     @classmethod
-    def load(cls, plan: LoadPlan, progress: Callable[[float], None], cancelled: Callable[[], bool]) -> "Session":
+    def load(
+        cls, plan: LoadPlan, saving: Saving | None, progress: Callable[[float], None], cancelled: Callable[[], bool]
+    ) -> "Session":
         """Load the weights and make the context; raises EmberError."""
         model = Model(plan.path, plan.gpu_layers, progress, cancelled)
         try:
-            return cls(plan, model)
+            return cls(plan, model, saving)
         except EmberError:
             model.close()
             raise
@@ -160,10 +174,49 @@ class Session:
 
     def turn(self, request: Generate, send: Callable[[Answer], None], stopped: Callable[[], bool]) -> Done:
         """Answer a conversation; the context is made again if it was freed. Raises EmberError."""
+        return self._need_runner().run(request, send, stopped, self.kv_bytes_per_token)
+
+    def save(self, request: Generate, send: Callable[[Answer], None]) -> None:
+        """Queue what the turn added to be written; a Saved follows from the writer's thread when it is."""
+        sequence = self._sequence
+        saved = sequence.saved if sequence is not None and request.use_kv and request.save else None
+        if sequence is None or saved is None:
+            send(Saved(id=request.id, conversation=request.conversation))
+            return
+        saved.collect(sequence.tokens, self._runner.boundaries if self._runner is not None else (), final=True)
+        saved.report(
+            sequence.tokens,
+            lambda written, tip, root: send(
+                Saved(
+                    id=request.id,
+                    conversation=request.conversation,
+                    bytes_written=written.bytes,
+                    checkpoint_bytes=written.checkpoint_bytes,
+                    tip=tip,
+                    root=root,
+                    trouble=NOT_SAVED.format(written.trouble) if written.trouble else "",
+                )
+            ),
+        )
+
+    def prepare(self, request: Prepare, stopped: Callable[[], bool]) -> Prepared:
+        """Restore what is saved of a conversation that was opened. Raises EmberError."""
+        began = time.perf_counter()
+        restored = self._need_runner().restore_ahead(request, stopped)
+        return Prepared(
+            id=request.id,
+            conversation=request.conversation,
+            tokens=self.context_used,
+            restored=restored,
+            seconds=time.perf_counter() - began,
+        )
+
+    def _need_runner(self) -> TurnRunner:
+        """The runner; the context is made again if it was freed."""
         if self._runner is None:
             self._make_context(CONTEXT_CLEARED)
         assert self._runner is not None
-        return self._runner.run(request, send, stopped, self.kv_bytes_per_token)
+        return self._runner
 
     def free_context(self) -> tuple[int, int]:
         """Give the context's memory back to the system; (tokens, bytes) that were in it.
@@ -180,12 +233,33 @@ class Session:
         self._context = Context(self._model, self._settings)
         # llama.cpp rounds the context's size up
         self._settings = dataclasses.replace(self._settings, tokens=self._context.size)
-        self._sequence = LiveSequence(self._context, self._mode, self._model.window)
+        self._attach(because)
+
+    def _attach(self, because: str) -> None:
+        """Test how the context's state can be saved, and begin an empty sequence in it."""
+        context = self._context
+        assert context is not None
+        state = ContextState(context, self._mode, range(min(SELF_TEST_TOKENS, self.vocabulary.size)))
+        self._mode = state.mode
+        saved = None
+        if self._saving is not None and state.works:
+            root = self._saving.root_of(self._model.path, self._header, context, state)
+            saved = SavedState(context, state, self._saving.store, self._saving.writer, root, self._rates)
+        self._sequence = LiveSequence(context, self._mode, self._model.window, saved)
         self._sequence.emptied_because = because
-        self._runner = TurnRunner(self._model, self._template, self._context, self._sequence)
+        self._runner = TurnRunner(self._model, self._builder, context, self._sequence)
+
+    def use_saving(self, saving: Saving) -> None:
+        """Save from now on, for a store that was opened after the model was loaded."""
+        self._saving = saving
+        if self._context is not None:
+            self._attach(MODEL_LOADED)
 
     def _drop_context(self) -> None:
-        context, self._context, self._sequence, self._runner = self._context, None, None, None
+        context, sequence = self._context, self._sequence
+        self._context = self._sequence = self._runner = None
+        if sequence is not None and sequence.saved is not None:
+            sequence.saved.close()
         if context is not None:
             context.close()
 

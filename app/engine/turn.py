@@ -1,28 +1,20 @@
 """One turn: the prompt from the conversation, prefill of what is new, and the decode loop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.core.errors import EmberError
-from app.core.ledger import (
-    REASONING_STARTS,
-    ControlPattern,
-    LedgerEntry,
-    Prompt,
-    assemble,
-    choose_mark,
-)
 from app.core.reread import explain_reread
 from app.core.stream_text import StreamText
 from app.core.turn import FinishReason, KvFigures, Reread, TokenCounts, TurnFigures, TurnSeconds
 from app.core.units import format_count
-from app.engine.chat_template import ChatTemplate, TemplateFailure
 from app.engine.context import Context, Interrupted
 from app.engine.model import Model
+from app.engine.prompt import PromptBuilder, TurnPrompt
 from app.engine.sampler import Sampler
-from app.engine.sequence import LiveSequence, prefill
-from app.protocol.messages import Answer, Done, Generate, PromptProgress, Text
+from app.engine.sequence import LiveSequence, Resumed, prefill
+from app.protocol.messages import Answer, Done, Generate, Prepare, PromptProgress, Text
 
 TEXT_INTERVAL = 1 / 30
 """Seconds between two pieces of text that are sent."""
@@ -57,13 +49,14 @@ class _Reply:
 class TurnRunner:
     """Runs turns of one model in one context."""
 
-    def __init__(self, model: Model, template: ChatTemplate, context: Context, sequence: LiveSequence) -> None:
+    def __init__(self, model: Model, builder: PromptBuilder, context: Context, sequence: LiveSequence) -> None:
         """Hold what a turn needs; all of it belongs to the calling thread."""
         self._vocabulary = model.vocabulary
-        self._template = template
+        self._builder = builder
         self._context = context
         self._sequence = sequence
-        self._pattern = ControlPattern(model.vocabulary.controls)
+        self.boundaries: tuple[int, ...] = ()
+        """Where the chunks of the latest turn's prompt are cut."""
 
     def run(
         self,
@@ -77,24 +70,27 @@ class TurnRunner:
         Raises EmberError; the sequence is sound afterwards in any case.
         """
         started = time.perf_counter()
-        prompt, opening, notices = self.prompt(request)
-        self._check_room(prompt)
-        kept, reread = self._keep(request, prompt)
-        evaluated = 0
+        turn = self._builder.build(request.messages, request.started)
+        self._check_room(turn.ids)
+        self.boundaries = turn.boundaries.chunks
+        resumed, reread = self._resume(request, turn, stopped)
+        evaluated, kept = 0, resumed.tokens
 
         def read(done: int, total: int) -> None:
             nonlocal evaluated
             evaluated = done
+            self._read(request, turn)
             send(PromptProgress(id=request.id, done=done, total=total, reused=kept))
 
-        prefilled, reply = started, _Reply(opening, text=opening)
+        resumed_at = prefilled = time.perf_counter()
+        reply = _Reply(turn.opening, text=turn.opening)
         finish: FinishReason = "cancelled"
         first: float | None = None
         try:
-            read(0, len(prompt.ids) - kept)
-            if prefill(self._sequence, prompt.ids[kept:], self._context.settings.batch, read, stopped):
+            send(PromptProgress(id=request.id, done=0, total=len(turn.ids) - kept, reused=kept))
+            if prefill(self._sequence, turn.ids[kept:], self._stops(turn, kept), read, stopped):
                 prefilled = time.perf_counter()
-                finish, first = self._decode(request, prompt, reply, send, stopped)
+                finish, first = self._decode(request, turn.ids, reply, send, stopped)
         except Interrupted:
             finish = "cancelled"
         finally:
@@ -103,11 +99,13 @@ class TurnRunner:
         ended = time.perf_counter()
         generated = len(reply.ids)
         spent = ended - first if first is not None else 0.0
+        if self._sequence.saved is not None:
+            self._sequence.saved.rates.measured_prefill(evaluated, prefilled - resumed_at)
         figures = TurnFigures(
-            tokens=TokenCounts(len(prompt.ids), kept, 0, evaluated, generated),
+            tokens=TokenCounts(len(turn.ids), resumed.memory, resumed.saved, evaluated, generated),
             seconds=TurnSeconds(
-                restore=0.0,
-                prefill=max(0.0, (prefilled if first is not None else ended) - started),
+                restore=resumed.seconds,
+                prefill=max(0.0, (prefilled if first is not None else ended) - resumed_at),
                 first_token=first - started if first is not None else 0.0,
                 total=ended - started,
             ),
@@ -120,76 +118,80 @@ class TurnRunner:
             conversation=request.conversation,
             text=reply.text if generated else "",
             token_ids=tuple(reply.ids),
-            prompt_ids=prompt.learned,
+            prompt_ids=turn.prompt.learned,
             finish_reason=finish,
             figures=figures,
-            notices=notices,
+            notices=turn.notices,
         )
 
-    def prompt(self, request: Generate) -> tuple[Prompt, str, tuple[str, ...]]:
-        """The prompt's ids, what it opens in the reply (`<think>`), and notices. Raises EmberError."""
-        mark = choose_mark([message.text for message in request.messages])
-        shielded = [(m.role, self._pattern.shield(m.text, mark)) for m in request.messages]
-        system = shielded[0][1] if shielded and shielded[0][0] == "system" else ""
-        began = request.started or time.time()
-        try:
-            rendering = self._template.render(shielded, started=began, check=system)
-        except TemplateFailure as failure:  # of the common template even: the conversation is far beyond any context
-            raise EmberError(
-                f"This conversation cannot be made into a prompt: {failure}. Nothing was lost; "
-                "shorten the message, or start a new chat.",
-                "context_full",
-            ) from failure
-        skeleton = self._template.skeleton([m.role for m in request.messages], mark, rendering, started=began)
-        entries = [LedgerEntry(m.id, m.text, self._usable_ids(m.token_ids)) for m in request.messages]
-        prompt = assemble(rendering.text, mark, entries, self._vocabulary, self._pattern, skeleton)
-        bos = self._vocabulary.bos
-        if self._vocabulary.adds_bos and bos >= 0 and prompt.ids[:1] != [bos]:
-            prompt = prompt.shifted(bos)
-        opening = next((start for start in REASONING_STARTS if rendering.text.endswith(start)), "")
-        return prompt, opening, rendering.notices
+    def restore_ahead(self, request: Prepare, stopped: Callable[[], bool]) -> int:
+        """Restore what is saved of a conversation before its next turn; the tokens that came from the store.
 
-    def _usable_ids(self, ids: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        """Stored ids that this vocabulary has; they may come from a file, so they are not trusted."""
-        if ids is None or not all(0 <= token < self._vocabulary.size for token in ids):
-            return None
-        return ids
+        Raises EmberError.
+        """
+        turn = self._builder.build(request.messages, request.started)
+        if not turn.ids or len(turn.ids) >= self._context.size:
+            return 0
+        restored = self._sequence.restore_ahead(turn.ids, stopped)
+        self._sequence.conversation = request.conversation
+        return restored
 
-    def _check_room(self, prompt: Prompt) -> None:
-        if not prompt.ids:
+    def _check_room(self, ids: Sequence[int]) -> None:
+        if not ids:
             raise EmberError("There is nothing to answer: the message is empty.", "empty_prompt")
-        if len(prompt.ids) >= self._context.size:
+        if len(ids) >= self._context.size:
             raise EmberError(
-                f"This conversation has {format_count(len(prompt.ids))} tokens with your message, and the context "
+                f"This conversation has {format_count(len(ids))} tokens with your message, and the context "
                 f"holds {format_count(self._context.size)}. Nothing was lost; shorten the message, start a new chat, "
                 "or load the model with a larger context.",
                 "context_full",
             )
 
-    def _keep(self, request: Generate, prompt: Prompt) -> tuple[int, Reread | None]:
-        """Keep the common prefix of the live sequence; why, if it was less than could be expected."""
+    def _resume(
+        self, request: Generate, turn: TurnPrompt, stopped: Callable[[], bool]
+    ) -> tuple[Resumed, Reread | None]:
+        """Have what memory and store hold of the prompt; why, if that was less than could be expected."""
         if not request.use_kv:
             self._sequence.empty(SWITCHED_OFF)
         live, because = self._sequence.conversation, self._sequence.emptied_because
-        kept, rewound = self._sequence.keep_prefix(prompt.ids)
+        resumed = self._sequence.resume(turn.ids, use_saved=request.use_kv and request.save, stopped=stopped)
         self._sequence.conversation = request.conversation
         replies = [i for i, message in enumerate(request.messages) if message.role == "assistant"]
         answered = [message.id for message in request.messages[: replies[-1] + 1]] if replies else []
         reread = explain_reread(
-            prompt,
-            kept,
+            turn.prompt,
+            resumed.tokens,
             answered=answered,
             live_conversation=live,
             conversation=request.conversation,
             emptied_because=because,
-            rewound=rewound,
+            rewound=resumed.rewound,
+            trouble=resumed.trouble,
         )
-        return kept, reread
+        return resumed, reread
+
+    def _stops(self, turn: TurnPrompt, kept: int) -> list[int]:
+        """Where slices of the rest of the prompt end: after a batch, and at boundaries whose state must be caught."""
+        saved = self._sequence.saved
+        caught = turn.boundaries.checkpoints if saved is not None and saved.needs_checkpoints else ()
+        end, batch = len(turn.ids) - kept, self._context.settings.batch
+        stops, at = [], 0
+        for stop in [*(place - kept for place in caught if place > kept), end]:
+            stops += [*range(at + batch, stop, batch), stop]
+            at = stop
+        return stops
+
+    def _read(self, request: Generate, turn: TurnPrompt) -> None:
+        """After a slice: catch what could not be had later."""
+        saved, tokens = self._sequence.saved, self._sequence.tokens
+        if saved is None or not (request.use_kv and request.save):
+            return
+        saved.after_slice(tokens, turn.boundaries.chunks, checkpoint=len(tokens) in turn.boundaries.checkpoints)
 
     def _decode(
         self,
         request: Generate,
-        prompt: Prompt,
+        prompt: Sequence[int],
         reply: _Reply,
         send: Callable[[Answer], None],
         stopped: Callable[[], bool],
@@ -197,8 +199,10 @@ class TurnRunner:
         """Draw tokens until an end; how it ended, and when the first token came (perf_counter)."""
         sampler = Sampler(request.sampler, self._vocabulary.size)
         first, last_sent = None, 0.0
+        self._context.abort.armed = self._sequence.survives_aborts  # one token is soon decoded
+        saved = self._sequence.saved if request.use_kv and request.save else None
         try:
-            sampler.remember(prompt.ids)
+            sampler.remember(prompt)
             while True:
                 token = sampler.draw(self._context.pointer)
                 now = time.perf_counter()
@@ -217,7 +221,10 @@ class TurnRunner:
                     self._sequence.extend([token])
                 except Interrupted:
                     return "cancelled", first
+                if saved is not None:
+                    saved.after_slice(self._sequence.tokens)
         finally:
+            self._context.abort.armed = True
             self._send_text(request, reply, send)
             sampler.close()
 

@@ -12,7 +12,10 @@ import psutil
 from app.core.errors import EmberError
 from app.engine.library import Ggml
 from app.engine.model import refuse_unloadable
+from app.engine.saved_requests import SavedQuestion, answer_saved
+from app.engine.saving import Saving
 from app.engine.session import Session
+from app.kvstore.errors import StoreUnavailable
 from app.protocol.messages import (
     Answer,
     CacheCleared,
@@ -25,7 +28,10 @@ from app.protocol.messages import (
     LoadModel,
     LoadProgress,
     OldModelFreed,
+    OpenStore,
+    Prepare,
     Statistics,
+    StoreOpened,
     TokenCount,
     Unload,
     Unloaded,
@@ -33,10 +39,12 @@ from app.protocol.messages import (
 
 logger = logging.getLogger(__name__)
 
-Work = LoadModel | Unload | Generate | ClearCache
+Work = LoadModel | OpenStore | Unload | Generate | Prepare | ClearCache
 MAX_WAITING = 64
 LONGEST_COUNTED = 200_000
 """Characters; of a longer text the rest is estimated, so that a Stop is not kept waiting behind the count."""
+LAST_SECONDS = 5.0
+"""How long the end of the process waits for what is still to be saved."""
 PROGRESS_INTERVAL = 1 / 30
 """Seconds between two reports of load progress."""
 
@@ -54,6 +62,7 @@ class Worker:
         self._cancelled: set[int] = set()
         self._waiting: set[int] = set()
         self._session: Session | None = None
+        self._saving: Saving | None = None
         self._session_lock = threading.Lock()
         """Held while a model is swapped and while another thread uses its vocabulary."""
         threading.Thread(target=self._run, name="llama", daemon=True).start()
@@ -95,6 +104,7 @@ class Worker:
     def statistics(self, request: GetStatistics) -> None:
         """Answer with a snapshot, also in the middle of a reply."""
         ram = psutil.virtual_memory()
+        saving = self._saving
         with self._session_lock:
             session = self._session
             answer = Statistics(
@@ -107,10 +117,39 @@ class Worker:
                 context_used=session.context_used if session is not None else 0,
                 context_size=session.context_size if session is not None else 0,
                 live_conversation=session.live_conversation if session is not None else None,
-                saved_bytes=0,
-                saved_budget=0,
+                saved_bytes=saving.bytes() if saving is not None else 0,
+                saved_budget=saving.budget if saving is not None else 0,
+                saved_generation=saving.store.generation if saving is not None else 0,
                 busy=self._current is not None,
             )
+        self._send(answer)
+
+    def finish(self) -> None:
+        """Write what waits to be saved, for a few seconds at most; the process ends afterwards."""
+        if self._saving is not None:
+            self._saving.writer.flush(LAST_SECONDS)
+
+    # --- the saved state, asked for from the reader's thread and answered from one that may wait for the disk --------
+
+    def ask_saved(self, request: SavedQuestion) -> None:
+        """Answer a question about the saved state, or change it, also in the middle of a reply."""
+        threading.Thread(target=self._answer_saved, args=(request,), name="saved state", daemon=True).start()
+
+    def _answer_saved(self, request: SavedQuestion) -> None:
+        saving = self._saving
+        if saving is None:
+            self._send(Failed(id=request.id, kind="saved_state", sentence="There is no saved state just now."))
+            return
+        with self._lock:
+            self._waiting.add(request.id)
+        try:
+            answer = answer_saved(saving, request, self._send, lambda: request.id in self._cancelled)
+        except StoreUnavailable as error:
+            sentence = f"The saved state cannot be reached because {error.reason}. Chats and their text are safe."
+            answer = Failed(id=request.id, kind="saved_state", sentence=sentence)
+        with self._lock:
+            self._waiting.discard(request.id)
+            self._cancelled.discard(request.id)
         self._send(answer)
 
     # --- the llama thread ------------------------------------------------------------------------------------------
@@ -146,11 +185,31 @@ class Worker:
             case Unload():
                 self._swap(None)
                 self._send(Unloaded(id=work.id))
+            case OpenStore():
+                self._open_store(work)
+            case Prepare():
+                self._send(self._need_session().prepare(work, lambda: self._stopped(work) or self._is_wanted))
             case Generate():
-                self._send(self._need_session().turn(work, self._send, lambda: self._stopped(work)))
+                session = self._need_session()
+                self._send(session.turn(work, self._send, lambda: self._stopped(work)))
+                session.save(work, self._send)
             case ClearCache():
                 tokens, freed = self._need_session().free_context()
                 self._send(CacheCleared(id=work.id, tokens=tokens, freed_bytes=freed))
+
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether something else waits for this thread."""
+        return not self._queue.empty()
+
+    def _open_store(self, work: OpenStore) -> None:
+        if self._saving is None:
+            self._saving = Saving(Path(work.folder), work.budget, self._ggml.commit())
+            if self._session is not None:
+                self._session.use_saving(self._saving)
+        else:
+            self._saving.set_budget(work.budget)
+        self._send(StoreOpened(id=work.id, budget=self._saving.budget))
 
     def _need_session(self) -> Session:
         if self._session is None:
@@ -180,6 +239,6 @@ class Worker:
             refuse_unloadable(plan.path)
             self._send(OldModelFreed(id=work.id))
         self._swap(None)  # two models at once may not fit; the plan has refused what cannot work
-        session = Session.load(plan, progress, lambda: self._stopped(work))
+        session = Session.load(plan, self._saving, progress, lambda: self._stopped(work))
         self._swap(session)
         self._send(Loaded(id=work.id, model=session.info, seconds=time.perf_counter() - started))

@@ -11,7 +11,7 @@ import msgspec
 from app.core.sampling import SamplerSettings
 from app.core.turn import FinishReason, TurnFigures
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 DeviceKind = Literal["cpu", "gpu", "integrated", "accelerator"]
 MemoryMode = Literal["full", "window", "hybrid", "recurrent", "opaque"]
@@ -96,6 +96,18 @@ class LoadModel(_Base, frozen=True):
     threads: int | None = None
 
 
+class OpenStore(_Base, frozen=True):
+    """Open the saved state in a folder, which this process alone uses from now on; answered by StoreOpened or Failed.
+
+    Sent again it changes the budget.
+    """
+
+    id: int
+    folder: str
+    budget: int | None = None
+    """Bytes; None: the smaller of 10 GiB and a tenth of what the disk has free, remembered with the store."""
+
+
 class Unload(_Base, frozen=True):
     """Free the model and its context; answered by Unloaded."""
 
@@ -116,8 +128,54 @@ class Generate(_Base, frozen=True):
     """None: until the model ends or the context is full."""
     use_kv: bool = True
     """False reuses nothing and keeps nothing."""
+    save: bool = True
+    """False neither saves this conversation's state nor uses saved state."""
     started: float = 0.0
     """Unix time at which the conversation began: the date that templates print, so that its prompt stays the same."""
+
+
+class Prepare(_Base, frozen=True):
+    """Restore what is saved of a conversation that was opened, before its next turn; answered by Prepared or Failed.
+
+    It ends early when another request waits.
+    """
+
+    id: int
+    conversation: str
+    messages: tuple[ChatMessage, ...]
+    started: float = 0.0
+
+
+class DropSaved(_Base, frozen=True):
+    """Remove saved state that belongs to these tips alone; answered by SavedDropped or Failed, also during a reply.
+
+    `keep` names all other tips that are wanted.
+    """
+
+    id: int
+    tips: tuple[bytes, ...]
+    keep: tuple[bytes, ...] = ()
+
+
+class ClearSaved(_Base, frozen=True):
+    """Remove all saved state, or that of some models; answered by SavedDropped or Failed, also during a reply."""
+
+    id: int
+    roots: tuple[bytes, ...] | None = None
+    """Fingerprints; None: everything."""
+
+
+class GetSavedUsage(_Base, frozen=True):
+    """What groups of tips take of the disk; answered by SavedUsage or Failed, also during a reply."""
+
+    id: int
+    groups: tuple[tuple[bytes, ...], ...] = ()
+
+
+class VerifySaved(_Base, frozen=True):
+    """Read every file of the saved state; answered by VerifyProgress…, then SavedVerified or Failed."""
+
+    id: int
 
 
 class Cancel(_Base, frozen=True):
@@ -231,6 +289,99 @@ class Done(_Base, frozen=True):
     """Sentences about this turn: a template that would not take a system prompt …"""
 
 
+class Saved(_Base, frozen=True):
+    """After Done, always: the turn's state is on the disk, or it will not be."""
+
+    id: int
+    conversation: str
+    bytes_written: int = 0
+    checkpoint_bytes: int = 0
+    """The part of it that are checkpoints."""
+    tip: bytes | None = None
+    """Where the saved state of this branch ends; None where it is not saved."""
+    root: bytes | None = None
+    """The fingerprint that it stands under."""
+    trouble: str = ""
+    """A sentence for the person where it could not be saved."""
+
+
+class StoreOpened(_Base, frozen=True):
+    """The saved state can be used."""
+
+    id: int
+    budget: int
+
+
+class Prepared(_Base, frozen=True):
+    """How many tokens of the conversation are in memory, and how many of them were restored just now."""
+
+    id: int
+    conversation: str
+    tokens: int
+    restored: int
+    seconds: float
+
+
+class SavedDropped(_Base, frozen=True):
+    """The bytes that were freed on the disk."""
+
+    id: int
+    freed_bytes: int
+
+
+class TipUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a group of tips takes: bytes that no other group needs, bytes that others share, and tokens."""
+
+    own: int
+    shared: int
+    tokens: int
+
+
+class RootUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is saved under one fingerprint; bytes."""
+
+    root: bytes
+    chunks: int
+    tokens: int
+    bytes: int
+    checkpoint_bytes: int
+    """The part of it that are checkpoints."""
+
+
+class SavedUsage(_Base, frozen=True):
+    """The answer to GetSavedUsage; bytes."""
+
+    id: int
+    groups: tuple[TipUsage, ...]
+    """In the order asked for."""
+    roots: tuple[RootUsage, ...]
+    budget: int
+    disk_free: int
+    bytes_written: int
+    """Ever."""
+    quarantined: int
+    """Damaged files set aside."""
+
+
+class VerifyProgress(_Base, frozen=True):
+    """Chunks read of all."""
+
+    id: int
+    done: int
+    total: int
+
+
+class SavedVerified(_Base, frozen=True):
+    """Every file was read; what was damaged is set aside."""
+
+    id: int
+    chunks: int
+    bytes: int
+    damaged: int
+    finished: bool
+    """False if it was cancelled."""
+
+
 class TokenCount(_Base, frozen=True):
     """The answer to CountTokens."""
 
@@ -255,6 +406,9 @@ class Statistics(_Base, frozen=True):
     live_conversation: str | None
     saved_bytes: int
     saved_budget: int
+    """0 where there is no saved state."""
+    saved_generation: int
+    """Moves whenever something is added to the saved state or removed from it."""
     busy: bool
 
 
@@ -276,7 +430,22 @@ class Failed(_Base, frozen=True):
     """What happened, what was kept and what to do, for the person."""
 
 
-Request = LoadModel | Unload | Generate | Cancel | CountTokens | GetStatistics | ClearCache | Shutdown
+Request = (
+    LoadModel
+    | OpenStore
+    | Unload
+    | Generate
+    | Prepare
+    | DropSaved
+    | ClearSaved
+    | GetSavedUsage
+    | VerifySaved
+    | Cancel
+    | CountTokens
+    | GetStatistics
+    | ClearCache
+    | Shutdown
+)
 Response = (
     LoadProgress
     | OldModelFreed
@@ -285,6 +454,13 @@ Response = (
     | PromptProgress
     | Text
     | Done
+    | Saved
+    | StoreOpened
+    | Prepared
+    | SavedDropped
+    | SavedUsage
+    | VerifyProgress
+    | SavedVerified
     | TokenCount
     | Statistics
     | CacheCleared

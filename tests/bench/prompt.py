@@ -11,9 +11,8 @@ from app.engine import library
 from app.engine.chat_template import ChatTemplate
 from app.engine.context import Context, ContextSettings
 from app.engine.model import Model
-from app.engine.sequence import LiveSequence
+from app.engine.prompt import PromptBuilder
 from app.engine.session import CPU_BATCH, FLASH_ATTENTION
-from app.engine.turn import TurnRunner
 from app.protocol.messages import ChatMessage, Generate, decode_request, encode
 from tests.bench.figure import Figure, timed
 from tests.bench.models import starter
@@ -39,9 +38,9 @@ def measure() -> Iterator[Figure]:
 def _measure(model: Model, context: Context) -> Iterator[Figure]:
     words = model.vocabulary
     template = ChatTemplate(model.chat_template, bos=words.text_of(words.bos), eos=words.text_of(words.eos))
-    runner = TurnRunner(model, template, context, LiveSequence(context, "full", 0))
+    builder = PromptBuilder(words, template)
     unknown = _request(long_chat(MESSAGES))
-    prompt, _, _ = runner.prompt(unknown)
+    prompt = builder.build(unknown.messages, unknown.started).prompt
     known = msgspec.structs.replace(
         unknown,
         messages=tuple(
@@ -53,8 +52,8 @@ def _measure(model: Model, context: Context) -> Iterator[Figure]:
     plain = timed(lambda: words.tokenize(text), RUNS)
     name = f"{MESSAGES:,} messages, {len(prompt.ids):,} tokens"
     for what, seconds in (
-        ("prompt, all ids stored", timed(lambda: runner.prompt(known), RUNS)),
-        ("prompt, no ids stored", timed(lambda: runner.prompt(unknown), RUNS)),
+        ("prompt, all ids stored", timed(lambda: builder.build(known.messages, known.started), RUNS)),
+        ("prompt, no ids stored", timed(lambda: builder.build(unknown.messages, unknown.started), RUNS)),
         ("the template alone", timed(lambda: template.render(turns, started=known.started), RUNS)),
         ("the request written and read", timed(lambda: decode_request(encode(known)), RUNS)),
     ):

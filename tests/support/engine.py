@@ -22,7 +22,9 @@ from app.protocol.messages import (
     LoadModel,
     LoadProgress,
     OldModelFreed,
+    OpenStore,
     Request,
+    Saved,
     Text,
     decode_answer,
     encode,
@@ -106,6 +108,16 @@ class Engine:
                 return answer
         raise AssertionError("unreachable")
 
+    def open_store(self, folder: Path, budget: int | None = None) -> Answer:
+        """Open the saved state in a folder."""
+        return self.ask(OpenStore(id=self.next_id(), folder=str(folder), budget=budget))
+
+    def saved(self, done: Done) -> Saved:
+        """What became of a turn's state, once it is written; to be asked right after the turn."""
+        answer = next(self.answers(done.id))
+        assert isinstance(answer, Saved)
+        return answer
+
     def generate(self, messages: Sequence[ChatMessage], stop_after: int | None = None, **options: Any) -> Done | Failed:
         """Run a turn to its end; `stop_after` cancels it at that many generated tokens (0: at its first answer)."""
         request = Generate(
@@ -134,17 +146,25 @@ class Talk:
     system: str = ""
     name: str = "c"
     messages: list[ChatMessage] = field(default_factory=list)
+    saved: Saved | None = None
+    """What became of the latest turn's state."""
 
     def say(self, text: str, **options: Any) -> Done:
         """One turn; its reply becomes part of the conversation."""
         self.messages.append(ChatMessage(id=f"m{len(self.messages)}", role="user", text=text))
         return self.reply(**options)
 
+    @property
+    def path(self) -> tuple[ChatMessage, ...]:
+        """The conversation as the engine gets it."""
+        system = [ChatMessage(id="system", role="system", text=self.system)] if self.system else []
+        return (*system, *self.messages)
+
     def reply(self, **options: Any) -> Done:
         """Answer the conversation as it stands."""
-        system = [ChatMessage(id="system", role="system", text=self.system)] if self.system else []
-        done = self.engine.generate([*system, *self.messages], conversation=self.name, **options)
+        done = self.engine.generate(self.path, conversation=self.name, **options)
         assert isinstance(done, Done), done
+        self.saved = self.engine.saved(done)
         self.messages = [
             ChatMessage(id=m.id, role=m.role, text=m.text, token_ids=m.token_ids or done.prompt_ids.get(m.id))
             for m in self.messages

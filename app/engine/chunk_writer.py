@@ -1,0 +1,162 @@
+"""The thread that writes chunks to the store, behind a queue that is bounded in bytes."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.engine.state_blob import Buffer
+from app.kvstore.errors import StoreUnavailable
+from app.kvstore.keys import chunk_key
+from app.kvstore.records import Outcome
+from app.kvstore.store import Store
+
+logger = logging.getLogger(__name__)
+
+MAX_QUEUED = 512 * 1024 * 1024
+"""Bytes of payload that may wait for the disk, or for the model's file to be hashed."""
+PATIENCE = 1.0
+"""Seconds that a turn waits for room in the queue; then its state is not saved, but its reply comes."""
+FULL_QUEUE = "the disk is too slow for it"
+
+
+@dataclass(slots=True)
+class Link:
+    """A chunk of a chain: tokens [start, end), behind `parent` (None: the first one)."""
+
+    start: int
+    end: int
+    parent: "Link | None" = None
+    key: bytes | None = None
+    """The store's key, once the model's file is hashed."""
+    failed: bool = False
+    """It could not be written, so nothing can be built on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteChunk:
+    """A chunk to be written."""
+
+    root: Callable[[], bytes | None]
+    """Waits for the fingerprint of the model and its context; None where there is none."""
+    link: Link
+    tokens: tuple[int, ...]
+    payload: tuple[Buffer, Buffer, Buffer]
+    """Its rows, its window rows, and the checkpoint at its end; empty where there is none."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its payload."""
+        return sum(len(part) for part in self.payload)
+
+
+@dataclass(slots=True)
+class Written:
+    """What was written since the last mark; bytes."""
+
+    bytes: int = 0
+    checkpoint_bytes: int = 0
+    """The part of it that are checkpoints."""
+    trouble: str = ""
+    """Why something could not be written, the part of a sentence after "because"; empty if all was."""
+
+
+Job = WriteChunk | Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What waits; guarded by the condition."""
+
+    jobs: deque[Job] = field(default_factory=deque)
+    size: int = 0
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+
+class ChunkWriter:
+    """Writes in the order in which it is asked."""
+
+    def __init__(self, store: Store) -> None:
+        """Start the thread; its first work is to put the store in order."""
+        self._store = store
+        self._queue = _Queue()
+        self._written = Written()
+        self.run(self._reconcile)
+        threading.Thread(target=self._work, name="chunks", daemon=True).start()
+
+    def put(self, chunk: WriteChunk) -> None:
+        """Queue a chunk; where too much is queued for too long, its link fails instead."""
+        queue = self._queue
+        with queue.changed:
+            room = queue.changed.wait_for(lambda: not queue.size or queue.size + chunk.size <= MAX_QUEUED, PATIENCE)
+            if room:
+                queue.size += chunk.size
+                queue.jobs.append(chunk)
+                queue.changed.notify_all()
+                return
+        chunk.link.failed = True
+        self._written.trouble = FULL_QUEUE
+
+    def report(self, call: Callable[[Written], None]) -> None:
+        """Have `call` run with the account since the last report, once all that waits is written."""
+
+        def tell() -> None:
+            written, self._written = self._written, Written()
+            call(written)
+
+        self.run(tell)
+
+    def run(self, call: Callable[[], None]) -> None:
+        """Have `call` run on the writer's thread, in its turn."""
+        with self._queue.changed:
+            self._queue.jobs.append(call)
+            self._queue.changed.notify_all()
+
+    def flush(self, seconds: float | None = None) -> None:
+        """Wait until all that waits is written, `seconds` at most."""
+        done = threading.Event()
+        self.run(done.set)
+        done.wait(seconds)
+
+    def _work(self) -> None:
+        queue = self._queue
+        while True:
+            with queue.changed:
+                queue.changed.wait_for(lambda: bool(queue.jobs))
+                job = queue.jobs.popleft()
+            if not isinstance(job, WriteChunk):
+                job()
+                continue
+            self._write(job)
+            with queue.changed:
+                queue.size -= job.size
+                queue.changed.notify_all()
+
+    def _reconcile(self) -> None:
+        try:
+            logger.info("saved state: %s", self._store.reconcile())
+        except StoreUnavailable as error:
+            logger.warning("the saved state cannot be put in order because %s", error.reason)
+
+    def _write(self, chunk: WriteChunk) -> None:
+        """Write one chunk; what cannot be written is noted, and the next report says so."""
+        link, root = chunk.link, chunk.root()
+        parent = link.parent.key if link.parent is not None else root
+        if root is None or parent is None or (link.parent is not None and link.parent.failed):
+            link.failed = True
+            return
+        link.key = chunk_key(parent, chunk.tokens)
+        try:
+            result = self._store.put(
+                root, parent, link.start, chunk.tokens, *((part,) if len(part) else () for part in chunk.payload)
+            )
+        except StoreUnavailable as error:
+            link.failed, self._written.trouble = True, error.reason
+            return
+        if result.outcome is Outcome.FULL:
+            self._written.trouble = "its budget is used up by what must stay"
+        link.failed = result.outcome in (Outcome.FULL, Outcome.NO_PARENT)
+        self._written.bytes += result.written
+        if result.written:
+            self._written.checkpoint_bytes += len(chunk.payload[2])

@@ -1,0 +1,107 @@
+"""The prompt of a turn: the conversation through the model's template, as token ids, with its boundaries."""
+
+import time
+from dataclasses import dataclass
+
+from app.core.errors import EmberError
+from app.core.ledger import REASONING_STARTS, ControlPattern, LedgerEntry, Prompt, assemble, choose_mark
+from app.engine.chat_template import ChatTemplate, Rendering, TemplateFailure
+from app.engine.vocabulary import Vocabulary
+from app.protocol.messages import ChatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Boundaries:
+    """Places in a prompt, in tokens, at which its state may be wanted again; all lie inside the prompt, in order."""
+
+    chunks: tuple[int, ...] = ()
+    """Where messages begin and replies end: saved chunks are cut there."""
+    checkpoints: tuple[int, ...] = ()
+    """The end of the system prompt, of the last reply, and the place before the generation prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPrompt:
+    """What a turn begins with."""
+
+    prompt: Prompt
+    opening: str
+    """What the generation prompt has opened of the reply, such as `<think>`."""
+    notices: tuple[str, ...]
+    boundaries: Boundaries
+
+    @property
+    def ids(self) -> list[int]:
+        """The prompt's token ids."""
+        return self.prompt.ids
+
+
+class PromptBuilder:
+    """Makes prompts for one model."""
+
+    def __init__(self, vocabulary: Vocabulary, template: ChatTemplate) -> None:
+        """Prepare for a model's vocabulary and template."""
+        self._vocabulary = vocabulary
+        self._template = template
+        self._pattern = ControlPattern(vocabulary.controls)
+
+    def build(self, messages: tuple[ChatMessage, ...], began: float) -> TurnPrompt:
+        """The prompt that asks for a reply to `messages`; `began` is when the conversation did (Unix time, 0: now).
+
+        Raises EmberError.
+        """
+        began = began or time.time()
+        mark = choose_mark([message.text for message in messages])
+        shielded = [(m.role, self._pattern.shield(m.text, mark)) for m in messages]
+        system = shielded[0][1] if shielded and shielded[0][0] == "system" else ""
+        try:
+            rendering = self._template.render(shielded, started=began, check=system)
+        except TemplateFailure as failure:  # of the common template even: the conversation is far beyond any context
+            raise EmberError(
+                f"This conversation cannot be made into a prompt: {failure}. Nothing was lost; "
+                "shorten the message, or start a new chat.",
+                "context_full",
+            ) from failure
+        roles = [m.role for m in messages]
+        skeleton = self._template.skeleton(roles, mark, rendering, started=began)
+        entries = [LedgerEntry(m.id, m.text, self._usable_ids(m.token_ids)) for m in messages]
+        prompt = assemble(rendering.text, mark, entries, self._vocabulary, self._pattern, skeleton)
+        bos = self._vocabulary.bos
+        if self._vocabulary.adds_bos and bos >= 0 and prompt.ids[:1] != [bos]:
+            prompt = prompt.shifted(bos)
+        closed = self._template.skeleton(roles, mark, rendering, started=began, generation_prompt=False)
+        before_reply = _before_generation_prompt(prompt, rendering, mark, skeleton, closed)
+        opening = next((start for start in REASONING_STARTS if rendering.text.endswith(start)), "")
+        return TurnPrompt(prompt, opening, rendering.notices, _boundaries(prompt, messages, before_reply))
+
+    def _usable_ids(self, ids: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        """Stored ids that this vocabulary has; they may come from a file, so they are not trusted."""
+        if ids is None or not all(0 <= token < self._vocabulary.size for token in ids):
+            return None
+        return ids
+
+
+def _before_generation_prompt(
+    prompt: Prompt, rendering: Rendering, mark: str, skeleton: str | None, closed: str | None
+) -> int | None:
+    """The token at which the generation prompt begins; None where the template does not simply append one."""
+    if skeleton is None or closed is None or not skeleton.startswith(closed):
+        return None
+    added = skeleton[len(closed) :]
+    if not added or not rendering.text.endswith(added):
+        return None
+    return prompt.boundary(len(rendering.text.replace(mark, "")) - len(added))
+
+
+def _boundaries(prompt: Prompt, messages: tuple[ChatMessage, ...], before_reply: int | None) -> Boundaries:
+    roles = {message.id: message.role for message in messages}
+    begins = [prompt.boundary_before(span.start) for span in prompt.spans if roles[span.id] != "system"]
+    replies = [span.end for span in prompt.spans if roles[span.id] == "assistant"]
+    last = [before_reply] if before_reply is not None else []
+    has_system = bool(messages) and messages[0].role == "system"
+    checkpoints = [*(begins[:1] if has_system else []), *replies[-1:], *last]
+    return Boundaries(_inside(prompt, [*begins, *replies, *last]), _inside(prompt, checkpoints))
+
+
+def _inside(prompt: Prompt, places: list[int]) -> tuple[int, ...]:
+    return tuple(sorted({place for place in places if 0 < place < len(prompt.ids)}))

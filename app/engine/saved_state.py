@@ -1,0 +1,330 @@
+"""The saved state of the live sequence: what the store has of it, what is still to be written, and restoring."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from app.engine.chunk_writer import ChunkWriter, Link, WriteChunk, Written
+from app.engine.context import Context
+from app.engine.state import ContextState
+from app.engine.state_blob import Mismatch
+from app.kvstore.errors import Damaged, StoreUnavailable
+from app.kvstore.keys import MAX_CHUNK_TOKENS, chunk_key
+from app.kvstore.records import ChunkData, ChunkRow
+from app.kvstore.store import Store
+
+logger = logging.getLogger(__name__)
+
+MIN_SAVED_TOKENS = 32
+"""A shorter conversation is read again in a moment: it is not saved, as a whole."""
+READ_AHEAD = 2
+"""Chunks that are read from the disk while another is put into the context."""
+ROOT_PATIENCE = 2.0
+"""Seconds that a turn waits for a changed model file to be hashed, where there is saved state at all."""
+KEPT_TURNS = 2
+"""Turns whose checkpoints are kept on a chain; older ones are thinned (KV_STATE, Key of a chunk)."""
+RATE_TOKENS = 32
+"""Tokens read in one go from which on their rate says something."""
+
+
+class Root:
+    """The fingerprint of a model in its context, known as soon as the model's file is hashed."""
+
+    def __init__(self) -> None:
+        """Not known yet."""
+        self._known = threading.Event()
+        self._value: bytes | None = None
+
+    def set(self, value: bytes | None) -> None:
+        """Make it known; None: there will be none."""
+        self._value = value
+        self._known.set()
+
+    def wait(self, seconds: float | None = None) -> bytes | None:
+        """The fingerprint; None where there is none, or not within that time."""
+        self._known.wait(seconds)
+        return self._value
+
+
+@dataclass(slots=True)
+class Rates:
+    """How fast this machine reads with this model, and restores; 0 until measured."""
+
+    prefill: float = 0.0
+    """Tokens a second."""
+    restore: float = 0.0
+    """Bytes a second."""
+
+    def measured_prefill(self, tokens: int, seconds: float) -> None:
+        """Take a measurement in; a short one says nothing."""
+        if tokens >= RATE_TOKENS and seconds > 0:
+            self.prefill = _blend(self.prefill, tokens / seconds)
+
+    def measured_restore(self, size: int, seconds: float) -> None:
+        """Take a measurement in."""
+        if size and seconds > 0:
+            self.restore = _blend(self.restore, size / seconds)
+
+    def reading_wins(self, tokens: int, size: int) -> bool:
+        """Whether reading `tokens` again is faster than loading `size` bytes, as far as both were measured."""
+        return bool(self.prefill and self.restore) and tokens / self.prefill < size / self.restore
+
+
+def _blend(old: float, new: float) -> float:
+    return new if not old else 0.5 * old + 0.5 * new
+
+
+DAMAGED = "Its saved state was damaged; it was set aside."
+NOT_WORTH_IT = "Reading it again is faster here than loading its saved state."
+
+
+class SavedState:
+    """Connects the live sequence of one context with the store."""
+
+    def __init__(
+        self, context: Context, state: ContextState, store: Store, writer: ChunkWriter, root: Root, rates: Rates
+    ) -> None:
+        """All but the writer's own work is done on the calling thread."""
+        self._context = context
+        self._state = state
+        self._store = store
+        self._writer = writer
+        self._root = root
+        self.rates = rates
+        self._links: list[Link] = []
+        self._generation = store.generation
+        self._reader = ThreadPoolExecutor(1, "chunk reader")
+        self.chunk_tokens = min(MAX_CHUNK_TOKENS, context.window or MAX_CHUNK_TOKENS)
+
+    @property
+    def needs_checkpoints(self) -> bool:
+        """Whether a prefill must stop at boundaries, because their state cannot be had afterwards."""
+        return self._state.has_checkpoints
+
+    def close(self) -> None:
+        """Let nothing be read any more."""
+        self._reader.shutdown(cancel_futures=True)
+
+    # --- the chain of the live sequence ------------------------------------------------------------------------------
+
+    def trim(self, tokens: int) -> None:
+        """The live sequence has only its first `tokens` now."""
+        while self._links and self._links[-1].end > tokens:
+            self._links.pop()
+
+    @property
+    def tip(self) -> bytes | None:
+        """The key of the last chunk of the live sequence."""
+        return self._links[-1].key if self._links else None
+
+    def _check_links(self) -> None:
+        """Forget the links that could not be written or are no longer in the store."""
+        broken = next((i for i, link in enumerate(self._links) if link.failed), len(self._links))
+        del self._links[broken:]
+        if self._store.generation != self._generation:
+            self._generation = self._store.generation
+            self._writer.flush()
+            keys = [link.key for link in self._links if link.key is not None]
+            held = self._store.held(keys[-1:]) if keys else {}
+            if keys and keys[-1] not in held:
+                self._links.clear()
+
+    # --- saving ------------------------------------------------------------------------------------------------------
+
+    def after_slice(self, tokens: Sequence[int], boundaries: Iterable[int] = (), *, checkpoint: bool = False) -> None:
+        """Tokens were read; take what cannot be had later: the state at a `checkpoint`, the rows of a window."""
+        if checkpoint and self._state.has_checkpoints:
+            self.collect(tokens, boundaries, final=True)
+        elif (
+            self._state.mode == "window"
+            and len(tokens) - (self._links[-1].end if self._links else 0) >= self.chunk_tokens
+        ):
+            self.collect(tokens, boundaries, final=False)
+
+    def collect(self, tokens: Sequence[int], boundaries: Iterable[int], *, final: bool) -> None:
+        """Queue what the store lacks of the live sequence, cut at boundaries; `final` closes the last chunk too.
+
+        A sequence whose rows cannot be taken out is not saved; that is logged, and costs a re-read later.
+        """
+        self._check_links()
+        if len(tokens) < MIN_SAVED_TOKENS:
+            return
+        start = self._links[-1].end if self._links else 0
+        try:
+            for end in self._cuts(start, len(tokens), boundaries, final):
+                self._queue(tokens, start, end)
+                start = end
+        except Mismatch as mismatch:
+            logger.warning("tokens from %d on cannot be saved: %s", start, mismatch)
+
+    def _cuts(self, start: int, end: int, boundaries: Iterable[int], final: bool) -> Iterator[int]:
+        """Where chunks end: at boundaries, full chunks, and at the very end if that is final."""
+        stops = sorted({at for at in boundaries if start < at <= end} | ({end} if final and end > start else set()))
+        for stop in stops:
+            while stop - start > self.chunk_tokens:
+                start += self.chunk_tokens
+                yield start
+            start = stop
+            yield stop
+        while end - start >= self.chunk_tokens:
+            start += self.chunk_tokens
+            yield start
+
+    def _queue(self, tokens: Sequence[int], start: int, end: int) -> None:
+        part = tuple(tokens[start:end])
+        rows, window = self._state.take(start, end) if self._state.has_rows else (b"", b"")
+        parent = self._links[-1] if self._links else None
+        link = Link(start, end, parent)
+        above = parent.key if parent is not None else self._root.wait(0)
+        if above is not None:
+            link.key = chunk_key(above, part)
+        checkpoint = self._state.checkpoint() if self._state.has_checkpoints and end == len(tokens) else b""
+        self._links.append(link)
+        self._writer.put(WriteChunk(self._root.wait, link, part, (rows, window, checkpoint)))
+
+    def report(self, tokens: Sequence[int], call: Callable[[Written, bytes | None, bytes | None], None]) -> None:
+        """Have `call` run on the writer's thread with what was written, the tip and the root, once all is."""
+        link = self._links[-1] if self._links else None
+        if self._state.has_checkpoints:
+            self._writer.run(self._thin(tokens))
+        self._pin()
+
+        def tell(written: Written) -> None:
+            saved = link is not None and not link.failed
+            call(written, link.key if link is not None and saved else None, self._root.wait(0) if saved else None)
+
+        self._writer.report(tell)
+
+    def _pin(self) -> None:
+        """Keep the live chain from being evicted."""
+        link = self._links[-1] if self._links else None
+
+        def pin() -> None:
+            self._store.pin([link.key] if link is not None and link.key is not None else [])
+
+        self._writer.run(pin)
+
+    def _thin(self, tokens: Sequence[int]) -> Callable[[], None]:
+        """Drop old checkpoints where reading again from the one before is faster than loading them."""
+
+        tokens = tuple(tokens)
+
+        def thin() -> None:
+            root = self._root.wait()
+            if root is None:
+                return
+            try:
+                held = [row for row in self._store.find(root, tokens) if row.checkpoint_bytes]
+                last = held[0].end if held else 0
+                for row in held[1 : -2 * KEPT_TURNS]:
+                    if not self.rates.prefill or self.rates.reading_wins(row.end - last, row.checkpoint_bytes):
+                        self._store.drop_checkpoint(row.key)
+                    else:
+                        last = row.end
+            except StoreUnavailable as error:
+                logger.warning("old checkpoints stay because %s", error.reason)
+
+        return thin
+
+    # --- restoring ---------------------------------------------------------------------------------------------------
+
+    def chain(self, tokens: Sequence[int]) -> list[ChunkRow]:
+        """The longest saved prefix of `tokens` that can be restored, as chunks; empty where there is none."""
+        try:
+            root = self._root.wait(0)
+            if root is None and self._store.totals().roots:
+                root = self._root.wait(ROOT_PATIENCE)
+            return self._restorable(self._store.find(root, tokens)) if root is not None else []
+        except StoreUnavailable as error:
+            logger.warning("the saved state cannot be asked because %s", error.reason)
+            return []
+
+    def _restorable(self, rows: list[ChunkRow]) -> list[ChunkRow]:
+        """Cut a chain back to where its state is whole: a checkpoint, or all rows of the window."""
+        while rows and not self._is_whole(rows):
+            rows = rows[:-1]
+        return rows
+
+    def _is_whole(self, rows: list[ChunkRow]) -> bool:
+        if self._state.has_checkpoints:
+            return rows[-1].checkpoint_bytes > 0
+        if self._state.mode == "window":
+            return all(row.window_bytes > 0 for row in rows if self._in_window(row, rows[-1].end))
+        return True
+
+    def _in_window(self, row: ChunkRow, end: int) -> bool:
+        """Whether a token at `end` still attends to one of the chunk's (it reaches back to end - window + 1)."""
+        return row.end - 1 >= end - self._context.window + 1
+
+    def worth_restoring(self, rows: Sequence[ChunkRow], held: int) -> bool:
+        """Whether restoring a chain is faster than reading on from the `held` tokens in memory."""
+        size = sum(row.bytes for row in rows if row.end > held) + rows[-1].checkpoint_bytes
+        return not self.rates.reading_wins(rows[-1].end - held, size)
+
+    def restore(self, rows: list[ChunkRow], base: int, stopped: Callable[[], bool]) -> tuple[int, str]:
+        """Put a chain into the context, which holds its first `base` tokens, the start of one of its chunks.
+
+        The tokens that are there afterwards, and a sentence if the state was refused: then there are none.
+        Raises StoreUnavailable, with the context cleared.
+        """
+        began, size, row, end = time.perf_counter(), 0, rows[-1], rows[-1].end
+        loading_checkpoint = False
+        try:
+            if self._state.has_rows:
+                for row, data in self._read_ahead([row for row in rows if row.start >= base], end):
+                    if stopped():
+                        end = row.start
+                        break
+                    self._state.append(data.rows, data.window, row.start, row.tokens)
+                    size += row.bytes
+            if self._state.has_checkpoints and end == rows[-1].end:
+                row, loading_checkpoint = rows[-1], True
+                self._state.load_checkpoint(self._store.read_checkpoint(row), end)
+                size += row.checkpoint_bytes
+        except (Damaged, Mismatch) as refused:
+            logger.warning("chunk %s at %d was refused: %s", row.key.hex(), row.start, refused)
+            self._forget()
+            if loading_checkpoint:
+                self._store.quarantine_checkpoint(row.key)
+            else:
+                self._store.quarantine(row.key)
+            return 0, DAMAGED
+        except StoreUnavailable:
+            self._forget()
+            raise
+        if end < rows[-1].end and self._state.mode != "full":  # half a window or hybrid is none
+            self._forget()
+            return 0, ""
+        self.rates.measured_restore(size, time.perf_counter() - began)
+        self._take_over([row for row in rows if row.end <= end])
+        return end, ""
+
+    def _read_ahead(self, rows: list[ChunkRow], end: int) -> Iterator[tuple[ChunkRow, ChunkData]]:
+        """The chunks' data in order, read by another thread while the one before is put into the context."""
+        waiting: deque[tuple[ChunkRow, Future[ChunkData]]] = deque()
+        for row in rows:
+            window = self._state.mode == "window" and self._in_window(row, end)
+            waiting.append((row, self._reader.submit(self._store.read, row, window=window)))
+            if len(waiting) > READ_AHEAD:
+                ready, data = waiting.popleft()
+                yield ready, data.result()
+        for ready, data in waiting:
+            yield ready, data.result()
+
+    def _take_over(self, rows: list[ChunkRow]) -> None:
+        """The live sequence's chain is that one now."""
+        self._links = []
+        for row in rows:
+            self._links.append(Link(row.start, row.end, self._links[-1] if self._links else None, row.key))
+        self._generation = self._store.generation
+        self._store.touch([row.key for row in rows])
+        self._pin()
+
+    def _forget(self) -> None:
+        """Empty the context after a restore that failed."""
+        self._context.clear()
+        self.trim(0)

@@ -1,0 +1,125 @@
+"""The engine's side of the folder with saved state: its lock, the store, the writer, and the models' fingerprints."""
+
+import logging
+import shutil
+import threading
+import time
+from pathlib import Path
+
+from app.core.errors import EmberError
+from app.core.gguf_header import GgufHeader
+from app.engine.chunk_writer import ChunkWriter
+from app.engine.context import Context
+from app.engine.fingerprint import ModelHashes, fingerprint, model_files
+from app.engine.saved_state import Root
+from app.engine.state import ContextState
+from app.folder_lock import FolderLock
+from app.kvstore.errors import StoreUnavailable
+from app.kvstore.eviction import default_budget
+from app.kvstore.store import Store
+from app.paths import plain_reason
+
+logger = logging.getLogger(__name__)
+
+LOCK = "engine.lock"
+LOCK_PATIENCE = 5.0
+"""Seconds to wait for the engine before this one, which may still be writing."""
+LOCK_INTERVAL = 0.05
+BUDGET = "budget"
+"""The file that keeps the default budget, worked out when the folder was first used."""
+
+
+class Saving:
+    """The folder, opened by this process alone."""
+
+    def __init__(self, folder: Path, budget: int | None, commit: str) -> None:
+        """Open it, made if need be; `commit` is llama.cpp's. Raises EmberError (saved_state)."""
+        self.folder = folder
+        self._commit = commit
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = FolderLock(folder / LOCK)
+            self._take_lock()
+            self.budget = budget if budget is not None else _default_budget(folder)
+        except OSError as error:
+            raise EmberError(
+                f"State cannot be saved in “{folder}” because {plain_reason(error)}. Chats work without it, and their "
+                "text is kept; make that folder writable to have it back.",
+                "saved_state",
+            ) from error
+        self.store = Store(folder, self.budget)
+        self.writer = ChunkWriter(self.store)
+        self._hashes = ModelHashes(folder)
+        self._counted = (-1, 0)
+        """(generation, bytes) of the store when its bytes were last counted."""
+
+    def _take_lock(self) -> None:
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while not self._lock.acquire():
+            if time.monotonic() > deadline:
+                raise EmberError(
+                    f"Another Ember still uses the saved state in “{self.folder}”. Chats work without it, and their "
+                    "text is kept; close that Ember and start this one again to have it back.",
+                    "saved_state",
+                )
+            time.sleep(LOCK_INTERVAL)
+
+    def set_budget(self, budget: int | None) -> None:
+        """Keep to another budget, in the writer's turn."""
+        self.budget = budget if budget is not None else _default_budget(self.folder)
+        self.writer.run(lambda: self._set_budget(self.budget))
+
+    def _set_budget(self, budget: int) -> None:
+        logger.info("budget %d bytes, %d freed", budget, self.store.set_budget(budget))
+
+    def bytes(self) -> int:
+        """Bytes that are saved; 0 where it cannot be asked."""
+        generation = self.store.generation
+        if self._counted[0] != generation:
+            try:
+                self._counted = (generation, self.store.totals().all.bytes)
+            except StoreUnavailable:
+                return 0
+        return self._counted[1]
+
+    def disk_free(self) -> int:
+        """Bytes that the disk has free; 0 where it cannot be asked."""
+        try:
+            return shutil.disk_usage(self.folder).free
+        except OSError:
+            return 0
+
+    def root_of(self, path: Path, header: GgufHeader, context: Context, state: ContextState) -> Root:
+        """The fingerprint of a model in a context: at once if its file is known, else when it is hashed."""
+        root, files = Root(), model_files(path, header)
+        layouts = fingerprint(self._commit, header, context, state)
+
+        def compute() -> None:
+            try:
+                digest = self._hashes.compute(files)
+            except OSError as error:
+                logger.warning("%s cannot be hashed: %s", path, error)
+                digest = None
+            root.set(layouts(digest) if digest is not None else None)
+
+        try:
+            known = self._hashes.known(files)
+        except OSError as error:
+            logger.warning("%s cannot be looked at: %s", path, error)
+            known = None
+        if known is not None:
+            root.set(layouts(known))
+        else:
+            threading.Thread(target=compute, name="model hash", daemon=True).start()
+        return root
+
+
+def _default_budget(folder: Path) -> int:
+    """The budget worked out when the folder was first used, so that it does not shrink as the disk fills. OSError."""
+    path = folder / BUDGET
+    try:
+        return max(0, int(path.read_text("ascii")))
+    except (FileNotFoundError, ValueError):
+        budget = default_budget(shutil.disk_usage(folder).free)
+        path.write_text(str(budget), "ascii")
+        return budget
