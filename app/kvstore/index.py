@@ -3,7 +3,8 @@
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from app.kvstore.schema import open_index
 
 _COLUMNS: Final = ", ".join(field.name for field in fields(ChunkRow))
 _MARKS: Final = ", ".join("?" for _ in fields(ChunkRow))
+_VALUES: Final = attrgetter(*(field.name for field in fields(ChunkRow)))
 
 # One seek in the index per length, however many children have it.
 _CHILD_LENGTHS: Final = """
@@ -110,16 +112,19 @@ class Index:
         return None if found is None else ChunkRow(*found)
 
     def rows(self, keys: Sequence[Digest]) -> list[ChunkRow]:
-        """Those of the chunks that are there (at most MAX_CHUNK_TOKENS keys)."""
+        """Those of the chunks that are there (at most 999 keys, which every SQLite takes)."""
         marks = ", ".join("?" for _ in keys)
         found = self._db.execute(f"SELECT {_COLUMNS} FROM chunk WHERE key IN ({marks})", keys)
         return [ChunkRow(*row) for row in found]
 
     def branch(self, name: str) -> list[ChunkRow]:
         """The chunks whose keys begin with these two hexadecimal digits."""
-        first = bytes.fromhex(name) + bytes(DIGEST_BYTES - 1)
-        last = bytes.fromhex(name) + b"\xff" * (DIGEST_BYTES - 1)
-        found = self._db.execute(f"SELECT {_COLUMNS} FROM chunk WHERE key BETWEEN ? AND ?", (first, last))
+        found = self._db.execute(f"SELECT {_COLUMNS} FROM chunk WHERE key BETWEEN ? AND ?", _keys_of(name))
+        return [ChunkRow(*row) for row in found]
+
+    def children(self, parent: Digest, limit: int) -> list[ChunkRow]:
+        """The children of a chunk or root, at most `limit` of them."""
+        found = self._db.execute(f"SELECT {_COLUMNS} FROM chunk WHERE parent = ? LIMIT ?", (parent, limit))
         return [ChunkRow(*row) for row in found]
 
     def child_lengths(self, parent: Digest, most: int) -> list[int]:
@@ -153,10 +158,12 @@ class Index:
         ).fetchall()
         return next((row for row in (ChunkRow(*values) for values in found) if row.key not in safe), None)
 
-    def links(self) -> dict[Digest, Link]:
-        """The whole tree."""
-        found = self._db.execute("SELECT key, parent, bytes + checkpoint_bytes, tokens FROM chunk")
-        return {key: Link(*link) for key, *link in found}
+    def links(self, name: str) -> list[tuple[Digest, Link]]:
+        """The chunks of a branch (see `branch`) with what sums over paths need."""
+        found = self._db.execute(
+            "SELECT key, parent, bytes + checkpoint_bytes, tokens FROM chunk WHERE key BETWEEN ? AND ?", _keys_of(name)
+        )
+        return [(key, Link(*link)) for key, *link in found]
 
     def unreached(self) -> list[Digest]:
         """Chunks whose parent is not there, which only a damaged index has."""
@@ -190,7 +197,7 @@ class Index:
 
     def add(self, row: ChunkRow) -> None:
         """Take a chunk in, which no other follows yet."""
-        self._db.execute(f"INSERT INTO chunk ({_COLUMNS}) VALUES ({_MARKS})", astuple(row))
+        self._db.execute(f"INSERT INTO chunk ({_COLUMNS}) VALUES ({_MARKS})", _VALUES(row))
 
     def remove(self, key: Digest) -> None:
         """Forget a chunk."""
@@ -203,3 +210,9 @@ class Index:
     def touch(self, keys: Iterable[Digest], now: float) -> None:
         """Say that these chunks were of use at `now`."""
         self._db.executemany("UPDATE chunk SET used = max(used, ?) WHERE key = ?", ((now, key) for key in keys))
+
+
+def _keys_of(name: str) -> tuple[Digest, Digest]:
+    """The first and the last key that begin with these two hexadecimal digits."""
+    first = bytes.fromhex(name)
+    return first + bytes(DIGEST_BYTES - 1), first + b"\xff" * (DIGEST_BYTES - 1)

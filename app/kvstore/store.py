@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.kvstore import chunk_file, tree
-from app.kvstore.access import Access
+from app.kvstore.access import BATCH, Access
 from app.kvstore.chunk_file import Kind, Payload
 from app.kvstore.errors import Damaged, IndexLost, StoreUnavailable
 from app.kvstore.eviction import Budget
 from app.kvstore.folder import Folder
+from app.kvstore.index import Link
 from app.kvstore.keys import Digest
 from app.kvstore.reconcile import BRANCHES, reconcile
 from app.kvstore.records import ChunkData, ChunkRow, Held, Outcome, PutResult, Reconciled, Totals, Usage, Verified
@@ -198,19 +199,23 @@ class Store:
         """For each group of tips what it takes of the disk, on its own and shared with the other groups."""
 
         def work() -> list[Usage]:
-            with self._access.locked() as index:
-                links = index.links()
+            links: dict[Digest, Link] = {}
+            for branch in BRANCHES:  # so that nobody waits for a hundred thousand of them
+                with self._access.locked() as index:
+                    links.update(index.links(branch))
             return tree.usage(links, groups)
 
         return self._ask(work)
 
     def held(self, tips: Iterable[Digest]) -> dict[Digest, Held]:
         """Those of the tips whose chain is there from the root on."""
-        tips = frozenset(tips)
+        keys = tuple(frozenset(tips))
 
         def work() -> dict[Digest, Held]:
-            with self._access.locked() as index:
-                rows = [row for row in map(index.row, tips) if row is not None]
+            rows: list[ChunkRow] = []
+            for first in range(0, len(keys), BATCH):
+                with self._access.locked() as index:
+                    rows += index.rows(keys[first : first + BATCH])
             return {row.key: Held(row.end, row.chain_bytes + row.checkpoint_bytes) for row in rows}
 
         return self._ask(work)
