@@ -32,8 +32,11 @@ WITH RECURSIVE below(key) AS (
 )
 SELECT {_COLUMNS} FROM chunk JOIN below USING (key) ORDER BY start DESC
 """
-_UNREACHED: Final = """
-SELECT key FROM chunk WHERE parent <> root AND NOT EXISTS (SELECT 1 FROM chunk above WHERE above.key = chunk.parent)
+_TORN: Final = """
+SELECT 1 FROM chunk WHERE CASE WHEN parent = root THEN start <> 0 ELSE NOT EXISTS (
+    SELECT 1 FROM chunk above
+    WHERE above.key = chunk.parent AND above.root = chunk.root AND above.start + above.tokens = chunk.start
+) END LIMIT 1
 """
 
 
@@ -165,10 +168,6 @@ class Index:
         )
         return [(key, Link(*link)) for key, *link in found]
 
-    def unreached(self) -> list[Digest]:
-        """Chunks whose parent is not there, which only a damaged index has."""
-        return [key for (key,) in self._db.execute(_UNREACHED)]
-
     # Sums
 
     def totals(self) -> dict[Digest, RootTotals]:
@@ -181,8 +180,10 @@ class Index:
         (total,) = self._db.execute("SELECT coalesce(sum(bytes + checkpoint_bytes), 0) FROM total").fetchone()
         return int(total)
 
-    def recount(self) -> None:
-        """Make the counts and sums anew out of the rows."""
+    def check(self) -> None:
+        """Raise sqlite3.DatabaseError if a chunk does not continue another one, and make all sums anew."""
+        if self._db.execute(_TORN).fetchone():
+            raise sqlite3.DatabaseError("a chain is torn")
         self._db.execute(
             "UPDATE chunk SET children = (SELECT count(*) FROM chunk below WHERE below.parent = chunk.key) "
             "WHERE children <> (SELECT count(*) FROM chunk below WHERE below.parent = chunk.key)"

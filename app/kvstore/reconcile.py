@@ -4,12 +4,13 @@ The files are what counts. The index is locked for a moment at a time, never whi
 """
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from app.kvstore.access import BATCH, Access
 from app.kvstore.chunk_file import Header, Kind, read_header
-from app.kvstore.errors import Damaged
+from app.kvstore.errors import Damaged, IndexLost
 from app.kvstore.folder import Found
 from app.kvstore.index import Index
 from app.kvstore.keys import Digest
@@ -28,12 +29,12 @@ def reconcile(access: Access, now: float) -> Reconciled:
     """
     with access.writing:
         access.folder.empty_trash()
-        lost = _forget_unreached(access)
+        _check(access)
         strays: list[Found] = []
         gone: list[ChunkRow] = []
         swept = sum(_compare(access, branch, strays, gone) for branch in BRANCHES)
-        for row in sorted(gone, key=lambda row: row.start):
-            lost += _forget(access, row.key)
+        gone.sort(key=lambda row: row.start)
+        lost = sum(_forget(access, row.key) for row in gone)
         sound, unsound = _headers(strays)
         adopted, refused = _adopt(access, sound, now)
         for path in unsound + refused:
@@ -45,12 +46,10 @@ def reconcile(access: Access, now: float) -> Reconciled:
     return result
 
 
-def _forget_unreached(access: Access) -> int:
-    """Put sums right, and forget chunks whose parent is unknown; how many."""
-    with access.locked() as index:
-        index.recount()
-        unreached = index.unreached()
-    return sum(_forget(access, key) for key in unreached)
+def _check(access: Access) -> None:
+    """Look over the index; one that does not hold together is left, and the next one begins empty."""
+    with suppress(IndexLost), access.locked() as index:
+        index.check()
 
 
 def _forget(access: Access, key: Digest) -> int:

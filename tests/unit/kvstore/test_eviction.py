@@ -1,5 +1,6 @@
 """The byte budget: checked before writing, leaves first, the least recently used first, never what is pinned."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ WORD = disk_bytes("word")
 
 
 @pytest.fixture
-def small(folder: Path) -> Store:
+def small(folder: Path) -> Iterator[Store]:
     """A store that takes five words of four letters."""
-    return Store(folder, 5 * WORD, Clock())
+    store = Store(folder, 5 * WORD, Clock())
+    yield store
+    store.close()
 
 
 def test_the_least_recently_used_conversation_shrinks_from_its_end(small: Store) -> None:
