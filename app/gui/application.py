@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ICON = Path(app.__file__).resolve().parent.parent / "resources" / "icons" / "ember.svg"
-SIGNAL_POLL_MS = 200
-"""How often Python gets a chance to see Ctrl+C in the terminal while Qt's loop runs."""
 
 
 def check_display() -> None:
@@ -75,6 +72,7 @@ def run_window(root: Path | None) -> int:
     check_display()
     application = make_application()
     from app.gui.main_window import MainWindow, prepare
+    from app.services.signals import call_on_signals
     from app.services.single_instance import SingleInstance
     from app.services.workspace import Workspace
 
@@ -89,11 +87,9 @@ def run_window(root: Path | None) -> int:
         window = MainWindow(workspace)
         _tell_of_bugs(window, workspace.data_dir.logs)
         window.start()
-        signal.signal(signal.SIGINT, lambda *_: window.close())
-        signal.signal(signal.SIGTERM, lambda *_: window.close())
-        poll = QTimer()
-        poll.start(SIGNAL_POLL_MS)
-        poll.timeout.connect(lambda: None)
-        return application.exec()
+        signals = call_on_signals((signal.SIGINT, signal.SIGTERM), window.close)
+        status = application.exec()
+        signals.stop()
+        return status
     finally:
         workspace.close()

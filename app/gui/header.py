@@ -181,10 +181,6 @@ class Header(QWidget):
         """A load is under way, `fraction` (0 to 1) of it done as far as is known; False when it ended."""
         self.pill.set_loading(loading, fraction)
 
-    def start_rename(self) -> None:
-        """Open the title for typing (for a shortcut of the window)."""
-        self.title.start()
-
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The title keeps its share of a narrow window; Instructions are in the menu too."""
         super().resizeEvent(event)

@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QMessageLogContext, QTimer, QtMsgType, qInstallMessageHandler
@@ -19,12 +19,10 @@ from app.services.chats import TurnOutcome, TurnRequest
 from app.services.engine_process import EngineDeath
 from app.services.model_library import display_name, starter_model
 from app.services.output import tell, write, write_json
+from app.services.signals import call_on_signals
 from app.services.workspace import Workspace
 
 logger = logging.getLogger(__name__)
-
-SIGNAL_POLL_MS = 100
-"""How often Python gets a chance to see Ctrl+C while Qt's loop runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +102,12 @@ class _Sender:
     def _run_loop(self) -> None:
         """Qt's loop, left by `quit`, by Ctrl+C, and by an exception that nobody caught."""
         hook, sys.excepthook = sys.excepthook, self._leave_on_exception
-        signal.signal(signal.SIGINT, self._interrupted)
-        poll = QTimer()
-        poll.start(SIGNAL_POLL_MS)  # lets Python run its signal handlers
-        poll.timeout.connect(lambda: None)
+        signals = call_on_signals((signal.SIGINT,), self._interrupted)
         try:
             self._application.exec()
         finally:
             self._over = True
+            signals.stop()
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left, storing included, is soon done
             sys.excepthook = hook
 
@@ -122,7 +118,7 @@ class _Sender:
         self._uncaught = self._uncaught or error
         self._application.quit()
 
-    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
+    def _interrupted(self) -> None:
         """Ctrl+C: the running turn ends as cancelled; a second time, or before a turn, everything ends."""
         if self._workspace.chats.running is None or self._stopping:
             self._fail("Stopped before the reply was whole. What had come by then is kept.")

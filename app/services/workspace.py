@@ -58,7 +58,7 @@ class Workspace(QObject):
         """A sentence for the person, such as that a damaged database was set aside."""
         self.store = ConversationStore(self._database)
         self.store.on_change.append(self.store_changed.emit)
-        self.interrupted = self.store.finish_interrupted()
+        self.store.finish_interrupted()
         self.settings = SettingsStore(self._database)
         self.library = ModelLibrary(self.settings)
         self.engine = EngineClient(self.data_dir.logs, self)

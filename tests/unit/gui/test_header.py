@@ -48,7 +48,7 @@ def test_f2_on_the_title_renames_and_leaving_the_field_keeps_what_was_typed(qtbo
 
 
 def test_escape_gives_the_new_title_up(qtbot: QtBot, header: Header) -> None:
-    header.start_rename()
+    header.title.start()
     qtbot.keyClicks(header.title.field, "x")
     with qtbot.assertNotEmitted(header.rename_requested):
         qtbot.keyClick(header.title.field, Qt.Key.Key_Escape)
@@ -58,15 +58,15 @@ def test_escape_gives_the_new_title_up(qtbot: QtBot, header: Header) -> None:
 
 def test_an_empty_or_unchanged_title_renames_nothing(qtbot: QtBot, header: Header) -> None:
     with qtbot.assertNotEmitted(header.rename_requested):
-        header.start_rename()
+        header.title.start()
         qtbot.keyClick(header.title.field, Qt.Key.Key_Return)
-        header.start_rename()
+        header.title.start()
         qtbot.keyClicks(header.title.field, "   ")
         qtbot.keyClick(header.title.field, Qt.Key.Key_Return)
 
 
 def test_opening_another_chat_gives_a_half_typed_title_up(qtbot: QtBot, header: Header) -> None:
-    header.start_rename()
+    header.title.start()
     qtbot.keyClicks(header.title.field, "half")
     with qtbot.assertNotEmitted(header.rename_requested):
         header.set_conversation("Letter to the tax office")
@@ -77,7 +77,7 @@ def test_opening_another_chat_gives_a_half_typed_title_up(qtbot: QtBot, header: 
 def test_a_new_chat_can_be_neither_renamed_nor_exported_nor_deleted(header: Header) -> None:
     header.set_conversation(None)
     assert header.title.title() == "New chat"
-    header.start_rename()
+    header.title.start()
     assert not header.title.is_editing()
     more, export = entries(header.more_button.menu()), entries(header.export_button.menu())
     assert not more["Rename"].isEnabled()
