@@ -161,8 +161,9 @@ class Gauge(QWidget):
         width = self.width() - 2 * _SIDE
         bold, plain = QFontMetrics(self._name_font), QFontMetrics(self._small_font)
         for name in self._reading.names:
-            for figure in self._reading.figures:
-                if bold.horizontalAdvance(name) + _BETWEEN + plain.horizontalAdvance(figure) <= width:
+            for figure in self._reading.figures or ("",):
+                beside = _BETWEEN + plain.horizontalAdvance(figure) if figure else 0
+                if bold.horizontalAdvance(name) + beside <= width:
                     return name, figure
         shortest = self._reading.names[-1]
         return bold.elidedText(shortest, Qt.TextElideMode.ElideRight, width), ""

@@ -83,7 +83,7 @@ def read_context(figures: ContextFigures | None) -> Reading:
 def read_memory(figures: MemoryFigures | None) -> Reading:
     """The gauge of the memory of the device in use."""
     if figures is None:
-        return Reading(("Memory",), lines=(NO_MODEL,), sentence=f"The memory that a model takes. {NO_MODEL}.")
+        return Reading(("RAM",), lines=(NO_MODEL,), sentence=f"The memory that a model takes. {NO_MODEL}.")
     name = {"cpu": "RAM", "gpu": "VRAM", "accelerator": "VRAM", "integrated": "Memory"}[figures.kind]
     ours = figures.weights + figures.kv_reserved + figures.compute
     segments = (
@@ -120,7 +120,7 @@ def read_saved(figures: SavedFigures | None) -> Reading:
     names = ("Saved state", "Saved")
     what = "Saved state lets a chat go on without being read again. The texts never depend on it."
     if figures is None or not figures.all_chats:
-        shown = ("0 B", "") if figures is not None else ()
+        shown = ("0 B",) if figures is not None else ()
         return Reading(names, figures=shown, lines=("Nothing is saved yet", "Nothing yet"), sentence=what)
     others = max(0, figures.all_chats - figures.this_chat)
     segments = [

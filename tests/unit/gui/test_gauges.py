@@ -112,7 +112,19 @@ def test_without_a_model_every_gauge_says_so(strip: GaugeStrip) -> None:
     strip.show_context(None)
     strip.show_memory(None)
     assert strip.context.shown_words() == ("Context", "", "No model is loaded")
-    assert strip.memory.shown_words() == ("Memory", "", "No model is loaded")
+    assert strip.memory.shown_words() == ("RAM", "", "No model is loaded")
+
+
+def test_the_gauges_have_their_names_before_anything_is_known(shown: Shown) -> None:
+    strip = GaugeStrip()
+    shown(strip, 912, 67)
+    assert [gauge.shown_words()[0] for gauge in strip.gauges()] == ["Context", "RAM", "Saved state"]
+
+
+def test_nothing_saved_keeps_its_figure_in_a_narrow_window(strip: GaugeStrip, qtbot: QtBot) -> None:
+    strip.show_saved(SavedFigures(0, 0, 0))
+    strip.resize(464, strip.height())
+    qtbot.waitUntil(lambda: strip.saved.shown_words() == ("Saved", "0 B", ""))
 
 
 def test_the_bar_shows_the_parts_in_their_colours(strip: GaugeStrip) -> None:
