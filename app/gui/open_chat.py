@@ -210,7 +210,7 @@ class OpenChat(QObject):
             notice=" ".join(filter(None, (notice, reread))),
             is_error=is_error,
             streaming=streaming,
-            actions=("copy",) if streaming else ("copy", "regenerate"),
+            actions=_actions(text, streaming=streaming),
             variant=variant,
             variants=variants,
         )
@@ -457,3 +457,10 @@ class OpenChat(QObject):
                 "The engine is starting again." if engine.state == "restarting" else "Choose a model above to begin."
             )
         self._composer.set_enabled_reason(reason)
+
+
+def _actions(reply: str, *, streaming: bool) -> tuple[str, ...]:
+    """What can be done with a reply: of one without a word there is nothing to copy."""
+    if streaming:
+        return ("copy",)
+    return ("copy", "regenerate") if reply.strip() else ("regenerate",)

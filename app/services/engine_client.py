@@ -43,6 +43,8 @@ RESTART_DELAYS_MS = (0, 500, 2000, 5000)
 DEATH_WINDOW = 60.0
 """Seconds."""
 STATISTICS_INTERVAL_MS = 1000
+ABOUT_NO_FILE = ("cancelled", "engine_died", "bad_name", "bad_number")
+"""Kinds of failures of a load that do not lie in what the file contains."""
 FINAL_ANSWERS = (Loaded, Unloaded, Done, TokenCount, Statistics, CacheCleared, Failed)
 
 
@@ -300,13 +302,15 @@ class EngineClient(QObject):
         elif isinstance(answer, Failed):
             if current:
                 self._loading, self._wanted = None, self._present
-            if answer.kind == "engine_died" and self.hello is not None:  # an engine that never came did not load
-                sentence = (
-                    f"{answer.sentence} It was loading a model, which may be damaged or too large for this computer."
-                )
-                self.load_failed.emit(answer.kind, sentence)
-                return
-            self.load_failed.emit(answer.kind, answer.sentence)
+            self.load_failed.emit(answer.kind, self._why_not_loaded(Path(request.path).name, answer))
+
+    def _why_not_loaded(self, name: str, failed: Failed) -> str:
+        """The sentence with the name of the file, where it is about the file and does not name it."""
+        if failed.kind == "engine_died" and self.hello is not None:  # an engine that never came did not load
+            return f"{failed.sentence} It was loading “{name}”, which may be damaged or too large for this computer."
+        if name in failed.sentence or failed.kind in ABOUT_NO_FILE:
+            return failed.sentence
+        return f"“{name}” could not be loaded. {failed.sentence}"
 
     def _loaded(self, request: LoadModel, model: ModelInfo) -> None:
         """A model is there; one whose cancelling came too late is let go again, or replaced by the next."""

@@ -292,7 +292,7 @@ def test_a_file_that_is_no_model_is_refused_in_the_window(ember: Ember, tmp_path
     broken.write_bytes(b"nothing of the kind")
     with qtbot.waitSignal(ember.workspace.engine.load_failed, timeout=10_000):
         ember.window.model.load(broken)
-    assert any("broken.gguf" in notice.text or "GGUF" in notice.text for notice in ember.window.notices.notices())
+    assert any("“broken.gguf” could not be loaded." in notice.text for notice in ember.window.notices.notices())
     assert ember.workspace.engine.model is not None
 
 

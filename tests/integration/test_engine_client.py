@@ -341,7 +341,7 @@ def test_a_death_while_loading_is_said_and_the_model_not_tried_again(bare: Ember
     bare.engine.load(starter_model, 512)
     bare.kill_engine()
     assert bare.load_failures[0][0] == "engine_died"
-    assert "loading a model" in bare.load_failures[0][1]
+    assert "It was loading" in bare.load_failures[0][1]
     bare.wait(lambda: bare.engine.state == "ready")
     assert (bare.engine.model, bare.engine.is_loading) == (None, False)
 

@@ -162,7 +162,7 @@ def test_a_refused_model_leaves_the_one_before_which_also_survives_a_restart(
     seen = failures(client)
     client.load(BAD)
     refuse_load()
-    assert seen == [("not_gguf", "It is no model.")]
+    assert seen == [("not_gguf", "“bad.gguf” could not be loaded. It is no model.")]
     assert (loaded(client), client.is_loading) == (str(A), False)
     process().die()
     restart(client, qtbot)
@@ -258,7 +258,7 @@ def test_a_model_that_kills_the_engine_is_not_tried_again(client: EngineClient, 
     seen = failures(client)
     process().die()
     assert seen[0][0] == "engine_died"
-    assert "loading a model" in seen[0][1]
+    assert "It was loading “a.gguf”" in seen[0][1]
     assert not client.is_loading
     restart(client, qtbot)
     assert process().asked(LoadModel) == []
