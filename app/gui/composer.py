@@ -1,8 +1,9 @@
 """Where a message is written and sent, and where a reply is stopped."""
 
+from dataclasses import replace
 from typing import Final
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, SignalInstance
 from PySide6.QtGui import QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -15,10 +16,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.core.context_budget import ContextBudget
 from app.core.units import format_count
 from app.gui import icons, theme
 from app.gui.draft_edit import DraftEdit
-from app.gui.parts import ElidedLabel, name_button, paint_card, set_tone
+from app.gui.parts import ElidedLabel, announce, name_button, paint_card, set_tone
 
 _WAITING: Final = "Waiting for another reply to finish."
 _STREAMING: Final = "The reply is still being written: Esc stops it."
@@ -112,6 +114,8 @@ class Composer(QWidget):
     """The message, as written; the field is empty by then, and Undo brings the words back."""
     stop = Signal()
     take_back = Signal()
+    new_chat = Signal()
+    """The message shall go into a new chat, as it does not fit into this one."""
     draft_changed = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -121,8 +125,7 @@ class Composer(QWidget):
         self._waits_for = _WAITING
         self._reason: str | None = None
         self._hint = ""
-        self._used: int | None = None
-        self._left: int | None = None
+        self._budget: ContextBudget | None = None
         self.edit = DraftEdit(self)
         self.button = SendButton(self)
         self._build()
@@ -154,14 +157,18 @@ class Composer(QWidget):
         """Name the one who will read the message."""
         self.edit.setPlaceholderText(f"Message {name} …" if name else "Write a message …")
 
-    def set_token_budget(self, used_by_draft: int | None, left: int | None) -> None:
-        """Tokens that the draft takes, and that are left in the context without it; None is not known."""
-        self._used, self._left = used_by_draft, None if left is None else max(0, left)
-        self._show_tokens()
+    def set_budget(self, budget: ContextBudget | None) -> None:
+        """What conversation and draft take of the context; None is not known. Too long a message is not sent."""
+        if budget != self._budget:
+            did_fit, self._budget = self.fits(), budget
+            self._show_tokens()
+            self._refresh()
+            if did_fit and not self.fits():
+                announce(self, self._too_long())
 
     def fits(self) -> bool:
         """Whether the draft fits into what is left, as far as is known; into nothing left nothing fits."""
-        return self._left is None or 0 < self._left >= (self._used or 0)
+        return self._budget is None or (self._budget.fits and not self._budget.is_full)
 
     def set_streaming(self, streaming: bool) -> None:
         """A reply is being written in this conversation: the button stops it."""
@@ -211,15 +218,22 @@ class Composer(QWidget):
         self.sentence = ElidedLabel("", self._status)
         self.sentence.setFont(theme.font("small"))
         self.sentence.setProperty("tone", "soft")
-        self.take_back_button = QPushButton("Take back", self._status)
-        self.take_back_button.setFont(theme.font("small"))
-        self.take_back_button.setProperty("kind", "link")
-        self.take_back_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.take_back_button.clicked.connect(self.take_back)
+        self.take_back_button = self._link("Take back", self.take_back)
+        self.new_chat_button = self._link("New chat", self.new_chat)
+        self.new_chat_button.setToolTip("Take this message to a new chat with the same instructions")
         row.addWidget(self.sentence)
         row.addWidget(self.take_back_button)
+        row.addWidget(self.new_chat_button)
         row.addStretch(1)
         return self._status
+
+    def _link(self, words: str, wish: SignalInstance) -> QPushButton:
+        button = QPushButton(words, self._status)
+        button.setFont(theme.font("small"))
+        button.setProperty("kind", "link")
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.clicked.connect(wish)
+        return button
 
     def _build_card(self, parent: QWidget) -> QWidget:
         card = _Card(self.edit, parent)
@@ -251,7 +265,7 @@ class Composer(QWidget):
         self._show_tokens()
 
     def _can_send(self) -> bool:
-        return self._reason is None and not self._streaming and not self._queued
+        return self._reason is None and not self._streaming and not self._queued and self.fits()
 
     def _try_send(self) -> None:
         text = self.edit.text()
@@ -279,37 +293,66 @@ class Composer(QWidget):
     def _refresh(self) -> None:
         empty = self.edit.document().isEmpty()
         self.button.setEnabled(self._streaming or (self._can_send() and not empty))
-        sentence = self._waits_for if self._queued else (self._reason or self._hint)
+        why_not = self._reason or ("" if self._streaming else self._too_long())
+        sentence = self._waits_for if self._queued else (why_not or self._hint)
         self.sentence.setText(sentence)
         self.sentence.setAccessibleName(sentence)
         self._status.setVisible(bool(sentence))
         self.take_back_button.setVisible(self._queued)
+        self.new_chat_button.setVisible(not self._queued and self._reason is None and self._fits_a_new_chat())
         if not self._streaming:
-            self.button.setToolTip(self._reason or "Send (Enter)")
+            self.button.setToolTip(why_not or "Send (Enter)")
+        for part in (self.edit, self.button):
+            if part.accessibleDescription() != sentence:
+                part.setAccessibleDescription(sentence)
+
+    def _too_long(self) -> str:
+        """Why the message does not fit; empty if it does."""
+        budget = self._budget
+        if budget is None or self.fits():
+            return ""
+        draft, room = format_count(budget.draft), format_count(max(0, budget.remaining + budget.draft))
+        if budget.is_full and not budget.used:
+            return f"The model's context of {format_count(budget.limit)} tokens is too short for a chat."
+        if budget.is_full:
+            return f"This chat is full: {format_count(budget.used)} of {format_count(budget.limit)} tokens are in use."
+        if not budget.used:
+            return f"This message is too long: it has {draft} tokens, and {room} fit. Shorten it to send it."
+        return f"This message is too long for this chat: it has {draft} tokens, and {room} fit."
+
+    def _fits_a_new_chat(self) -> bool:
+        """Whether what does not fit here would fit where nothing of the context is used."""
+        budget = self._budget
+        return budget is not None and not self.fits() and budget.used > 0 and replace(budget, used=0).fits
 
     def _token_words(self) -> str:
-        if self._left is None:
+        budget = self._budget
+        if budget is None:
             return ""
-        if not self._left:
+        if budget.is_full:
             return "no room left"
-        used = self._used or 0
-        if used > self._left:
-            return f"{format_count(used - self._left)} tokens too long"
-        left = f"{format_count(self._left - used)} left"
-        return f"{format_count(used)} tokens · {left}" if used and self.width() >= _NARROW else left
+        if not budget.fits:
+            return f"{format_count(-budget.remaining)} tokens too long"
+        left = f"{format_count(budget.remaining)} left"
+        draft = f"{format_count(budget.draft)} tokens · " if budget.draft and self.width() >= _NARROW else ""
+        return draft + left
 
     def _show_tokens(self) -> None:
         words = self._token_words()
         set_tone(self.tokens, "faint" if self.fits() else "warning")
         if words != self.tokens.text():
             self.tokens.setText(words)
-            self.tokens.setToolTip(self._explain_tokens())
+        self.tokens.setToolTip(self._explain_tokens())
         self.tokens.setVisible(bool(words))
 
     def _explain_tokens(self) -> str:
-        if self._left is None:
+        budget = self._budget
+        if budget is None:
             return ""
-        room = f"This chat has room for {format_count(self._left)} more tokens."
-        if self._used:
-            room = f"This message takes {format_count(self._used)} tokens. {room}"
-        return room if self.fits() else f"{room} Shorten the message, or start a new chat."
+        parts = [
+            f"{format_count(budget.used)} are in use",
+            f"{format_count(budget.reserve)} are kept for the reply",
+            f"{format_count(budget.draft)} are this message's",
+            f"{format_count(max(0, budget.remaining))} are left",
+        ]
+        return f"Of the {format_count(budget.limit)} tokens of the context {', '.join(parts[:-1])}, and {parts[-1]}."

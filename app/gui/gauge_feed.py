@@ -53,17 +53,22 @@ class GaugeFeed(QObject):
         self._show_clear()
 
     def _show_context(self) -> None:
-        """The open conversation's tokens: what the engine holds if it is the live one, else as of its last turn."""
-        model, statistics = self._engine.model, self._statistics
-        if model is None:
+        """The same budget that the composer shows."""
+        budget = self._chat.budget()
+        if budget is None:
             self._strip.show_context(None)
             return
-        used = self._chat.used_tokens()
-        live = self._chat.conversation_id
-        if statistics is not None and live is not None and statistics.live_conversation == live:
-            used = max(used, statistics.context_used)
-        system = min(used, self._chat.system_tokens or 0)
-        self._strip.show_context(ContextFigures(used, model.context, system=system, history=used - system))
+        system = min(budget.used, self._chat.system_tokens or 0)
+        self._strip.show_context(
+            ContextFigures(
+                budget.used,
+                budget.limit,
+                system=system,
+                history=budget.used - system,
+                draft=budget.draft,
+                reserve=budget.reserve,
+            )
+        )
 
     def _show_clear(self) -> None:
         statistics = self._statistics

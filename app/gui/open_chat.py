@@ -8,13 +8,12 @@ from app.core.context_budget import ContextBudget
 from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId
 from app.core.errors import EmberError
 from app.core.ledger import REASONING_END
-from app.core.units import format_count
 from app.gui import wording
 from app.gui.composer import Composer
 from app.gui.notices import Notice, NoticeBar
 from app.gui.transcript.shown import ShownMessage
 from app.gui.transcript.view import TranscriptView
-from app.protocol.messages import CountTokens, ModelInfo, Response, TokenCount
+from app.protocol.messages import CountTokens, ModelInfo, Response, Statistics, TokenCount
 from app.services.chats import TurnOutcome, TurnRequest, joined_draft, typed_since
 from app.services.workspace import Workspace
 
@@ -62,6 +61,10 @@ class OpenChat(QObject):
         self._instructions = ""
         self.draft_tokens: int | None = None
         self.system_tokens: int | None = None
+        self._counting: dict[str, int] = {}
+        """The newest request that counts, by the attribute its answer is for."""
+        self._live_tokens = 0
+        """What the context holds of this conversation while its reply is written."""
         self._store_timer = self._timer(DRAFT_STORE_MS, self.store_draft)
         self._count_timer = self._timer(DRAFT_COUNT_MS, self._count_draft)
         self._connect()
@@ -78,6 +81,7 @@ class OpenChat(QObject):
         self._composer.send.connect(self.send)
         self._composer.stop.connect(self.stop)
         self._composer.take_back.connect(self.take_back)
+        self._composer.new_chat.connect(self._new_with_draft)
         self._composer.draft_changed.connect(self._draft_changed)
         self._transcript.action_requested.connect(self._act)
         self._transcript.variant_requested.connect(self._show_variant)
@@ -92,6 +96,7 @@ class OpenChat(QObject):
         engine.load_progress.connect(lambda _fraction: self._show_composer())
         engine.load_failed.connect(lambda _kind, _sentence: self._show_composer())
         engine.state_changed.connect(lambda _state: self._show_composer())
+        engine.statistics.connect(self._take_statistics)
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
@@ -139,11 +144,13 @@ class OpenChat(QObject):
     def _after_opening(self) -> None:
         self._shows = True
         self.draft_tokens = self.system_tokens = None
+        self._counting.clear()
+        self._live_tokens = 0
         self.opened.emit(self.conversation)
         self._show_composer()
+        self._show_budget()
         self._count_draft()
         self._count_instructions()
-        self.figures_changed.emit()
 
     def set_instructions(self, text: str) -> None:
         """Change the system prompt of what is open."""
@@ -256,16 +263,17 @@ class OpenChat(QObject):
         if self._is_here(outcome.reply.conversation) and self._tree is not None:
             self._take_tree(self._tree.with_message(outcome.reply))
             self._transcript.update_message(self._shown(outcome.reply))
-            self.figures_changed.emit()
+        self._show_budget()
         self._show_composer()
 
     def _refused(self, request: TurnRequest, kind: str, sentence: str) -> None:
         """A turn that could not begin: its words go back into the composer, where they are still the draft."""
-        if self._is_here(request.conversation) and request.text is not None:
+        here = self._is_here(request.conversation)
+        if here and request.text is not None:
             self._composer.set_draft(joined_draft(request.text, self._composer.draft()))
             self._read()
             self._show_messages()
-        if kind == "context_full":
+        if here and kind == "context_full":
             self._tell_full(f"{sentence} Nothing was sent; your words are in the message field.")
         else:
             self._notices.show_notice(Notice(f"{sentence} What you wrote is kept.", "error", key="refused"))
@@ -282,14 +290,6 @@ class OpenChat(QObject):
 
     def send(self, text: str) -> None:
         """Send a message; what cannot be sent goes back into the composer, with a sentence."""
-        budget = self.budget()
-        if budget is not None and not budget.fits:
-            self._composer.set_draft(text)
-            self._tell_full(
-                f"This chat is full: {format_count(budget.used)} of {format_count(budget.limit)} tokens are used, and "
-                f"your message has {format_count(budget.draft)}. Nothing was sent."
-            )
-            return
         try:
             if self.conversation is None:
                 self.conversation = self._workspace.chats.new_conversation(self._instructions)
@@ -346,17 +346,12 @@ class OpenChat(QObject):
             self._workspace.store.set_leaf(self.conversation.id, tree.newest_leaf(siblings[at].id))
             self._read()
             self._show_messages()
-            self.figures_changed.emit()
+            self._show_budget()
 
     def _tell_full(self, sentence: str) -> None:
-        self._notices.show_notice(
-            Notice(
-                sentence,
-                "warning",
-                actions=[("New chat with the same instructions", self._new_with_draft)],
-                key=FULL,
-            )
-        )
+        """What the engine found too long; a new chat is a way out only where this one has used some of the context."""
+        way_out = [("New chat with the same instructions", self._new_with_draft)] if self.used_tokens() else []
+        self._notices.show_notice(Notice(sentence, "warning", actions=way_out, key=FULL))
 
     def _new_with_draft(self) -> None:
         draft, instructions = self._composer.draft(), self.instructions
@@ -386,9 +381,12 @@ class OpenChat(QObject):
             return False
         return True
 
-    def _draft_changed(self, _text: str) -> None:
+    def _draft_changed(self, text: str) -> None:
         self._store_timer.start()
         self._count_timer.start()
+        budget = None if self._composer.fits() else self.budget()
+        if budget is not None and len(text.encode("utf-8", "surrogatepass")) <= budget.remaining + budget.draft:
+            self._keep_count("draft_tokens", None)  # no more tokens than bytes: it may be sent before it is counted
 
     def used_tokens(self) -> int:
         """Tokens of the open conversation in the context after its last turn; 0 before the first."""
@@ -407,23 +405,34 @@ class OpenChat(QObject):
         model = self._workspace.engine.model
         if model is None:
             return None
-        return ContextBudget(limit=model.context, used=self.used_tokens(), draft=self.draft_tokens or 0)
+        used = max(self.used_tokens(), self._live_tokens if self._runs_here() else 0)
+        return ContextBudget(limit=model.context, used=used, draft=self.draft_tokens or 0)
+
+    def _take_statistics(self, statistics: Statistics) -> None:
+        here = self.conversation_id
+        self._live_tokens = statistics.context_used if statistics.live_conversation == here else 0
+        if self._runs_here():
+            self._show_budget()
 
     def _count(self, text: str, keep: str) -> None:
         """Count a text's tokens into the attribute `keep`."""
         engine = self._workspace.engine
         if engine.model is None or not text:
-            setattr(self, keep, 0 if engine.model is not None else None)
-            self._show_budget()
+            self._keep_count(keep, 0 if engine.model is not None else None)
             return
-        shown = self.conversation_id
+        request = self._counting[keep] = engine.new_id()
 
         def counted(answer: Response) -> None:
-            if isinstance(answer, TokenCount) and shown == self.conversation_id:
-                setattr(self, keep, answer.count)
-                self._show_budget()
+            if isinstance(answer, TokenCount) and self._counting.get(keep) == request:
+                self._keep_count(keep, answer.count)
 
-        engine.send(CountTokens(id=engine.new_id(), text=text), counted)
+        engine.send(CountTokens(id=request, text=text), counted)
+
+    def _keep_count(self, keep: str, count: int | None) -> None:
+        """Keep a count, or that it is not known; what is still being counted is of an older text."""
+        self._counting.pop(keep, None)
+        setattr(self, keep, count)
+        self._show_budget()
 
     def _count_draft(self) -> None:
         self._count(self._composer.draft(), "draft_tokens")
@@ -433,10 +442,9 @@ class OpenChat(QObject):
 
     def _show_budget(self) -> None:
         budget = self.budget()
-        if budget is None:
-            self._composer.set_token_budget(None, None)
-        else:
-            self._composer.set_token_budget(self.draft_tokens, budget.limit - budget.used - budget.reserve)
+        self._composer.set_budget(budget)
+        if budget is not None and not budget.fits:
+            self._notices.dismiss(FULL)  # the composer says it, with figures
         self.figures_changed.emit()
 
     def _model_changed(self, model: ModelInfo | None) -> None:

@@ -16,6 +16,10 @@ class ContextFigures:
     """Of those used: the instructions and the template's own."""
     history: int = 0
     """Of those used: the conversation so far."""
+    draft: int = 0
+    """What is being written, which is not in use yet."""
+    reserve: int = 0
+    """Kept for the reply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from app.core.context_budget import remaining
 from app.core.units import format_bytes, format_count
 from app.gui.gauges.figures import ContextFigures, MemoryFigures, SavedFigures
 
@@ -45,12 +46,14 @@ def read_context(figures: ContextFigures | None) -> Reading:
     if figures is None or figures.limit <= 0:
         return Reading(names, lines=(NO_MODEL,), sentence=f"{what} {NO_MODEL}.")
     used, limit = figures.used, figures.limit
-    left = max(0, limit - used)
+    left = max(0, remaining(limit, used, figures.draft, figures.reserve))
     rest = max(0, used - figures.system - figures.history)
     segments = [
         _tokens("instructions", figures.system, "system"),
         _tokens("conversation", figures.history, "history"),
         _tokens("this turn", rest, "accent_soft"),
+        _tokens("your message", figures.draft, "accent_soft"),
+        _tokens("kept for the reply", figures.reserve, "track"),
         _tokens("left", left, "track"),
     ]
     full = used >= NEARLY_FULL * limit

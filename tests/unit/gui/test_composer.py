@@ -8,6 +8,7 @@ from PySide6.QtGui import QInputMethodEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from app.core.context_budget import ContextBudget
 from app.gui.composer import Composer
 from app.gui.draft_edit import LONG_LINE, MAX_LINES, DraftEdit
 
@@ -169,20 +170,18 @@ def test_without_a_model_one_may_write_and_is_told_why_nothing_can_be_sent(qtbot
 
 
 @pytest.mark.parametrize(
-    ("used", "left", "words", "tone"),
+    ("budget", "words", "tone"),
     [
-        (None, None, "", "faint"),
-        (None, 4281, "4,281 left", "faint"),
-        (0, 4281, "4,281 left", "faint"),
-        (12, 4281, "12 tokens · 4,269 left", "faint"),
-        (5000, 4281, "719 tokens too long", "warning"),
-        (0, -7, "no room left", "warning"),
+        (None, "", "faint"),
+        (ContextBudget(8192, 3847), "4,281 left", "faint"),
+        (ContextBudget(8192, 3847, 12), "12 tokens · 4,269 left", "faint"),
+        (ContextBudget(8192, 3847, 5000), "719 tokens too long", "warning"),
+        (ContextBudget(8192, 8140), "no room left", "warning"),
+        (ContextBudget(8192, 8128), "no room left", "warning"),
     ],
 )
-def test_it_says_how_much_room_is_left(
-    composer: Composer, used: int | None, left: int | None, words: str, tone: str
-) -> None:
-    composer.set_token_budget(used, left)
+def test_it_says_how_much_room_is_left(composer: Composer, budget: ContextBudget | None, words: str, tone: str) -> None:
+    composer.set_budget(budget)
     assert composer.tokens.text() == words
     assert composer.tokens.property("tone") == tone
     assert composer.fits() is (tone == "faint")
@@ -190,8 +189,58 @@ def test_it_says_how_much_room_is_left(
 
 def test_a_narrow_card_says_it_shorter(composer: Composer) -> None:
     composer.resize(400, 200)
-    composer.set_token_budget(12, 4281)
+    composer.set_budget(ContextBudget(8192, 3847, 12))
     assert composer.tokens.text() == "4,269 left"
+
+
+def test_the_count_explains_itself(composer: Composer) -> None:
+    composer.set_budget(ContextBudget(8192, 3847, 12))
+    assert composer.tokens.toolTip() == (
+        "Of the 8,192 tokens of the context 3,847 are in use, 64 are kept for the reply, 12 are this message's, "
+        "and 4,269 are left."
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "sentence", "offers_new_chat"),
+    [
+        (
+            ContextBudget(8192, 0, 9001),
+            "This message is too long: it has 9,001 tokens, and 8,128 fit. Shorten it to send it.",
+            False,
+        ),
+        (
+            ContextBudget(8192, 4128, 5000),
+            "This message is too long for this chat: it has 5,000 tokens, and 4,000 fit.",
+            True,
+        ),
+        (
+            ContextBudget(8192, 4128, 9001),
+            "This message is too long for this chat: it has 9,001 tokens, and 4,000 fit.",
+            False,
+        ),
+        (ContextBudget(8192, 8150), "This chat is full: 8,150 of 8,192 tokens are in use.", True),
+        (ContextBudget(64, 0), "The model's context of 64 tokens is too short for a chat.", False),
+    ],
+    ids=["first message", "later message", "too long for any chat", "full chat", "tiny context"],
+)
+def test_what_does_not_fit_is_not_sent_and_said(
+    qtbot: QtBot, composer: Composer, budget: ContextBudget, sentence: str, offers_new_chat: bool
+) -> None:
+    composer.set_draft("word " * 9)
+    composer.set_budget(budget)
+    assert composer.sentence.isVisible()
+    assert composer.sentence.text() == composer.button.accessibleDescription() == sentence
+    assert composer.edit.accessibleDescription() == sentence
+    assert not composer.button.isEnabled()
+    assert composer.new_chat_button.isVisible() == offers_new_chat
+    with qtbot.assertNotEmitted(composer.send):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Return)
+    assert composer.draft() == "word " * 9
+    composer.set_budget(ContextBudget(8192, 0, 9))
+    assert composer.button.isEnabled()
+    assert composer.button.accessibleDescription() == ""
+    assert not composer.sentence.isVisible()
 
 
 def test_the_field_names_who_will_read(composer: Composer) -> None:

@@ -62,6 +62,18 @@ def test_tokens_of_the_turn_under_way_are_a_part_of_their_own() -> None:
     assert parts["this turn"] == 30
 
 
+def test_what_is_written_and_what_the_reply_needs_are_not_left() -> None:
+    reading = read_context(ContextFigures(1000, 8192, 0, 1000, draft=100, reserve=64))
+    assert reading.figures[0] == "1,000 of 8,192 tokens"
+    assert reading.lines[0] == "history 12 % · 7,028 left"
+    assert {part.name: part.value for part in reading.segments} == {
+        "conversation": 1000,
+        "your message": 100,
+        "kept for the reply": 64,
+        "left": 7028,
+    }
+
+
 def test_a_little_is_not_nothing_and_nearly_all_is_not_all() -> None:
     assert read_context(ContextFigures(1, 8192, 0, 1)).figures[-1] == "1 %"
     assert read_context(ContextFigures(8191, 8192, 0, 8191)).figures[-1] == "99 %"

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPoint, QRect
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QAbstractButton, QApplication, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from app.core.context_budget import ContextBudget
 from app.gui import theme
 from app.gui.composer import Composer
 from app.gui.empty_state import EXAMPLES, EmptyState
@@ -51,7 +52,7 @@ class Window(QWidget):
         )
         self.composer.set_queued(True)
         self.composer.set_draft("one\ntwo")
-        self.composer.set_token_budget(1_000_000, 12)
+        self.composer.set_budget(ContextBudget(2_000_000, 1_900_000, 1_000_000))
         self.strip.show_context(ContextFigures(129_000, 131_072, 10_000, 119_000))
         self.strip.show_memory(MemoryFigures("GPU", "gpu", 1000 * GIB, 100 * GIB, MIB, 90 * GIB, GIB, GIB, GIB))
         self.strip.show_saved(SavedFigures(900 * MIB, 900 * GIB, 1000 * GIB))

@@ -134,3 +134,56 @@ def test_a_file_that_is_no_model_is_named(person: Person) -> None:
     load = person.engine.sent[-1]
     person.engine.say(Failed(id=load.id, kind="not_gguf", sentence="The file is not a GGUF model."))
     assert person.notices == ["“holiday.gguf” could not be loaded. The file is not a GGUF model."]
+
+
+# --- the tokens that are left -----------------------------------------------------------------------------------------
+
+
+def test_too_long_a_first_message_says_so_and_offers_no_new_chat(talking: Person) -> None:
+    talking.write("word " * 5000, tokens=5001)
+    assert talking.composer.sentence.text().startswith("This message is too long: it has 5,001 tokens, and 4,032 fit.")
+    assert not talking.composer.button.isEnabled()
+    assert not talking.composer.new_chat_button.isVisible()
+    talking.composer.edit.send_pressed.emit()
+    assert talking.composer.draft() == "word " * 5000
+    assert talking.notices == []
+    assert talking.window.workspace.store.summaries() == []
+
+
+def test_a_message_that_does_not_fit_into_a_chat_goes_into_a_new_one_with_the_same_instructions(
+    talking: Person,
+) -> None:
+    talking.window.chat.set_instructions("Be brief.")
+    talking.say("Hello", "Hello yourself.", prompt=2000, generated=32)
+    talking.write("word " * 3000, tokens=3001)
+    talking.composer.new_chat_button.click()
+    assert talking.window.chat.conversation_id is None
+    assert talking.window.chat.instructions == "Be brief."
+    assert talking.composer.draft() == "word " * 3000
+
+
+def test_a_short_message_can_be_sent_at_once_after_too_long_a_one(talking: Person) -> None:
+    talking.write("word " * 5000, tokens=5001)
+    assert talking.send("Hello").messages[-1].text == "Hello"
+
+
+def test_what_the_engine_refuses_as_too_long_offers_no_new_chat_where_none_would_help(talking: Person) -> None:
+    talking.send("word " * 5000)  # before its tokens were counted
+    talking.fail("context_full", "It does not fit.")
+    assert talking.composer.draft() == "word " * 5000
+    (notice,) = talking.window.notices.notices()
+    assert not notice.actions
+    talking.write("word " * 5001, tokens=5002)
+    assert talking.notices == []  # by now the composer says it, with figures
+
+
+def test_composer_and_gauge_agree_on_what_is_left(talking: Person) -> None:
+    def left() -> tuple[str, str]:
+        line: str = talking.window.strip.context.reading().lines[0]
+        return talking.composer.tokens.text(), line.rpartition(" · ")[2]
+
+    assert left() == ("4,032 left", "4,032 left")
+    talking.say("Hello", "Hello yourself.", prompt=1000, generated=32)
+    assert left() == ("3,000 left", "3,000 left")
+    talking.write("word " * 100, tokens=100)
+    assert left() == ("100 tokens · 2,900 left", "2,900 left")
