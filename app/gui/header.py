@@ -178,7 +178,7 @@ class Header(QWidget):
         self.pill.set_models(choices)
 
     def set_loading(self, loading: bool, fraction: float | None = None) -> None:
-        """A load is under way, `fraction` (0 to 1) of it done as far as is known; False when it ended."""
+        """A load is under way, `fraction` (0 to 1) of it done; None while the engine starts again for it."""
         self.pill.set_loading(loading, fraction)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -58,7 +58,7 @@ class MainWindow(QMainWindow):
         self._lay_out()
         self.chat = OpenChat(workspace, self.transcript, self.composer, self.notices, self)
         self.chat_list = ChatList(self.sidebar, workspace, self)
-        self.model = ModelControl(self.header, self.notices, workspace, self)
+        self.model = ModelControl(self.header, self.chat, self.notices, workspace, self)
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
         self._connect()
         self._shortcuts()
@@ -108,6 +108,7 @@ class MainWindow(QMainWindow):
         self.workspace.engine.model_changed.connect(self._show_empty_state)
         self.workspace.engine.load_progress.connect(lambda _fraction: self._show_empty_state())
         self.workspace.engine.load_failed.connect(lambda _kind, _sentence: self._show_empty_state())
+        self.workspace.engine.state_changed.connect(lambda _state: self._show_empty_state())
         self.workspace.instance.raise_requested.connect(self.come_to_front)
 
     def _shortcuts(self) -> None:
@@ -291,7 +292,8 @@ class MainWindow(QMainWindow):
             self.empty.set_message(f"What would you like to ask {name}?", None)
             self.empty.set_examples(EXAMPLES)
         elif engine.is_loading:
-            self.empty.set_message("The model is being loaded.", None, "You can write already.")
+            name = wording.file_label(engine.loading_path) if engine.loading_path is not None else "The model"
+            self.empty.set_message(f"{name} is being loaded.", None, "You can write already.")
             self.empty.set_examples(())
         else:
             self.empty.set_message("Choose a model to begin.", "Open a GGUF file…", "Nothing leaves this computer.")

@@ -10,7 +10,9 @@ from app.gui import wording
 from app.gui.header import Header
 from app.gui.model_pill import ModelChoice
 from app.gui.notices import Notice, NoticeBar
+from app.gui.open_chat import REFUSED, OpenChat
 from app.protocol.messages import ModelInfo, Statistics
+from app.services.engine_client import EngineState
 from app.services.engine_process import EngineDeath
 from app.services.workspace import Workspace
 
@@ -22,11 +24,14 @@ LOAD = "load"
 class ModelControl(QObject):
     """Connects the header's model picker with the engine."""
 
-    def __init__(self, header: Header, notices: NoticeBar, workspace: Workspace, parent: QWidget) -> None:
+    def __init__(
+        self, header: Header, chat: OpenChat, notices: NoticeBar, workspace: Workspace, parent: QWidget
+    ) -> None:
         """Show what is known; `load_at_start` begins."""
         super().__init__(parent)
         self._window = parent
         self._header = header
+        self._chat = chat
         self._notices = notices
         self._engine = workspace.engine
         self._library = workspace.library
@@ -38,6 +43,7 @@ class ModelControl(QObject):
         header.cancel_load.connect(self.cancel)
         self._engine.load_progress.connect(lambda fraction: header.set_loading(True, fraction))
         self._engine.load_failed.connect(self._load_failed)
+        self._engine.state_changed.connect(self._state_changed)
         self._engine.model_changed.connect(self._model_changed)
         self._engine.died.connect(self._died)
         self._engine.statistics.connect(self._take_statistics)
@@ -105,6 +111,12 @@ class ModelControl(QObject):
         self._show_models()
         self._show_model()
 
+    def _state_changed(self, state: EngineState) -> None:
+        if not self._engine.is_loading:
+            self._header.set_loading(False)
+        elif state == "restarting":
+            self._header.set_loading(True)
+
     def _take_statistics(self, statistics: Statistics) -> None:
         self._statistics = statistics
         self._show_model()
@@ -115,16 +127,21 @@ class ModelControl(QObject):
         self._show_models()
         self._show_model()
         if kind != "cancelled":
+            self._notices.dismiss(REFUSED)  # this notice says why, and the words are where they were written
             actions = [("Open another file…", self.choose_file)]
             self._notices.show_notice(Notice(sentence, "error", actions=actions, key=LOAD))
 
     def _died(self, death: EngineDeath) -> None:
-        """Say what happened; while it restarts by itself there is nothing to do."""
+        """Say what happened, unless it is said already; while it restarts by itself there is nothing to do."""
         if self._engine.state == "failed":
+            self._notices.dismiss(LOAD)
             text = f"{death.sentence} After several tries it is not started again by itself. Your chats are kept."
             self._notices.show_notice(Notice(text, "error", actions=[("Start again", self._start_again)], key=ENGINE))
-        else:
-            text = f"{death.sentence} It is being started again; your chats and what had come of the reply are kept."
+        elif self._chat.says(death.sentence):
+            text = "The engine is being started again; your chats and what had come of the reply are kept."
+            self._notices.show_notice(Notice(text, "info", timeout_ms=20_000, key=ENGINE))
+        elif not any(told.key == LOAD and told.text.startswith(death.sentence) for told in self._notices.notices()):
+            text = f"{death.sentence} It is being started again; your chats are kept."
             self._notices.show_notice(Notice(text, "warning", timeout_ms=20_000, key=ENGINE))
 
     def _start_again(self) -> None:

@@ -80,7 +80,7 @@ class ModelPill(QToolButton):
         self._show()
 
     def set_loading(self, loading: bool, fraction: float | None = None) -> None:
-        """A load is under way, `fraction` (0 to 1) of it done as far as is known; False when it ended."""
+        """A load is under way, `fraction` (0 to 1) of it done; None while the engine starts again for it."""
         self._loading = loading
         self._progress = None if fraction is None else min(max(fraction, 0.0), 1.0)
         self._show()
@@ -89,7 +89,7 @@ class ModelPill(QToolButton):
         """What the pill says when there is room."""
         if not self._loading:
             return self._idle()
-        return "Loading …" if self._progress is None else f"Loading {round(100 * self._progress)} %"
+        return "Starting again…" if self._progress is None else f"Loading {round(100 * self._progress)} %"
 
     # --- Qt's side ----------------------------------------------------------------------------------
 

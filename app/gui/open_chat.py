@@ -25,7 +25,8 @@ NEW_CHAT_DRAFT = "new_chat.draft"
 NEW_CHAT_INSTRUCTIONS = "new_chat.instructions"
 FULL = "context-full"
 STORE = "not-stored"
-"""Keys of notices: a conversation is full, a reply or draft could not be stored."""
+REFUSED = "refused"
+"""Keys of notices: a conversation is full, a reply or draft could not be stored, a turn could not begin."""
 
 
 class OpenChat(QObject):
@@ -188,6 +189,11 @@ class OpenChat(QObject):
         self._transcript.set_messages(shown)
         self.content_changed.emit(bool(shown))
 
+    def says(self, sentence: str) -> bool:
+        """Whether the newest reply on the page ends with this sentence."""
+        path = self._tree.path() if self._tree is not None else []
+        return bool(path) and path[-1].error == sentence
+
     def _waiting(self) -> ShownMessage | None:
         """A message of the open conversation that waits to be sent, as it is shown."""
         chats = self._workspace.chats
@@ -276,7 +282,7 @@ class OpenChat(QObject):
         if here and kind == "context_full":
             self._tell_full(f"{sentence} Nothing was sent; your words are in the message field.")
         else:
-            self._notices.show_notice(Notice(f"{sentence} What you wrote is kept.", "error", key="refused"))
+            self._notices.show_notice(Notice(f"{sentence} What you wrote is kept.", "error", key=REFUSED))
         self._show_composer()
 
     def _storing_failed(self, trouble: str) -> None:
@@ -306,7 +312,7 @@ class OpenChat(QObject):
                 self._transcript.append_message(waiting)
                 self.content_changed.emit(True)
             self._notices.dismiss("send")
-            self._notices.dismiss("refused")
+            self._notices.dismiss(REFUSED)
 
     def stop(self) -> None:
         """Stop this conversation's reply."""

@@ -1,5 +1,7 @@
 """What the window says about turns, replies and models, in plain words."""
 
+from pathlib import Path
+
 from app.core.conversation import Message
 from app.core.turn import TurnFigures
 from app.core.units import format_count, format_seconds
@@ -56,6 +58,11 @@ def reread_notice(figures: TurnFigures | None) -> str:
 def model_label(model: ModelInfo) -> str:
     """The model's name as it is shown."""
     return display_name(model.path, model.name)
+
+
+def file_label(path: Path) -> str:
+    """The name of a model that is not loaded yet."""
+    return display_name(str(path), path.stem)
 
 
 def place_of(model: ModelInfo, statistics: Statistics | None) -> str:

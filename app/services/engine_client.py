@@ -267,8 +267,8 @@ class EngineClient(QObject):
 
     @property
     def loading_path(self) -> Path | None:
-        """The file that is being loaded."""
-        return Path(self._wanted.path) if self._loading is not None and self._wanted is not None else None
+        """The file that is being loaded, or will be as soon as the engine is there."""
+        return Path(self._wanted.path) if self.is_loading and self._wanted is not None else None
 
     def cancel_load(self) -> None:
         """Stop loading, if a model is being loaded, or will be after a restart."""

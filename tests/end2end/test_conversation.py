@@ -137,7 +137,9 @@ def test_a_killed_engine_is_said_and_replaced_and_the_reply_kept(ember: Ember) -
     reply = ended.args[0].reply
     assert reply.text
     assert reply.finish_reason == "failed"
+    assert reply.error is not None
     assert any("started again" in notice.text for notice in ember.window.notices.notices())
+    assert not any(reply.error in notice.text for notice in ember.window.notices.notices())
     ember.wait_for_model()
     assert engine.pid != first
     use_greedy(ember, max_tokens=6)

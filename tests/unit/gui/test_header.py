@@ -130,7 +130,7 @@ def test_without_a_model_there_is_none_to_unload(header: Header) -> None:
 
 def test_a_load_shows_its_progress_and_can_be_cancelled(qtbot: QtBot, header: Header) -> None:
     header.set_loading(True)
-    assert header.pill.words() == "Loading …"
+    assert header.pill.words() == "Starting again…"
     header.set_loading(True, 0.43)
     assert header.pill.words() == "Loading 43 %"
     assert header.pill.cancel_button.isVisible()

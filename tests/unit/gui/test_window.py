@@ -12,7 +12,7 @@ from app.gui.main_window import MainWindow
 from app.protocol.messages import CountTokens, Done, Failed, Generate, TokenCount
 from app.services import engine_client
 from app.services.workspace import Workspace
-from tests.unit.services.fakes import FakeProcess
+from tests.unit.services.fakes import KILLED, FakeProcess
 
 CONTEXT = 4096
 """Tokens of the fake's model."""
@@ -42,16 +42,20 @@ class Person:
         self.qtbot.waitUntil(lambda: len(self.engine.asked(CountTokens)) > asked)
         self.engine.say(TokenCount(id=self.engine.asked(CountTokens)[-1].id, count=tokens))
 
-    def send(self, text: str) -> Generate:
-        """Send a message; what the engine is asked."""
+    def send(self, text: str) -> None:
+        """Write a message and press Send, before its tokens are counted."""
         self.composer.set_draft(text)
         self.composer.button.click()
+
+    def asked(self) -> Generate:
+        """The turn that the engine was asked for last."""
         asked: Generate = self.engine.asked(Generate)[-1]
         return asked
 
     def say(self, text: str, reply: str, *, prompt: int = 0, generated: int = 0) -> None:
         """Send a message and let the engine answer it."""
-        asked = self.send(text)
+        self.send(text)
+        asked = self.asked()
         figures = TurnFigures(tokens=TokenCounts(prompt=prompt, generated=generated))
         self.engine.say(
             Done(
@@ -67,7 +71,13 @@ class Person:
 
     def fail(self, kind: str, sentence: str) -> None:
         """The turn that runs cannot be carried out."""
-        self.engine.say(Failed(id=self.engine.asked(Generate)[-1].id, kind=kind, sentence=sentence))
+        self.engine.say(Failed(id=self.asked().id, kind=kind, sentence=sentence))
+
+    def restart(self) -> None:
+        """Let the next process come and greet."""
+        before = len(FakeProcess.made)
+        self.qtbot.waitUntil(lambda: len(FakeProcess.made) > before)
+        self.engine.greet()
 
     @property
     def notices(self) -> list[str]:
@@ -136,6 +146,67 @@ def test_a_file_that_is_no_model_is_named(person: Person) -> None:
     assert person.notices == ["“holiday.gguf” could not be loaded. The file is not a GGUF model."]
 
 
+def test_the_page_names_the_model_that_is_loaded(person: Person) -> None:
+    person.window.model.load(Path("/models/Big one.gguf"))
+    assert person.window.empty.sentence.text() == "Big one is being loaded."
+    person.engine.finish_load()
+    assert person.window.empty.sentence.text() == "What would you like to ask Big one?"
+
+
+# --- an engine that dies ----------------------------------------------------------------------------------------------
+
+
+def test_while_the_engine_starts_again_the_header_says_so_until_its_model_is_back(talking: Person) -> None:
+    pill = talking.window.header.pill
+    talking.engine.die()
+    assert pill.words() == "Starting again…"
+    assert talking.window.empty.sentence.text() == "a is being loaded."
+    talking.restart()
+    assert pill.words() == "Loading 0 %"
+    talking.engine.finish_load()
+    assert pill.words() == "a · on the CPU"
+
+
+def test_an_engine_that_is_given_up_can_be_started_by_hand(talking: Person) -> None:
+    for _ in engine_client.RESTART_DELAYS_MS:
+        made = len(FakeProcess.made)
+        talking.engine.die()
+        talking.qtbot.waitUntil(lambda made=made: len(FakeProcess.made) > made)
+    talking.engine.die()
+    assert talking.window.header.pill.words() == "Choose a model"
+    (notice,) = talking.window.notices.notices()
+    assert notice.text.startswith(KILLED.sentence)
+    assert [words for words, _ in notice.actions] == ["Start again"]
+
+
+def test_a_restart_without_its_model_can_be_chosen(talking: Person) -> None:
+    talking.engine.die()
+    talking.window.header.cancel_load.emit()
+    assert talking.window.header.pill.words() == "Choose a model"
+    talking.restart()
+    assert talking.window.empty.sentence.text() == "Choose a model to begin."
+
+
+def test_a_death_that_the_reply_tells_is_not_told_again(talking: Person) -> None:
+    talking.send("Hello")
+    talking.engine.die()
+    assert KILLED.sentence in talking.shown
+    assert talking.notices == ["The engine is being started again; your chats and what had come of the reply are kept."]
+
+
+def test_a_death_without_a_reply_is_told_once(talking: Person) -> None:
+    talking.engine.die()
+    assert talking.notices == [f"{KILLED.sentence} It is being started again; your chats are kept."]
+
+
+def test_a_death_while_loading_is_told_once(person: Person) -> None:
+    person.window.model.load(Path("/models/big.gguf"))
+    person.send("Hello")  # which waits for the model
+    person.engine.die()
+    assert person.notices == [f"{KILLED.sentence} It was loading “big.gguf”, which may be too large for this computer."]
+    assert person.composer.draft() == "Hello"
+
+
 # --- the tokens that are left -----------------------------------------------------------------------------------------
 
 
@@ -164,11 +235,12 @@ def test_a_message_that_does_not_fit_into_a_chat_goes_into_a_new_one_with_the_sa
 
 def test_a_short_message_can_be_sent_at_once_after_too_long_a_one(talking: Person) -> None:
     talking.write("word " * 5000, tokens=5001)
-    assert talking.send("Hello").messages[-1].text == "Hello"
+    talking.send("Hello")
+    assert talking.asked().messages[-1].text == "Hello"
 
 
 def test_what_the_engine_refuses_as_too_long_offers_no_new_chat_where_none_would_help(talking: Person) -> None:
-    talking.send("word " * 5000)  # before its tokens were counted
+    talking.send("word " * 5000)
     talking.fail("context_full", "It does not fit.")
     assert talking.composer.draft() == "word " * 5000
     (notice,) = talking.window.notices.notices()
