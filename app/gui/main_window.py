@@ -96,6 +96,7 @@ class MainWindow(QMainWindow):
         self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
         self.sidebar.export_requested.connect(lambda id_, form: self.export(ConversationId(id_), form))
         self.sidebar.import_requested.connect(self.reload)
+        self.sidebar.focus_released.connect(self.composer.focus_draft)
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))

@@ -32,6 +32,8 @@ class Sidebar(QWidget):
     filter_changed = Signal(str)
     search_requested = Signal(str)
     """Enter in the search field: the words to look for in the texts too."""
+    focus_released = Signal()
+    """The laid-over list has closed and had the keyboard, which belongs to the message now."""
     theme_chosen = Signal(str)
     """`system`, `light` or `dark`, already in effect; to be remembered."""
 
@@ -108,7 +110,7 @@ class Sidebar(QWidget):
             self._panel.setVisible(not self._collapsed)
             self._place()
             if had_focus:
-                self._chats_button.setFocus(Qt.FocusReason.OtherFocusReason)
+                self.focus_released.emit()
 
     # --- Qt's side ----------------------------------------------------------------------------------
 

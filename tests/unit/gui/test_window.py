@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -151,6 +152,25 @@ def test_the_page_names_the_model_that_is_loaded(person: Person) -> None:
     assert person.window.empty.sentence.text() == "Big one is being loaded."
     person.engine.finish_load()
     assert person.window.empty.sentence.text() == "What would you like to ask Big one?"
+
+
+# --- a narrow window --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["escape", "a click beside it", "a wider window"])
+def test_when_the_laid_over_list_closes_the_keyboard_is_at_the_message(person: Person, how: str) -> None:
+    window, sidebar = person.window, person.window.sidebar
+    window.resize(700, 600)
+    window.activateWindow()
+    person.qtbot.waitUntil(lambda: sidebar.is_collapsed() and window.isActiveWindow())
+    sidebar.open_drawer()
+    if how == "escape":
+        person.qtbot.keyClick(sidebar._panel.list, Qt.Key.Key_Escape)
+    elif how == "a click beside it":
+        person.qtbot.mouseClick(sidebar._panel.parentWidget(), Qt.MouseButton.LeftButton, pos=QPoint(600, 100))
+    else:
+        window.resize(1000, 600)
+    person.qtbot.waitUntil(person.composer.edit.hasFocus)
 
 
 # --- an engine that dies ----------------------------------------------------------------------------------------------
