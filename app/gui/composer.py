@@ -7,7 +7,6 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, SignalInstance
 from PySide6.QtGui import QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractButton,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -26,6 +25,12 @@ _WAITING: Final = "Waiting for another reply to finish."
 _STREAMING: Final = "The reply is still being written: Esc stops it."
 _NARROW: Final = 480
 """Below this width, in pixels, the token count is said shorter."""
+_LEFT: Final = 18
+_AROUND: Final = 6
+_GAP: Final = 8
+"""Of the card: from its edge to the words, to the button, and between them, in pixels."""
+_SURELY_LONG: Final = 400
+"""Characters that no line of the card takes."""
 
 
 class SendButton(QAbstractButton):
@@ -92,9 +97,9 @@ class _Card(QWidget):
         edit.focus_changed.connect(self._set_focused)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """The surface, its line darker while the field has the focus."""
+        """The surface, its line alive while the field has the focus."""
         painter = QPainter(self)
-        line = "text_faint" if self._focused else "border"
+        line = "writing" if self._focused else "border"
         paint_card(painter, QRectF(self.rect()), fill="card", line=line, radius=16)
         painter.end()
 
@@ -126,6 +131,7 @@ class Composer(QWidget):
         self._reason: str | None = None
         self._hint = ""
         self._budget: ContextBudget | None = None
+        self._tail_below: bool | None = None
         self.edit = DraftEdit(self)
         self.button = SendButton(self)
         self._build()
@@ -238,24 +244,48 @@ class Composer(QWidget):
     def _build_card(self, parent: QWidget) -> QWidget:
         card = _Card(self.edit, parent)
         self.card = card
-        grid = QGridLayout(card)
-        grid.setContentsMargins(18, 6, 6, 6)
-        grid.setHorizontalSpacing(8)
         self.tokens = QLabel("", card)
         self.tokens.setFont(theme.font("small"))
         self.tokens.setProperty("tone", "faint")
-        self.tokens.setFixedHeight(36)
         self.tokens.setTextFormat(Qt.TextFormat.PlainText)
-        field = QVBoxLayout()
-        field.setContentsMargins(0, 8, 0, 8)
-        field.addWidget(self.edit)
-        grid.addLayout(field, 0, 0)
-        grid.addWidget(self.tokens, 0, 1, Qt.AlignmentFlag.AlignBottom)
-        grid.addWidget(self.button, 0, 2, Qt.AlignmentFlag.AlignBottom)
-        grid.setColumnStretch(0, 1)
-        for child in (self.button, self.tokens):
-            child.setCursor(Qt.CursorShape.ArrowCursor)
+        self._tail = QWidget(card)
+        self._tail.setCursor(Qt.CursorShape.ArrowCursor)
+        tail = QHBoxLayout(self._tail)
+        tail.setContentsMargins(0, 0, 0, 0)
+        tail.setSpacing(_GAP)
+        tail.addWidget(self.tokens)
+        tail.addWidget(self.button)
+        rows = QVBoxLayout(card)
+        rows.setContentsMargins(_LEFT, _AROUND, _AROUND, _AROUND)
+        rows.setSpacing(0)
+        self._first_row, self._last_row = QHBoxLayout(), QHBoxLayout()
+        self._field = QVBoxLayout()
+        self._field.addWidget(self.edit)
+        self._first_row.addLayout(self._field, 1)
+        self._last_row.addStretch(1)
+        rows.addLayout(self._first_row)
+        rows.addLayout(self._last_row)
+        self._place_tail()
         return card
+
+    def _place_tail(self) -> None:
+        """Count and button beside a short text, and in a row of their own under one that needs the whole width."""
+        below = self._needs_whole_width()
+        if below == self._tail_below:
+            return
+        self._tail_below = below
+        before, row = (self._first_row, self._last_row) if below else (self._last_row, self._first_row)
+        before.removeWidget(self._tail)
+        row.addWidget(self._tail, 0, Qt.AlignmentFlag.AlignBottom)
+        self._field.setContentsMargins(0, 8, _LEFT - _AROUND if below else _GAP, 0 if below else 8)
+
+    def _needs_whole_width(self) -> bool:
+        """Whether the text is longer than one line beside count and button, however it is laid out now."""
+        text = self.edit.toPlainText()
+        if "\n" in text or len(text) > _SURELY_LONG:
+            return True
+        room = self.card.width() - _LEFT - _AROUND - _GAP - self._tail.sizeHint().width()
+        return self.edit.fontMetrics().horizontalAdvance(text) > room
 
     # --- reactions ----------------------------------------------------------------------------------
 
@@ -263,6 +293,7 @@ class Composer(QWidget):
         """A narrow card says the count shorter."""
         super().resizeEvent(event)
         self._show_tokens()
+        self._place_tail()
 
     def _can_send(self) -> bool:
         return self._reason is None and not self._streaming and not self._queued and self.fits()
@@ -288,6 +319,7 @@ class Composer(QWidget):
     def _on_text(self) -> None:
         self._hint = ""
         self._refresh()
+        self._place_tail()
         self.draft_changed.emit(self.edit.text())
 
     def _refresh(self) -> None:
@@ -344,6 +376,7 @@ class Composer(QWidget):
             self.tokens.setText(words)
         self.tokens.setToolTip(self._explain_tokens())
         self.tokens.setVisible(bool(words))
+        self._place_tail()
 
     def _explain_tokens(self) -> str:
         budget = self._budget

@@ -28,6 +28,8 @@ class Palette:
     border: str
     focus: str
     """The ring around what has the keyboard."""
+    writing: str
+    """The line around the message while it is written, a calm accent."""
 
     # Words.
     text: str
@@ -74,6 +76,7 @@ LIGHT = Palette(
     selection="#F6DBC8",
     border="#E0DBD3",
     focus="#6B5D4F",
+    writing="#D0764A",
     text="#23201C",
     text_soft="#575149",
     text_faint="#696259",
@@ -111,6 +114,7 @@ DARK = Palette(
     selection="#5A3A26",
     border="#383530",
     focus="#C9BEB0",
+    writing="#B06A3E",
     text="#F1EDE7",
     text_soft="#BEB7AD",
     text_faint="#A19A90",
@@ -147,6 +151,7 @@ HIGH_CONTRAST_LIGHT = replace(
     selection="#FFD9BF",
     border="#000000",
     focus="#0033CC",
+    writing="#0033CC",
     text="#000000",
     text_soft="#1F1F1F",
     text_faint="#333333",
@@ -182,6 +187,7 @@ HIGH_CONTRAST_DARK = replace(
     bubble="#1F1F1F",
     border="#FFFFFF",
     focus="#FFD23F",
+    writing="#FFD23F",
     text="#FFFFFF",
     text_soft="#EDEDED",
     text_faint="#DADADA",

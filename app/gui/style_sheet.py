@@ -53,6 +53,8 @@ QScrollBar:horizontal {{ background: transparent; height: 12px; margin: 0; borde
 QScrollBar::handle {{ background: {border}; border-radius: 4px; margin: 2px; }}
 QScrollBar::handle:vertical {{ min-height: 32px; }}
 QScrollBar::handle:horizontal {{ min-width: 32px; }}
+QListView QScrollBar:vertical, QPlainTextEdit QScrollBar:vertical {{ width: 8px; }}
+QListView QScrollBar::handle, QPlainTextEdit QScrollBar::handle {{ border-radius: 2px; }}
 QScrollBar::handle:hover {{ background: {text_faint}; }}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; border: none; }}
 QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtCore import QMimeData, QPoint, Qt
 from PySide6.QtGui import QInputMethodEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.core.context_budget import ContextBudget
+from app.gui import theme
 from app.gui.composer import Composer
 from app.gui.draft_edit import LONG_LINE, MAX_LINES, DraftEdit
 
@@ -241,6 +242,51 @@ def test_what_does_not_fit_is_not_sent_and_said(
     assert composer.button.isEnabled()
     assert composer.button.accessibleDescription() == ""
     assert not composer.sentence.isVisible()
+
+
+@pytest.mark.parametrize("width", [800, 460])
+def test_the_count_takes_no_width_from_a_long_draft(composer: Composer, width: int) -> None:
+    composer.resize(width, 300)
+    composer.set_budget(ContextBudget(8192, 3847, 12))
+    composer.set_draft("Hello")
+    QApplication.processEvents()
+    beside = composer.edit.width()
+    middle = composer.card.height() / 2
+    assert abs(composer.button.geometry().center().y() + composer._tail.y() - middle) <= 1
+    composer.set_draft("word " * 80)
+    QApplication.processEvents()
+    assert composer.edit.width() == composer.card.width() - 36 > beside
+    bottom = composer.edit.mapTo(composer.card, composer.edit.rect().bottomLeft()).y()
+    assert composer.tokens.mapTo(composer.card, QPoint()).y() > bottom
+    composer.set_draft("Hello")
+    QApplication.processEvents()
+    assert composer.edit.width() == beside
+
+
+def test_the_place_of_the_count_does_not_depend_on_where_it_was(composer: Composer) -> None:
+    """At every length the card looks the same whether the words were added or taken away."""
+    composer.set_budget(ContextBudget(8192, 3847, 12))
+
+    def heights(lengths: range) -> list[int]:
+        seen = []
+        for length in lengths:
+            composer.set_draft("i" * length)
+            QApplication.processEvents()
+            seen.append(composer.card.height())
+        return seen
+
+    grown = heights(range(0, 400, 7))
+    assert heights(range(399, -1, -7))[::-1] == grown
+    assert grown == sorted(grown)
+
+
+def test_the_line_of_the_card_is_calm_and_alive_while_one_writes(composer: Composer) -> None:
+    def line() -> str:
+        return composer.card.grab().toImage().pixelColor(composer.card.width() // 2, 0).name()
+
+    assert line() == theme.current().writing.lower()
+    composer.edit.clearFocus()
+    assert line() == theme.current().border.lower()
 
 
 def test_the_field_names_who_will_read(composer: Composer) -> None:

@@ -353,3 +353,7 @@ def test_the_drawer_follows_the_windows_size_and_goes_when_it_widens(narrow: QMa
     sidebar.set_collapsed(False)
     assert sidebar._panel.parentWidget() is sidebar
     assert sidebar._panel.isVisible()
+
+
+def test_the_scroll_bar_of_the_list_is_slim(sidebar: Sidebar, chats: ConversationList) -> None:
+    assert chats.verticalScrollBar().sizeHint().width() <= 8

@@ -68,6 +68,7 @@ def test_signs_stand_out(palette: Palette) -> None:
     assert contrast(palette.accent, palette.card) >= 3
     assert contrast(palette.accent, palette.sidebar) >= 3
     assert all(contrast(palette.focus, getattr(palette, surface)) >= 3 for surface in SURFACES)
+    assert all(contrast(palette.writing, getattr(palette, surface)) >= 3 for surface in ("page", "card"))
 
 
 def test_every_colour_is_a_whole_hex_string(palette: Palette) -> None:
