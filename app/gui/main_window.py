@@ -3,7 +3,7 @@
 import logging
 import time
 
-from PySide6.QtCore import QByteArray, Qt, QTimer, QUrl
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
@@ -13,6 +13,7 @@ from app.gui import dialogs, theme, wording
 from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
 from app.gui.empty_state import EXAMPLES, EmptyState
+from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import Header
@@ -60,6 +61,7 @@ class MainWindow(QMainWindow):
         self.chat_list = ChatList(self.sidebar, workspace, self)
         self.model = ModelControl(self.header, self.chat, self.notices, workspace, self)
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
+        self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self._connect()
         self._shortcuts()
         self._restore()
@@ -161,7 +163,8 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Store the draft and the window's place; the engine ends with the workspace."""
-        if not self.chat.store_draft() and not self._warned:
+        is_kept = self.chat.store_draft() and self.folder.check()
+        if not is_kept and not self._warned:
             self._warned = True  # the notice says why; closing once more closes
             event.ignore()
             return
@@ -173,6 +176,12 @@ class MainWindow(QMainWindow):
             logger.error("the window's place was not stored: %s", error)
         self.workspace.engine.watch_statistics(False)
         super().closeEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Whoever comes back from elsewhere may have moved the data folder."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange:
+            self.folder.check()
 
     def come_to_front(self) -> None:
         """A second start asks for this window."""

@@ -38,6 +38,7 @@ class OpenChat(QObject):
     """Whether there is any message to show."""
     figures_changed = Signal()
     """The tokens in use by this conversation may be others now."""
+    draft_stored = Signal()
 
     def __init__(
         self,
@@ -385,6 +386,7 @@ class OpenChat(QObject):
         except EmberError as error:
             self._notices.show_notice(Notice(error.sentence, "error", key=STORE))
             return False
+        self.draft_stored.emit()
         return True
 
     def _draft_changed(self, text: str) -> None:

@@ -189,7 +189,7 @@ class _Sender:
             return
         for notice in outcome.done.notices:
             tell(notice)
-        if not self._workspace.data_dir.database.exists():  # SQLite goes on writing to a file that was removed
+        if not self._workspace.is_in_its_folder:
             self._fail(f"The folder {self._workspace.data_dir.root} was removed meanwhile, so nothing was kept.")
         elif self._trouble:
             self._fail(self._trouble)

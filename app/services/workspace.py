@@ -64,6 +64,15 @@ class Workspace(QObject):
         self.engine = EngineClient(self.data_dir.logs, self)
         self.chats = Chats(self.store, self.engine, self)
 
+    @property
+    def is_in_its_folder(self) -> bool:
+        """Whether the database is still where it was opened: SQLite goes on writing to a file that was removed."""
+        try:
+            self.data_dir.database.stat()
+        except OSError:
+            return False
+        return True
+
     def close(self) -> None:
         """End the engine, close the database, give up the lock."""
         self.chats.close()

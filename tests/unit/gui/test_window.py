@@ -1,14 +1,16 @@
 """The whole window on a data folder of its own, with an engine process that says what the test tells it to."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.core.turn import TokenCounts, TurnFigures
+from app.gui import dialogs
 from app.gui.main_window import MainWindow
 from app.protocol.messages import CountTokens, Done, Failed, Generate, TokenCount
 from app.services import engine_client
@@ -102,7 +104,7 @@ def person(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Ite
     qtbot.waitUntil(lambda: bool(FakeProcess.made))
     FakeProcess.made[-1].greet()
     yield Person(window, qtbot)
-    window.close()
+    window.close() or window.close()  # the first time it may warn
     workspace.close()
     window.deleteLater()
     workspace.deleteLater()
@@ -279,3 +281,59 @@ def test_composer_and_gauge_agree_on_what_is_left(talking: Person) -> None:
     assert left() == ("3,000 left", "3,000 left")
     talking.write("word " * 100, tokens=100)
     assert left() == ("100 tokens · 2,900 left", "2,900 left")
+
+
+# --- a data folder that goes away -------------------------------------------------------------------------------------
+
+GONE = "was moved or removed"
+
+
+def folder(person: Person) -> Path:
+    """The data folder."""
+    return person.window.workspace.data_dir.root
+
+
+def told_gone(person: Person) -> int:
+    """How often the window says that the folder is gone."""
+    return sum(GONE in notice for notice in person.notices)
+
+
+def test_a_removed_folder_is_said_once_when_something_is_stored(talking: Person) -> None:
+    shutil.rmtree(folder(talking))
+    talking.say("Hello", "Hello yourself.")
+    talking.composer.set_draft("What is new.")
+    talking.window.chat.store_draft()
+    assert told_gone(talking) == 1
+    assert "Hello yourself." in talking.shown
+    assert talking.composer.draft() == "What is new."
+    talking.window.close()  # the window would take the words with it
+    assert talking.window.isVisible()
+
+
+def test_a_removed_folder_is_said_when_the_window_becomes_active(person: Person) -> None:
+    shutil.rmtree(folder(person))
+    QApplication.sendEvent(person.window, QEvent(QEvent.Type.ActivationChange))
+    assert told_gone(person) == 1
+
+
+def test_a_folder_that_is_put_back_is_no_longer_missed(talking: Person) -> None:
+    talking.say("Hello", "Hello yourself.")
+    root = folder(talking)
+    away = root.rename(root.with_name("elsewhere"))
+    assert not talking.window.folder.check()
+    away.rename(root)
+    talking.window.chat.set_instructions("Be brief.")
+    assert told_gone(talking) == 0
+    assert talking.window.close()
+
+
+def test_a_chat_can_still_be_exported_when_its_folder_is_gone(
+    talking: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talking.say("Hello", "Hello yourself.")
+    shutil.rmtree(folder(talking))
+    path = tmp_path / "hello.md"
+    monkeypatch.setattr(dialogs, "export_path", lambda *_: path)
+    talking.window.header.export_requested.emit("markdown")
+    talking.qtbot.waitUntil(lambda: any("Exported" in notice for notice in talking.notices))
+    assert "Hello yourself." in path.read_text()
