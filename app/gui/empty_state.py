@@ -1,13 +1,18 @@
 """The page before the first message: one sentence, one button, a few examples."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.gui import theme
 from app.gui.parts import announce
 
+_MARGIN: Final = 24
+_CONTENTS: Final = 190
+"""Pixels that the sentence and the examples take."""
 EXAMPLES = (
     "Explain how a rainbow forms",
     "Write a haiku about rain",
@@ -83,11 +88,15 @@ class EmptyState(QWidget):
         column.addLayout(self._column_of_examples)
         row = QHBoxLayout()
         row.addWidget(middle)  # narrower than its place at most: Qt puts it into the middle
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(24, 24, 24, 24)
-        outer.addStretch(2)
-        outer.addLayout(row)
-        outer.addStretch(3)
+        self._outer = QVBoxLayout(self)
+        self._outer.addLayout(row)
+        self._outer.addStretch(1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The sentence stands at the same height, whatever comes beneath it."""
+        super().resizeEvent(event)
+        above = min(self.height() * 3 // 10, self.height() - _CONTENTS - _MARGIN)
+        self._outer.setContentsMargins(_MARGIN, max(_MARGIN, above), _MARGIN, _MARGIN)
 
     def _example(self, words: str) -> QPushButton:
         button = QPushButton(words.replace("&", "&&"), self)

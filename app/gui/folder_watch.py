@@ -30,8 +30,8 @@ class FolderWatch(QObject):
         elif self._was_there and not is_there:
             text = (
                 f"Ember's folder “{self._workspace.data_dir.root}” was moved or removed. Your chats and words are "
-                "still in this window, but what is new is lost when it closes. Put the folder back, or export the chats "
-                "that you need and start Ember again."
+                "still in this window, but what is new is lost when it closes. Put the folder back, or export the "
+                "chats that you need and start Ember again."
             )
             self._notices.show_notice(Notice(text, "error", key=FOLDER))
         self._was_there = is_there

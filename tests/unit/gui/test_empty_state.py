@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QPoint
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.gui.empty_state import EXAMPLES, EmptyState
@@ -41,3 +42,13 @@ def test_examples_can_go_again(page: EmptyState) -> None:
     page.set_examples(EXAMPLES)
     page.set_examples([])
     assert page.examples == ()
+
+
+def test_the_sentence_stays_where_it_is_when_the_model_is_there(page: EmptyState) -> None:
+    page.set_message("SmolLM2 135M is being loaded.", None, "You can write already.")
+    QApplication.processEvents()
+    before = page.sentence.mapTo(page, QPoint())
+    page.set_message("What would you like to ask SmolLM2 135M?", None)
+    page.set_examples(EXAMPLES)
+    QApplication.processEvents()
+    assert page.sentence.mapTo(page, QPoint()) == before
