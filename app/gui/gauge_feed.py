@@ -58,7 +58,7 @@ class GaugeFeed(QObject):
         if budget is None:
             self._strip.show_context(None)
             return
-        system = min(budget.used, self._chat.system_tokens or 0)
+        system = min(budget.used, self._chat.tokens.of("instructions"))
         self._strip.show_context(
             ContextFigures(
                 budget.used,

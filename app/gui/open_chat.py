@@ -7,18 +7,17 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.core.context_budget import ContextBudget
 from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId
 from app.core.errors import EmberError
-from app.core.ledger import REASONING_END
 from app.gui import wording
 from app.gui.composer import Composer
 from app.gui.notices import Notice, NoticeBar
+from app.gui.shown_messages import WAITING, shown_message, waiting_message
+from app.gui.token_counts import TokenCounts, used_tokens
 from app.gui.transcript.shown import ShownMessage
 from app.gui.transcript.view import TranscriptView
-from app.protocol.messages import CountTokens, ModelInfo, Response, Statistics, TokenCount
+from app.protocol.messages import ModelInfo, Statistics
 from app.services.chats import TurnOutcome, TurnRequest, joined_draft, typed_since
 from app.services.workspace import Workspace
 
-WAITING = "waiting"
-"""The transcript's id of a message that is not sent yet."""
 DRAFT_STORE_MS = 500
 DRAFT_COUNT_MS = 250
 NEW_CHAT_DRAFT = "new_chat.draft"
@@ -61,10 +60,7 @@ class OpenChat(QObject):
         self._shows = False
         """Whether the composer holds the open conversation's draft."""
         self._instructions = ""
-        self.draft_tokens: int | None = None
-        self.system_tokens: int | None = None
-        self._counting: dict[str, int] = {}
-        """The newest request that counts, by the attribute its answer is for."""
+        self.tokens = TokenCounts(workspace.engine, self)
         self._live_tokens = 0
         """What the context holds of this conversation while its reply is written."""
         self._store_timer = self._timer(DRAFT_STORE_MS, self.store_draft)
@@ -80,6 +76,7 @@ class OpenChat(QObject):
 
     def _connect(self) -> None:
         chats, engine = self._workspace.chats, self._workspace.engine
+        self.tokens.changed.connect(self._show_budget)
         self._composer.send.connect(self.send)
         self._composer.stop.connect(self.stop)
         self._composer.take_back.connect(self.take_back)
@@ -145,12 +142,10 @@ class OpenChat(QObject):
 
     def _after_opening(self) -> None:
         self._shows = True
-        self.draft_tokens = self.system_tokens = None
-        self._counting.clear()
         self._live_tokens = 0
         self.opened.emit(self.conversation)
         self._show_composer()
-        self._show_budget()
+        self.tokens.forget("draft", "instructions")
         self._count_draft()
         self._count_instructions()
 
@@ -201,33 +196,13 @@ class OpenChat(QObject):
         request = chats.waiting(self.conversation.id) if self.conversation is not None else None
         if request is None or request.text is None:
             return None
-        why = "the model is loaded" if chats.running is None else "the other reply is done"
-        return ShownMessage(WAITING, "user", request.text, "You", notice=f"Will be sent when {why}.")
+        until = "the model is loaded" if chats.running is None else "the other reply is done"
+        return waiting_message(request.text, until)
 
     def _shown(self, message: Message) -> ShownMessage:
-        assert self._tree is not None
-        siblings = [sibling.id for sibling in self._variants[message.parent]]
-        variant, variants = siblings.index(message.id) + 1, len(siblings)
-        if message.role == "user":
-            return ShownMessage(message.id, "user", message.text, "You", variant=variant, variants=variants)
         running = self._workspace.chats.running
-        streaming = running is not None and running.reply.id == message.id
-        text = running.text if streaming and running is not None else message.text
-        notice, is_error = ("", False) if streaming else wording.reply_notice(message)
-        reread = wording.reread_notice(message.figures)
-        return ShownMessage(
-            message.id,
-            "assistant",
-            text,
-            message.model or "Reply",
-            figures=wording.figures_line(message.figures) if message.figures is not None else "",
-            notice=" ".join(filter(None, (notice, reread))),
-            is_error=is_error,
-            streaming=streaming,
-            actions=_actions(text, streaming=streaming),
-            variant=variant,
-            variants=variants,
-        )
+        streamed = running.text if running is not None and running.reply.id == message.id else None
+        return shown_message(message, self._variants[message.parent], streamed)
 
     def _is_here(self, conversation: ConversationId) -> bool:
         return self.conversation is not None and self.conversation.id == conversation
@@ -394,19 +369,11 @@ class OpenChat(QObject):
         self._count_timer.start()
         budget = None if self._composer.fits() else self.budget()
         if budget is not None and len(text.encode("utf-8", "surrogatepass")) <= budget.remaining + budget.draft:
-            self._keep_count("draft_tokens", None)  # no more tokens than bytes: it may be sent before it is counted
+            self.tokens.forget("draft")  # no more tokens than bytes: it may be sent before it is counted
 
     def used_tokens(self) -> int:
         """Tokens of the open conversation in the context after its last turn; 0 before the first."""
-        if self._tree is None:
-            return 0
-        for message in reversed(self._tree.path()):
-            if message.figures is not None:
-                # templates leave earlier reasoning out of the next prompt: its share of the tokens is estimated
-                answer = message.text.rpartition(REASONING_END)[2]
-                generated = message.figures.tokens.generated * len(answer) // max(1, len(message.text))
-                return message.figures.tokens.prompt + generated
-        return 0
+        return used_tokens(self._tree.path()) if self._tree is not None else 0
 
     def budget(self) -> ContextBudget | None:
         """What the conversation and the draft take of the context; None without a model."""
@@ -414,7 +381,7 @@ class OpenChat(QObject):
         if model is None:
             return None
         used = max(self.used_tokens(), self._live_tokens if self._runs_here() else 0)
-        return ContextBudget(limit=model.context, used=used, draft=self.draft_tokens or 0)
+        return ContextBudget(limit=model.context, used=used, draft=self.tokens.of("draft"))
 
     def _take_statistics(self, statistics: Statistics) -> None:
         here = self.conversation_id
@@ -422,31 +389,11 @@ class OpenChat(QObject):
         if self._runs_here():
             self._show_budget()
 
-    def _count(self, text: str, keep: str) -> None:
-        """Count a text's tokens into the attribute `keep`."""
-        engine = self._workspace.engine
-        if engine.model is None or not text:
-            self._keep_count(keep, 0 if engine.model is not None else None)
-            return
-        request = self._counting[keep] = engine.new_id()
-
-        def counted(answer: Response) -> None:
-            if isinstance(answer, TokenCount) and self._counting.get(keep) == request:
-                self._keep_count(keep, answer.count)
-
-        engine.send(CountTokens(id=request, text=text), counted)
-
-    def _keep_count(self, keep: str, count: int | None) -> None:
-        """Keep a count, or that it is not known; what is still being counted is of an older text."""
-        self._counting.pop(keep, None)
-        setattr(self, keep, count)
-        self._show_budget()
-
     def _count_draft(self) -> None:
-        self._count(self._composer.draft(), "draft_tokens")
+        self.tokens.count("draft", self._composer.draft())
 
     def _count_instructions(self) -> None:
-        self._count(self.instructions, "system_tokens")
+        self.tokens.count("instructions", self.instructions)
 
     def _show_budget(self) -> None:
         budget = self.budget()
@@ -473,10 +420,3 @@ class OpenChat(QObject):
                 "The engine is starting again." if engine.state == "restarting" else "Choose a model above to begin."
             )
         self._composer.set_enabled_reason(reason)
-
-
-def _actions(reply: str, *, streaming: bool) -> tuple[str, ...]:
-    """What can be done with a reply: of one without a word there is nothing to copy."""
-    if streaming:
-        return ("copy",)
-    return ("copy", "regenerate") if reply.strip() else ("regenerate",)

@@ -287,7 +287,7 @@ def full(studio: Studio, folder: Path) -> None:
     """A message that no longer fits was sent."""
     studio.new_chat("Too much", SamplerSettings(seed=3))
     studio.window.composer.set_draft(NOTES * 600)
-    studio.until(studio.window.chat.figures_changed, lambda: bool(studio.window.chat.draft_tokens))
+    studio.until(studio.window.chat.figures_changed, lambda: not studio.window.composer.fits())
     QTest.keyClick(studio.window.composer.edit, Qt.Key.Key_Return)
     studio.take_both(folder, "full")
     studio.window.notices.dismiss_all()
