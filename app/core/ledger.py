@@ -86,6 +86,12 @@ class Prompt:
         fragments = tuple((character, token + 1) for character, token in self.fragments)
         return Prompt([first, *self.ids], spans, self.learned, self.spliced, fragments)
 
+    def extended(self, message: str, ids: Sequence[int]) -> "Prompt":
+        """The same prompt with a message's ids at its end."""
+        end = len(self.ids) + len(ids)
+        span = MessageSpan(message, len(self.ids), end)
+        return Prompt([*self.ids, *ids], (*self.spans, span), self.learned, (*self.spliced, message), self.fragments)
+
     def boundary(self, character: int) -> int:
         """The last token at or before a character of the rendered text that begins a fragment; 0 where none does.
 

@@ -1,10 +1,11 @@
 """The prompt of a turn: the conversation through the model's template, as token ids, with its boundaries."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.errors import EmberError
 from app.core.ledger import REASONING_STARTS, ControlPattern, LedgerEntry, Prompt, assemble, choose_mark
+from app.core.stream_text import boundaries
 from app.engine.chat_template import ChatTemplate, Rendering, TemplateFailure
 from app.engine.vocabulary import Vocabulary
 from app.protocol.messages import ChatMessage
@@ -29,6 +30,8 @@ class TurnPrompt:
     """What the generation prompt has opened of the reply, such as `<think>`."""
     notices: tuple[str, ...]
     boundaries: Boundaries
+    begun: tuple[int, ...] = ()
+    """The ids of the reply that is gone on with; the prompt ends with them."""
 
     @property
     def ids(self) -> list[int]:
@@ -45,11 +48,26 @@ class PromptBuilder:
         self._template = template
         self._pattern = ControlPattern(vocabulary.controls)
 
-    def build(self, messages: tuple[ChatMessage, ...], began: float) -> TurnPrompt:
+    def build(self, messages: tuple[ChatMessage, ...], began: float, *, continues: bool = False) -> TurnPrompt:
         """The prompt that asks for a reply to `messages`; `began` is when the conversation did (Unix time, 0: now).
 
-        Raises EmberError.
+        `continues`: the last message is the beginning of that reply. Raises EmberError.
         """
+        if not continues:
+            return self._build(messages, began)
+        *before, reply = messages
+        turn = self._build(tuple(before), began)
+        begun = self._begun(reply, turn.opening)
+        return replace(turn, prompt=turn.prompt.extended(reply.id, begun), begun=begun)
+
+    def _begun(self, reply: ChatMessage, opening: str) -> tuple[int, ...]:
+        """The ids of a reply that was begun: those it was generated with, else those of its text."""
+        ids = self._usable_ids(reply.token_ids)
+        if ids is not None and boundaries(map(self._vocabulary.piece, ids))[0] == reply.text.removeprefix(opening):
+            return ids
+        return tuple(self._vocabulary.tokenize(reply.text.removeprefix(opening), start=False))
+
+    def _build(self, messages: tuple[ChatMessage, ...], began: float) -> TurnPrompt:
         began = began or time.time()
         mark = choose_mark([message.text for message in messages])
         shielded = [(m.role, self._pattern.shield(m.text, mark)) for m in messages]

@@ -32,7 +32,21 @@ class _Reply:
     text: str = ""
     sent_ids: int = 0
     sent_text: int = 0
+    begun: int = 0
+    """How many of the ids were there before this turn."""
     stream: StreamText = field(default_factory=StreamText)
+
+    @property
+    def generated(self) -> int:
+        """The ids of this turn."""
+        return len(self.ids) - self.begun
+
+    def take_up(self, ids: Sequence[int], piece: Callable[[int], bytes]) -> None:
+        """Go on with a reply that has these ids; nothing of it is sent again."""
+        for token in ids:
+            self.add(token, piece(token))
+        self.begun = self.sent_ids = len(self.ids)
+        self.sent_text = len(self.text)
 
     def add(self, token: int, piece: bytes) -> None:
         """Take in a generated token."""
@@ -70,7 +84,7 @@ class TurnRunner:
         Raises EmberError; the sequence is sound afterwards in any case.
         """
         started = time.perf_counter()
-        turn = self._builder.build(request.messages, request.started)
+        turn = self._builder.build(request.messages, request.started, continues=request.continues)
         self._check_room(turn.ids)
         self.boundaries = turn.boundaries.chunks
         resumed, reread = self._resume(request, turn, stopped)
@@ -84,6 +98,7 @@ class TurnRunner:
 
         resumed_at = prefilled = time.perf_counter()
         reply = _Reply(turn.opening, text=turn.opening)
+        reply.take_up(turn.begun, self._vocabulary.piece)
         finish: FinishReason = "cancelled"
         first: float | None = None
         try:
@@ -97,7 +112,7 @@ class TurnRunner:
             if not request.use_kv:
                 self._sequence.empty(SWITCHED_OFF)
         ended = time.perf_counter()
-        generated = len(reply.ids)
+        generated = reply.generated
         spent = ended - first if first is not None else 0.0
         if self._sequence.saved is not None:
             self._sequence.saved.rates.measured_prefill(evaluated, prefilled - resumed_at)
@@ -116,7 +131,7 @@ class TurnRunner:
         return Done(
             id=request.id,
             conversation=request.conversation,
-            text=reply.text if generated else "",
+            text=reply.text if reply.ids else "",
             token_ids=tuple(reply.ids),
             prompt_ids=turn.prompt.learned,
             finish_reason=finish,
@@ -213,7 +228,7 @@ class TurnRunner:
                 if now - last_sent >= TEXT_INTERVAL:
                     self._send_text(request, reply, send)
                     last_sent = now
-                if len(reply.ids) == request.max_tokens or len(self._sequence.tokens) >= self._context.size:
+                if reply.generated == request.max_tokens or len(self._sequence.tokens) >= self._context.size:
                     return "length", first
                 if stopped():
                     return "cancelled", first

@@ -128,6 +128,8 @@ class Generate(_Base, frozen=True):
     """None: until the model ends or the context is full."""
     use_kv: bool = True
     """False reuses nothing and keeps nothing."""
+    continues: bool = False
+    """The last message is a reply that was cut, to be gone on with; Done then has the whole of it."""
     save: bool = True
     """False neither saves this conversation's state nor uses saved state."""
     started: float = 0.0

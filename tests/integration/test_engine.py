@@ -11,6 +11,7 @@ from app.protocol.messages import (
     ChatMessage,
     ClearCache,
     CountTokens,
+    Done,
     Failed,
     GetStatistics,
     Loaded,
@@ -324,3 +325,16 @@ def test_llama_cpps_log_goes_to_a_file(tmp_path: Path, tiny_model: Callable[[Kin
     with Engine(tmp_path) as engine:
         engine.load(tiny_model(Kind.FULL), context=512)
     assert "KV buffer size" in (tmp_path / "engine.log").read_text()
+
+
+def test_a_reply_that_was_cut_is_gone_on_with_as_if_it_never_had_been(engine: Engine) -> None:
+    question = "Count from one to twenty in words."
+    whole = Talk(engine, name="whole").say(question, max_tokens=24, sampler=GREEDY)
+    cut = Talk(engine, name="cut")
+    cut.say(question, max_tokens=10, sampler=GREEDY)
+    done = engine.generate(cut.path, conversation="cut", max_tokens=14, sampler=GREEDY, continues=True)
+    assert isinstance(done, Done)
+    assert (done.text, done.token_ids) == (whole.text, whole.token_ids)
+    assert done.figures.tokens.generated == 14
+    assert done.figures.tokens.evaluated == 1
+    assert done.figures.reread is None

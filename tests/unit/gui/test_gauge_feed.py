@@ -24,6 +24,7 @@ def statistics(*memory: DeviceMemory, devices: tuple[Device, ...] = ()) -> Stati
         live_conversation=None,
         saved_bytes=0,
         saved_budget=0,
+        saved_generation=0,
         busy=False,
     )
 

@@ -225,7 +225,9 @@ def test_a_death_while_loading_is_told_once(person: Person) -> None:
     person.window.model.load(Path("/models/big.gguf"))
     person.send("Hello")  # which waits for the model
     person.engine.die()
-    assert person.notices == [f"{KILLED.sentence} It was loading “big.gguf”, which may be too large for this computer."]
+    assert person.notices == [
+        f"{KILLED.sentence} It was loading “big.gguf”, which may be damaged or too large for this computer."
+    ]
     assert person.composer.draft() == "Hello"
 
 
