@@ -42,12 +42,26 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--model", type=Path, metavar="FILE", help="a GGUF file; the starter model without it")
     send.add_argument("--conversation", metavar="ID", help="go on with this conversation; a new one without it")
     send.add_argument("--system", metavar="TEXT", help="the system prompt")
-    send.add_argument("--max-tokens", type=_count, metavar="N", help="the longest reply")
-    send.add_argument("--temperature", type=float, metavar="T")
-    send.add_argument("--seed", type=int, metavar="S")
-    send.add_argument("--context", type=_count, metavar="N", help="tokens of the context")
-    send.add_argument("--no-kv", action="store_true", help="reuse and save nothing")
-    send.add_argument("--json", action="store_true", help="one line of JSON a turn")
+    send.add_argument("--after", metavar="MESSAGE", help="branch: the first TEXT follows this message")
+    _add_turn_options(send)
+
+    regenerate = commands.add_parser("regenerate", parents=[common], help="give another reply")
+    regenerate.add_argument("--conversation", metavar="ID", required=True)
+    regenerate.add_argument("--message", metavar="M", help="the message to answer again, or the reply to replace")
+    regenerate.add_argument("--model", type=Path, metavar="FILE", help="a GGUF file; the starter model without it")
+    _add_turn_options(regenerate)
+
+    cache = commands.add_parser("cache", parents=[common], help="what is saved of conversations' state")
+    cache.add_argument("--json", action="store_true")
+    deeds = cache.add_subparsers(dest="deed", metavar="clear|verify")
+    clear = deeds.add_parser("clear", parents=[common], help="remove saved state; texts stay")
+    which = clear.add_mutually_exclusive_group(required=True)
+    which.add_argument("--conversation", metavar="ID")
+    which.add_argument("--model", type=Path, metavar="FILE")
+    which.add_argument("--all", action="store_true")
+    clear.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    verify = deeds.add_parser("verify", parents=[common], help="check every file of it")
+    verify.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
     conversations = commands.add_parser("conversations", parents=[common], help="list the conversations")
     conversations.add_argument("--json", action="store_true")
@@ -65,6 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     imported.add_argument("file", type=Path, metavar="FILE")
     imported.add_argument("--json", action="store_true")
     return parser
+
+
+def _add_turn_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--max-tokens", type=_count, metavar="N", help="the longest reply")
+    command.add_argument("--temperature", type=float, metavar="T")
+    command.add_argument("--seed", type=int, metavar="S")
+    command.add_argument("--context", type=_count, metavar="N", help="tokens of the context")
+    command.add_argument("--no-kv", action="store_true", help="reuse and save nothing")
+    command.add_argument("--json", action="store_true", help="one line of JSON a turn")
 
 
 def _count(text: str) -> int:
@@ -96,8 +119,10 @@ def run(arguments: Sequence[str]) -> int:
                 from app.gui.application import run_window
 
                 return run_window(root)
-            case "send":
+            case "send" | "regenerate":
                 return _send(parser, options, root)
+            case "cache":
+                return _cache(options, root)
             case "conversations":
                 return _conversations(options, root)
             case "show":
@@ -122,7 +147,8 @@ def _send(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Pa
     from app.core.sampling import SamplerSettings
     from app.services.headless import SendOptions, send
 
-    if not all(text.strip() for text in options.texts):
+    texts: list[str] = getattr(options, "texts", [])
+    if not all(text.strip() for text in texts):
         parser.error("an empty TEXT cannot be sent")
     try:
         SamplerSettings(temperature=options.temperature or 0.0, seed=options.seed)
@@ -130,15 +156,32 @@ def _send(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Pa
         parser.error(str(error))
     return send(
         SendOptions(
-            texts=tuple(options.texts),
+            texts=tuple(texts),
             model=options.model,
             conversation=options.conversation,
-            system=options.system,
+            system=getattr(options, "system", None),
+            after=getattr(options, "after", None),
+            regenerate=options.command == "regenerate",
+            message=getattr(options, "message", None),
             max_tokens=options.max_tokens,
             temperature=options.temperature,
             seed=options.seed,
             context=options.context,
             use_kv=not options.no_kv,
+            as_json=options.json,
+        ),
+        root,
+    )
+
+
+def _cache(options: argparse.Namespace, root: Path | None) -> int:
+    from app.services.cache_command import CacheOptions, cache
+
+    return cache(
+        CacheOptions(
+            deed=options.deed or "report",
+            conversation=getattr(options, "conversation", None),
+            model=getattr(options, "model", None),
             as_json=options.json,
         ),
         root,

@@ -121,6 +121,11 @@ class SavedState:
         """The key of the last chunk of the live sequence."""
         return self._links[-1].key if self._links else None
 
+    @property
+    def root(self) -> bytes | None:
+        """The fingerprint, if it is known by now."""
+        return self._root.wait(0)
+
     def _check_links(self) -> None:
         """Forget the links that could not be written or are no longer in the store."""
         broken = next((i for i, link in enumerate(self._links) if link.failed), len(self._links))
@@ -186,16 +191,15 @@ class SavedState:
         self._links.append(link)
         self._writer.put(WriteChunk(self._root.wait, link, part, (rows, window, checkpoint)))
 
-    def report(self, tokens: Sequence[int], call: Callable[[Written, bytes | None, bytes | None], None]) -> None:
-        """Have `call` run on the writer's thread with what was written, the tip and the root, once all is."""
+    def report(self, tokens: Sequence[int], call: Callable[[Written, bytes | None], None]) -> None:
+        """Have `call` run on the writer's thread with what was written and the tip, once all is."""
         link = self._links[-1] if self._links else None
         if self._state.has_checkpoints:
             self._writer.run(self._thin(tokens))
         self._pin()
 
         def tell(written: Written) -> None:
-            saved = link is not None and not link.failed
-            call(written, link.key if link is not None and saved else None, self._root.wait(0) if saved else None)
+            call(written, link.key if link is not None and not link.failed else None)
 
         self._writer.report(tell)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import llama_cpp
+import msgspec
 import psutil
 
 from app.core.context_budget import DEFAULT_LIMIT, default_context
@@ -17,6 +18,7 @@ from app.core.gguf_header import GgufHeader
 from app.core.memory_estimate import ContextOptions, estimate, kv_bytes_per_token
 from app.core.units import format_bytes, format_count
 from app.engine.chat_template import ChatTemplate
+from app.engine.chunk_writer import Written
 from app.engine.context import Context, ContextSettings
 from app.engine.model import ALL_LAYERS, Model, read_header
 from app.engine.prompt import PromptBuilder
@@ -30,7 +32,6 @@ from app.protocol.messages import (
     Answer,
     Device,
     DeviceMemory,
-    Done,
     FlashAttention,
     Generate,
     LoadModel,
@@ -172,32 +173,19 @@ class Session:
 
     # --- work ------------------------------------------------------------------------------------------------------
 
-    def turn(self, request: Generate, send: Callable[[Answer], None], stopped: Callable[[], bool]) -> Done:
-        """Answer a conversation; the context is made again if it was freed. Raises EmberError."""
-        return self._need_runner().run(request, send, stopped, self.kv_bytes_per_token)
-
-    def save(self, request: Generate, send: Callable[[Answer], None]) -> None:
-        """Queue what the turn added to be written; a Saved follows from the writer's thread when it is."""
+    def turn(self, request: Generate, send: Callable[[Answer], None], stopped: Callable[[], bool]) -> None:
+        """Answer a conversation; Done is sent, and Saved from the writer's thread. Raises EmberError."""
+        runner = self._need_runner()
+        done = runner.run(request, send, stopped, self.kv_bytes_per_token)
         sequence = self._sequence
         saved = sequence.saved if sequence is not None and request.use_kv and request.save else None
         if sequence is None or saved is None:
+            send(done)
             send(Saved(id=request.id, conversation=request.conversation))
             return
-        saved.collect(sequence.tokens, self._runner.boundaries if self._runner is not None else (), final=True)
-        saved.report(
-            sequence.tokens,
-            lambda written, tip, root: send(
-                Saved(
-                    id=request.id,
-                    conversation=request.conversation,
-                    bytes_written=written.bytes,
-                    checkpoint_bytes=written.checkpoint_bytes,
-                    tip=tip,
-                    root=root,
-                    trouble=NOT_SAVED.format(written.trouble) if written.trouble else "",
-                )
-            ),
-        )
+        saved.collect(sequence.tokens, runner.boundaries, final=True)
+        send(msgspec.structs.replace(done, tip=saved.tip, root=saved.root if saved.tip else None))
+        saved.report(sequence.tokens, lambda written, tip: send(_saved(request, written, tip, saved.root)))
 
     def prepare(self, request: Prepare, stopped: Callable[[], bool]) -> Prepared:
         """Restore what is saved of a conversation that was opened. Raises EmberError."""
@@ -298,6 +286,18 @@ class Session:
     def live_conversation(self) -> str | None:
         """The conversation that the live sequence belongs to."""
         return sequence.conversation if (sequence := self._sequence) is not None else None
+
+
+def _saved(request: Generate, written: Written, tip: bytes | None, root: bytes | None) -> Saved:
+    return Saved(
+        id=request.id,
+        conversation=request.conversation,
+        bytes_written=written.bytes,
+        checkpoint_bytes=written.checkpoint_bytes,
+        tip=tip,
+        root=root if tip else None,
+        trouble=NOT_SAVED.format(written.trouble) if written.trouble else "",
+    )
 
 
 def _device_memory(model: Model, context: Context | None, sequence: LiveSequence | None) -> tuple[DeviceMemory, ...]:

@@ -190,9 +190,7 @@ class Worker:
             case Prepare():
                 self._send(self._need_session().prepare(work, lambda: self._stopped(work) or self._is_wanted))
             case Generate():
-                session = self._need_session()
-                self._send(session.turn(work, self._send, lambda: self._stopped(work)))
-                session.save(work, self._send)
+                self._need_session().turn(work, self._send, lambda: self._stopped(work))
             case ClearCache():
                 tokens, freed = self._need_session().free_context()
                 self._send(CacheCleared(id=work.id, tokens=tokens, freed_bytes=freed))

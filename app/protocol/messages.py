@@ -287,6 +287,10 @@ class Done(_Base, frozen=True):
     """By message id: the exact ids of prompt messages that had none stored."""
     finish_reason: FinishReason
     figures: TurnFigures
+    tip: bytes | None = None
+    """Where the saved state of this branch will end, as far as that is known before it is written."""
+    root: bytes | None = None
+    """The fingerprint that it will stand under."""
     notices: tuple[str, ...] = ()
     """Sentences about this turn: a template that would not take a system prompt …"""
 
@@ -302,7 +306,6 @@ class Saved(_Base, frozen=True):
     tip: bytes | None = None
     """Where the saved state of this branch ends; None where it is not saved."""
     root: bytes | None = None
-    """The fingerprint that it stands under."""
     trouble: str = ""
     """A sentence for the person where it could not be saved."""
 

@@ -25,12 +25,16 @@ from app.protocol.messages import (
     Failed,
     Generate,
     ModelInfo,
+    Prepare,
+    Prepared,
     PromptProgress,
     Response,
+    Saved,
     Text,
 )
 from app.services.engine_client import EngineClient
 from app.services.model_library import display_name
+from app.services.saved_states import SavedStates
 from app.storage.conversations import ConversationStore
 from app.storage.records import storable
 
@@ -98,6 +102,11 @@ class Chats(QObject):
     """(reply's id, piece)"""
     turn_ended = Signal(object)
     """TurnOutcome"""
+    turn_saved = Signal(object, str)
+    """(TurnOutcome, a sentence if its state could not be saved): after turn_ended, when all of the turn's work is done;
+    the reply's figures then say what was written."""
+    prepared = Signal(object)
+    """Prepared: an opened conversation's state is in memory, as far as it is saved."""
     storing_failed = Signal(str)
     """Why a reply cannot be stored now; storing is tried again every second. Empty when it could be again."""
     queue_changed = Signal()
@@ -105,11 +114,16 @@ class Chats(QObject):
     refused = Signal(object, str, str)
     """(TurnRequest, kind, sentence): a turn that could not begin; nothing was stored."""
 
-    def __init__(self, store: ConversationStore, engine: EngineClient, parent: QObject | None = None) -> None:
-        """Work on `store` with `engine`."""
+    def __init__(
+        self, store: ConversationStore, engine: EngineClient, saved: SavedStates, parent: QObject | None = None
+    ) -> None:
+        """Work on `store` with `engine`; `saved` knows what is saved of each conversation's state."""
         super().__init__(parent)
         self._store = store
         self._engine = engine
+        self._saved = saved
+        self._saving: dict[int, TurnOutcome] = {}
+        """By request: turns that are over, whose state is still being saved."""
         self.running: RunningTurn | None = None
         self._queue: deque[TurnRequest] = deque()
         self._unstored: deque[Callable[[], None]] = deque()
@@ -238,6 +252,7 @@ class Chats(QObject):
                 sampler=request.sampler or conversation.sampler,
                 max_tokens=request.max_tokens,
                 use_kv=request.use_kv,
+                save=self._saved.may_save(conversation.id),
                 started=conversation.created,
             ),
             self._answered,
@@ -266,6 +281,9 @@ class Chats(QObject):
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def _answered(self, answer: Response) -> None:
+        if answer.id in self._saving and isinstance(answer, Saved | Failed):
+            self._turn_saved(self._saving.pop(answer.id), answer)
+            return
         running = self.running
         if running is None or answer.id != running.engine_id:
             return
@@ -339,9 +357,58 @@ class Chats(QObject):
                 tokenizer=running.tokenizer,
             )
             self._store.store_token_ids(running.tokenizer, learned)
+            if done.root is not None and done.tip is not None:
+                self._saved.record(reply.id, done.root, done.tip, reply.model or "")
 
         self._store_later(write)
-        self._end(TurnOutcome(reply, done=done))
+        outcome = TurnOutcome(reply, done=done)
+        self._saving[done.id] = outcome
+        self._end(outcome)
+
+    def _turn_saved(self, outcome: TurnOutcome, answer: Saved | Failed) -> None:
+        """Note what was written and where the branch's saved state ends; an engine that died saved nothing."""
+        figures = outcome.reply.figures
+        if isinstance(answer, Failed) or figures is None:
+            self.turn_saved.emit(outcome, answer.sentence if isinstance(answer, Failed) else "")
+            return
+        written = replace(figures, kv=replace(figures.kv, bytes_written=answer.bytes_written))
+        reply = replace(outcome.reply, figures=written)
+
+        def write() -> None:
+            self._store.set_figures(reply.id, written)
+            if answer.root is not None and answer.tip is not None:
+                self._saved.record(reply.id, answer.root, answer.tip, reply.model or "")
+
+        self._store_later(write)
+        self.turn_saved.emit(replace(outcome, reply=reply), answer.trouble)
+
+    # --- restoring ahead ---------------------------------------------------------------------------------------------
+
+    def prepare(self, conversation: ConversationId) -> None:
+        """Have the saved state of a conversation that was opened restored, before anything is typed.
+
+        Does nothing while a reply is written, and where nothing is saved or no model is there.
+        """
+        model = self._engine.model
+        if model is None or self.running is not None or self._queue or not self._saved.may_save(conversation):
+            return
+        try:
+            opened = self._store.get(conversation)
+            if opened.leaf is None:
+                return
+            messages = self._prompt(opened, opened.leaf, model)
+        except EmberError as error:
+            logger.warning("not restored ahead: %s", error.sentence)
+            return
+        self._engine.send(
+            Prepare(id=self._engine.new_id(), conversation=conversation, messages=messages, started=opened.created),
+            self._prepared,
+        )
+
+    def _prepared(self, answer: Response) -> None:
+        if isinstance(answer, Prepared):
+            self.prepared.emit(answer)
+            self._engine.refresh_statistics()
 
     def _failed(self, running: RunningTurn, failed: Failed) -> None:
         """Keep what has come, with the sentence that says why no more did."""

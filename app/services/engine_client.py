@@ -15,7 +15,6 @@ from app.protocol.messages import (
     Answer,
     CacheCleared,
     Cancel,
-    Done,
     Failed,
     GetStatistics,
     Hello,
@@ -24,9 +23,15 @@ from app.protocol.messages import (
     LoadProgress,
     ModelInfo,
     OldModelFreed,
+    Prepared,
     Request,
     Response,
+    Saved,
+    SavedDropped,
+    SavedUsage,
+    SavedVerified,
     Statistics,
+    StoreOpened,
     TokenCount,
     Unload,
     Unloaded,
@@ -45,7 +50,10 @@ DEATH_WINDOW = 60.0
 STATISTICS_INTERVAL_MS = 1000
 ABOUT_NO_FILE = ("cancelled", "engine_died", "bad_name", "bad_number")
 """Kinds of failures of a load that do not lie in what the file contains."""
-FINAL_ANSWERS = (Loaded, Unloaded, Done, TokenCount, Statistics, CacheCleared, Failed)
+FINAL_ANSWERS = (
+    *(Loaded, Unloaded, Saved, TokenCount, Statistics, CacheCleared, Failed),
+    *(StoreOpened, Prepared, SavedDropped, SavedUsage, SavedVerified),
+)
 
 
 class EngineClient(QObject):

@@ -1,4 +1,4 @@
-"""Turns without a window: the `send` command, on the window's own services."""
+"""Turns without a window: `send` and `regenerate`, on the window's own services."""
 
 import logging
 import signal
@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QMessageLogContext, QTimer, QtMsgType, qInstallMessageHandler
 
-from app.core.conversation import ConversationId
+from app.core.conversation import ConversationId, ConversationTree, MessageId
 from app.core.errors import EmberError
 from app.core.turn import TurnFigures
 from app.protocol.messages import ModelInfo
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SendOptions:
-    """What the `send` command was asked for; None leaves what the conversation has."""
+    """What `send` or `regenerate` was asked for; None leaves what the conversation has."""
 
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = ()
     model: Path | None = None
     conversation: str | None = None
     system: str | None = None
@@ -37,6 +37,12 @@ class SendOptions:
     temperature: float | None = None
     seed: int | None = None
     context: int | None = None
+    after: str | None = None
+    """The message that the first text follows; the end of what is shown without it."""
+    regenerate: bool = False
+    """Give another reply instead of sending texts."""
+    message: str | None = None
+    """Which message to answer again, or which reply to give anew; the last one without it."""
     use_kv: bool = True
     as_json: bool = False
 
@@ -69,15 +75,19 @@ class _Sender:
         self._options = options
         self._workspace = workspace
         self._application = application
-        self._texts = deque(options.texts)
+        self._requests: deque[TurnRequest] = deque()
         self._status = 0
         self._over = False
         self._stopping = False
         self._trouble = ""
+        self._not_saved = ""
+        """Why state could not be saved, as it was last told."""
         self._uncaught: BaseException | None = None
         self._model: ModelInfo | None = None
         wanted = options.conversation
         self._conversation = None if wanted is None else workspace.store.resolve(wanted)
+        self._after = self._find(options.after) if options.after is not None else None
+        self._answers = self._to_answer_again() if options.regenerate else None
 
     def run(self) -> int:
         path = self._options.model or starter_model()
@@ -88,6 +98,7 @@ class _Sender:
         engine.load_failed.connect(lambda _kind, sentence: self._fail(sentence))
         engine.died.connect(self._died)
         chats.turn_ended.connect(self._turn_ended)
+        chats.turn_saved.connect(self._turn_saved)
         chats.storing_failed.connect(self._storing_failed)
         chats.refused.connect(lambda _request, _kind, sentence: self._fail(sentence))
         if not self._options.as_json:
@@ -124,9 +135,9 @@ class _Sender:
             self._fail("Stopped before the reply was whole. What had come by then is kept.")
             return
         self._stopping = True
-        if self._texts:
+        if self._requests:
             self._fail("Stopped: the messages after this one were not sent.", leave=False)
-            self._texts.clear()
+            self._requests.clear()
         self._workspace.chats.stop()
 
     def _fail(self, sentence: str, *, leave: bool = True) -> None:
@@ -150,7 +161,7 @@ class _Sender:
             self._conversation = self._open_conversation(model)
             for notice in model.notices:
                 tell(notice)
-            self._next(self._conversation)
+            self._next()
 
     def _open_conversation(self, model: ModelInfo) -> ConversationId:
         """The conversation to go on with; made only now, so that a model that cannot be loaded leaves no trace."""
@@ -167,16 +178,48 @@ class _Sender:
             sampler = replace(sampler, seed=options.seed)
         store.set_sampler(conversation, sampler)
         store.set_model(conversation, model.path)
+        if self._after is not None:
+            store.set_leaf(conversation, self._after)
+        turn = TurnRequest(conversation, max_tokens=options.max_tokens, use_kv=options.use_kv)
+        if self._answers is not None:
+            self._requests.append(replace(turn, answers=self._answers))
+        self._requests.extend(replace(turn, text=text) for text in options.texts)
         return conversation
 
-    def _next(self, conversation: ConversationId) -> None:
-        if not self._texts:
+    def _tree(self) -> ConversationTree:
+        if self._conversation is None:
+            raise EmberError("Name the conversation that the message is in, with --conversation ID.", "no_conversation")
+        return self._workspace.store.tree(self._conversation)
+
+    def _find(self, prefix: str) -> MessageId:
+        """The message of the conversation whose id begins with `prefix`. Raises EmberError."""
+        found = [message for message in self._tree().messages if message.startswith(prefix.strip().lower())]
+        if len(found) != 1 or not prefix.strip():
+            what = "More than one message has" if len(found) > 1 else "There is no message with"
+            raise EmberError(f"{what} an id that begins with “{prefix}” in this conversation.", "no_message")
+        return found[0]
+
+    def _to_answer_again(self) -> MessageId:
+        """The message of the person's that gets another reply. Raises EmberError."""
+        tree, wanted = self._tree(), self._options.message
+        if wanted is not None:
+            message = tree.messages[self._find(wanted)]
+        else:
+            shown = [message for message in tree.path() if message.role == "assistant"]
+            if not shown:
+                raise EmberError("There is no reply yet that could be given anew.", "no_message")
+            message = shown[-1]
+        answered = message.id if message.role == "user" else message.parent
+        if answered is None:
+            raise EmberError("This reply answers no message, so it cannot be given anew.", "no_message")
+        return answered
+
+    def _next(self) -> None:
+        if not self._requests:
             self._application.quit()
             return
-        text, options = self._texts.popleft(), self._options
-        request = TurnRequest(conversation, text, max_tokens=options.max_tokens, use_kv=options.use_kv)
         try:
-            self._workspace.chats.ask(request)
+            self._workspace.chats.ask(self._requests.popleft())
         except EmberError as error:
             self._fail(error.sentence)
 
@@ -189,6 +232,14 @@ class _Sender:
             return
         for notice in outcome.done.notices:
             tell(notice)
+
+    def _turn_saved(self, outcome: TurnOutcome, trouble: str) -> None:
+        """All of a turn's work is done: print its line, and go on."""
+        if self._over:
+            return
+        if trouble and trouble != self._not_saved:
+            self._not_saved = trouble
+            tell(trouble)
         if not self._workspace.is_in_its_folder:
             self._fail(f"The folder {self._workspace.data_dir.root} was removed meanwhile, so nothing was kept.")
         elif self._trouble:
@@ -197,7 +248,7 @@ class _Sender:
             write_json(self._turn_line(outcome))
         else:
             write("\n")
-        QTimer.singleShot(0, lambda: self._next(outcome.reply.conversation))
+        QTimer.singleShot(0, self._next)
 
     def _turn_line(self, outcome: TurnOutcome) -> dict[str, Any]:
         reply, figures = outcome.reply, outcome.reply.figures or TurnFigures()

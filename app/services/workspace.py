@@ -11,9 +11,11 @@ from app.services.background import wait_for_background
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
 from app.services.model_library import ModelLibrary
+from app.services.saved_states import SavedStates
 from app.services.single_instance import SingleInstance, in_use
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
+from app.storage.saved_roots import SavedRoots
 from app.storage.settings import SettingsStore
 
 
@@ -62,7 +64,9 @@ class Workspace(QObject):
         self.settings = SettingsStore(self._database)
         self.library = ModelLibrary(self.settings)
         self.engine = EngineClient(self.data_dir.logs, self)
-        self.chats = Chats(self.store, self.engine, self)
+        self.saved = SavedStates(self.data_dir.kv, SavedRoots(self._database), self.settings, self.engine, self)
+        self.chats = Chats(self.store, self.engine, self.saved, self)
+        self.store_changed.connect(self._settle)
 
     @property
     def is_in_its_folder(self) -> bool:
@@ -72,6 +76,11 @@ class Workspace(QObject):
         except OSError:
             return False
         return True
+
+    def _settle(self, kind: str, _conversation: str) -> None:
+        """A deleted chat's saved state goes at once."""
+        if kind in ("deleted", "purged"):
+            self.saved.settle()
 
     def close(self) -> None:
         """End the engine, close the database, give up the lock."""

@@ -280,6 +280,11 @@ class ConversationStore:
                 self._touch(conversation)
             self._changed("reply", conversation)
 
+    def set_figures(self, message: MessageId, figures: TurnFigures) -> None:
+        """Replace the figures of a reply that has ended; does nothing if it is gone."""
+        with self.database.transaction():
+            self.database.write("UPDATE messages SET figures = ? WHERE id = ?", (to_json(figures), message))
+
     def finish_interrupted(self) -> int:
         """At start: mark the replies that a killed Ember left unfinished as failed; how many there were."""
         with self.database.transaction():

@@ -91,7 +91,35 @@ CREATE TRIGGER title_changed AFTER UPDATE OF title ON conversations BEGIN
 END;
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1,)
+_VERSION_2 = """
+ALTER TABLE conversations ADD COLUMN save_state INTEGER NOT NULL DEFAULT 1;
+
+-- Where the saved state of each reply's branch ends: a chunk's key in the engine's store, under the fingerprint of
+-- the model and its context. The store itself may lose any of it at any time.
+CREATE TABLE kv_roots (
+    message TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+    conversation TEXT NOT NULL,
+    root BLOB NOT NULL,
+    tip BLOB NOT NULL,
+    PRIMARY KEY (message, root)
+);
+CREATE INDEX kv_roots_of_conversation ON kv_roots (conversation);
+CREATE TABLE kv_models (
+    root BLOB PRIMARY KEY NOT NULL,
+    model_path TEXT NOT NULL,
+    model_name TEXT NOT NULL
+);
+-- Tips of deleted chats, until the engine has removed what belongs to them.
+CREATE TABLE kv_drops (tip BLOB PRIMARY KEY NOT NULL);
+
+CREATE TRIGGER state_unwanted AFTER UPDATE OF deleted_at, save_state ON conversations
+WHEN new.deleted_at IS NOT NULL OR NOT new.save_state BEGIN
+    INSERT OR IGNORE INTO kv_drops (tip) SELECT tip FROM kv_roots WHERE conversation = new.id;
+    DELETE FROM kv_roots WHERE conversation = new.id;
+END;
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2)
 """In order: the first makes version 1 out of an empty file. One that was released never changes."""
 
 SEARCH_TABLES = ("message_search", "title_search")

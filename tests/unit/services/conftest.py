@@ -9,8 +9,11 @@ from pytestqt.qtbot import QtBot
 from app.services import engine_client
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
+from app.services.saved_states import SavedStates
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
+from app.storage.saved_roots import SavedRoots
+from app.storage.settings import SettingsStore
 from tests.unit.services.fakes import FakeClient, FakeProcess
 
 
@@ -29,9 +32,16 @@ def fake(qtbot: QtBot) -> FakeClient:
 
 
 @pytest.fixture
-def chats(store: ConversationStore, fake: FakeClient) -> Iterator[Chats]:
+def saved(store: ConversationStore, fake: FakeClient, tmp_path: Path) -> SavedStates:
+    """The account of saved state, on that store and that client."""
+    settings = SettingsStore(store.database)
+    return SavedStates(tmp_path / "kv", SavedRoots(store.database), settings, fake, fake)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def chats(store: ConversationStore, fake: FakeClient, saved: SavedStates) -> Iterator[Chats]:
     """Chats on that store and that client."""
-    made = Chats(store, fake)  # type: ignore[arg-type]
+    made = Chats(store, fake, saved)  # type: ignore[arg-type]
     yield made
     made.close()
 

@@ -103,6 +103,8 @@ class FakeClient(QObject):
 
     model_changed = Signal(object)
     load_failed = Signal(str, str)
+    state_changed = Signal(str)
+    statistics = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,0 +1,220 @@
+"""The saved state as the window sees it: whether and what is saved, what each chat takes, and removing it."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.core.conversation import ConversationId, MessageId
+from app.core.errors import EmberError
+from app.protocol.messages import (
+    ClearSaved,
+    DropSaved,
+    Failed,
+    GetSavedUsage,
+    OpenStore,
+    Response,
+    SavedDropped,
+    SavedUsage,
+    Statistics,
+    StoreOpened,
+    TipUsage,
+    VerifySaved,
+)
+from app.services.engine_client import EngineClient, EngineState
+from app.storage.saved_roots import SavedModel, SavedRoots
+from app.storage.settings import SettingsStore
+
+logger = logging.getLogger(__name__)
+
+ON = "saved_state.on"
+BUDGET = "saved_state.budget"
+"""Keys of settings: whether state is saved at all, and the bytes it may take (None: the default)."""
+USAGE_DELAY_MS = 300
+"""Many changes in one moment are one question to the engine."""
+
+OnUsage = Callable[[dict[ConversationId, TipUsage], SavedUsage], None]
+
+
+class SavedStates(QObject):
+    """Tells the engine where state is saved, and keeps account of what each chat has there."""
+
+    changed = Signal()
+    """`of` may answer otherwise now."""
+    opened = Signal()
+    """The engine has opened the store."""
+    trouble = Signal(str)
+    """A sentence: state cannot be saved; empty when it can again."""
+
+    def __init__(
+        self, folder: Path, roots: SavedRoots, settings: SettingsStore, engine: EngineClient, parent: QObject
+    ) -> None:
+        """Open the store in `folder` whenever an engine starts."""
+        super().__init__(parent)
+        self._folder = folder
+        self._roots = roots
+        self._settings = settings
+        self._engine = engine
+        self._usage: dict[ConversationId, TipUsage] = {}
+        self._generation: int | None = None
+        self.budget = 0
+        """Bytes; 0 while there is no store."""
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(USAGE_DELAY_MS)
+        self._later.timeout.connect(self._ask_usage)
+        engine.state_changed.connect(self._engine_changed)
+        engine.statistics.connect(self._statistics)
+
+    # --- settings ----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_on(self) -> bool:
+        """Whether state is saved at all."""
+        return self._settings.get(ON, bool, True)
+
+    def switch(self, on: bool) -> None:
+        """Save state from now on, or write nothing any more; what is saved stays until it is cleared."""
+        self._settings.set(ON, on)
+
+    def set_budget(self, budget: int | None) -> None:
+        """Let the saved state take that many bytes; None for the default."""
+        self._settings.set(BUDGET, budget)
+        self._open()
+
+    def may_save(self, conversation: ConversationId) -> bool:
+        """Whether a turn of this chat is saved, and may use what is."""
+        return self.is_on and self._roots.may_save(conversation)
+
+    def set_may_save(self, conversation: ConversationId, may: bool) -> None:
+        """Let this chat's state be saved, or never; then what there is of it is removed at once."""
+        self._roots.set_may_save(conversation, may)
+        self.settle()
+
+    # --- the engine's store ------------------------------------------------------------------------------------------
+
+    def _engine_changed(self, state: EngineState) -> None:
+        if state == "ready":
+            self._open()
+
+    def _open(self) -> None:
+        budget = self._settings.get(BUDGET, int, None)
+        request = OpenStore(id=self._engine.new_id(), folder=str(self._folder), budget=budget)
+        self._engine.send(request, self._opened)
+
+    def _opened(self, answer: Response) -> None:
+        if isinstance(answer, StoreOpened):
+            self.budget = answer.budget
+            self.trouble.emit("")
+            self.opened.emit()
+            self.settle()
+            self._later.start()
+        elif isinstance(answer, Failed) and answer.kind != "engine_died":
+            self.budget = 0
+            self.trouble.emit(answer.sentence)
+
+    def settle(self) -> None:
+        """Have the engine remove what is owed; without an engine it waits for the next one."""
+        owed = self._roots.owed()
+        if not owed or not self.budget:
+            return
+        keep = tuple({tip for tips in self._roots.tips().values() for tip in tips})
+        request = DropSaved(id=self._engine.new_id(), tips=owed, keep=keep)
+
+        def dropped(answer: Response) -> None:
+            if isinstance(answer, SavedDropped):
+                logger.info("%d bytes of saved state removed", answer.freed_bytes)
+                self._settled(owed)
+
+        self._engine.send(request, dropped)
+
+    def _settled(self, owed: tuple[bytes, ...]) -> None:
+        try:
+            self._roots.settled(owed)
+        except EmberError as error:  # then they are removed once more
+            logger.warning("what was removed is still noted as owed: %s", error.sentence)
+        self._later.start()
+
+    def record(self, message: MessageId, root: bytes, tip: bytes, name: str) -> None:
+        """Note where the saved state of a reply's branch ends. Raises EmberError."""
+        path = self._engine.model.path if self._engine.model is not None else ""
+        self._roots.record(message, root, tip, SavedModel(path, name))
+        self._later.start()
+        self.settle()
+
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    def of(self, conversation: ConversationId) -> TipUsage | None:
+        """What the chat has saved, as the engine last said; None for nothing."""
+        usage = self._usage.get(conversation)
+        return usage if usage is not None and usage.tokens else None
+
+    def _statistics(self, statistics: Statistics) -> None:
+        if statistics.saved_generation != self._generation:
+            self._generation = statistics.saved_generation
+            self._later.start()
+
+    def _ask_usage(self) -> None:
+        if self.budget:
+            self.ask(self._keep_usage, lambda _failed: None)
+
+    def _keep_usage(self, usage: dict[ConversationId, TipUsage], _all: SavedUsage) -> None:
+        if usage != self._usage:
+            self._usage = usage
+            self.changed.emit()
+
+    def ask(self, told: OnUsage, failed: Callable[[Failed], None]) -> None:
+        """Ask the engine what all chats take, and the whole."""
+        tips = self._roots.tips()
+        request = GetSavedUsage(id=self._engine.new_id(), groups=tuple(tips.values()))
+
+        def answered(answer: Response) -> None:
+            if isinstance(answer, SavedUsage):
+                told(dict(zip(tips, answer.groups, strict=True)), answer)
+            elif isinstance(answer, Failed):
+                failed(answer)
+
+        self._engine.send(request, answered)
+
+    # --- removing and checking ---------------------------------------------------------------------------------------
+
+    def clear(self, told: Callable[[SavedDropped | Failed], None], conversation: ConversationId | None = None) -> None:
+        """Remove one chat's saved state, or (None) everything; the texts stay."""
+        self._roots.forget(conversation)
+        owed = self._roots.owed()
+        if conversation is None:
+            self._order(ClearSaved(id=self._engine.new_id()), owed, told)
+        else:
+            keep = tuple({tip for tips in self._roots.tips().values() for tip in tips})
+            self._order(DropSaved(id=self._engine.new_id(), tips=owed, keep=keep), owed, told)
+
+    def models(self) -> dict[bytes, SavedModel]:
+        """The models that fingerprints belong to."""
+        return self._roots.models()
+
+    def roots_of(self, path: Path) -> tuple[bytes, ...]:
+        """The fingerprints under which state of a model's file was saved."""
+        return tuple(root for root, model in self._roots.models().items() if Path(model.path) == path)
+
+    def clear_roots(self, roots: tuple[bytes, ...], told: Callable[[SavedDropped | Failed], None]) -> None:
+        """Remove everything that is saved under some fingerprints."""
+        self._order(ClearSaved(id=self._engine.new_id(), roots=roots), (), told)
+
+    def _order(
+        self, request: DropSaved | ClearSaved, owed: tuple[bytes, ...], told: Callable[[SavedDropped | Failed], None]
+    ) -> None:
+        def answered(answer: Response) -> None:
+            if isinstance(answer, SavedDropped):
+                self._settled(owed)
+                told(answer)
+            elif isinstance(answer, Failed):
+                told(answer)
+
+        self._engine.send(request, answered)
+
+    def verify(self, told: Callable[[Response], None]) -> int:
+        """Have every file read; `told` gets VerifyProgress…, then SavedVerified or Failed. The request's id."""
+        request = VerifySaved(id=self._engine.new_id())
+        self._engine.send(request, told)
+        return request.id

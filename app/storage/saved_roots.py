@@ -1,0 +1,79 @@
+"""Which saved state belongs to which chat: tips in the engine's store, and those that it still has to remove."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.core.conversation import ConversationId, MessageId
+from app.storage.database import Database
+from app.storage.records import storable
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """The model that a fingerprint belongs to: the file it was loaded from, and its name."""
+
+    path: str
+    name: str
+
+
+class SavedRoots:
+    """The tables `kv_roots`, `kv_models` and `kv_drops`."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the database."""
+        self._database = database
+
+    def record(self, message: MessageId, root: bytes, tip: bytes, model: SavedModel) -> None:
+        """Note where the saved state of a reply's branch ends; of a chat that is gone meanwhile it is owed."""
+        with self._database.transaction():
+            self._database.write(
+                "INSERT OR REPLACE INTO kv_models (root, model_path, model_name) VALUES (?, ?, ?)",
+                (root, storable(model.path), storable(model.name)),
+            )
+            wanted = self._database.write(
+                "INSERT OR REPLACE INTO kv_roots (message, conversation, root, tip) "
+                "SELECT m.id, c.id, ?, ? FROM messages m JOIN conversations c ON c.id = m.conversation "
+                "WHERE m.id = ? AND c.deleted_at IS NULL AND c.save_state",
+                (root, tip, message),
+            )
+            if not wanted:
+                self._database.write("INSERT OR IGNORE INTO kv_drops (tip) VALUES (?)", (tip,))
+
+    def tips(self) -> dict[ConversationId, tuple[bytes, ...]]:
+        """The tips of each chat that has any."""
+        found: dict[ConversationId, list[bytes]] = {}
+        for row in self._database.rows("SELECT conversation, tip FROM kv_roots"):
+            if isinstance(row["tip"], bytes):
+                found.setdefault(ConversationId(row["conversation"]), []).append(row["tip"])
+        return {conversation: tuple(set(tips)) for conversation, tips in found.items()}
+
+    def models(self) -> dict[bytes, SavedModel]:
+        """The models by fingerprint."""
+        rows = self._database.rows("SELECT root, model_path, model_name FROM kv_models")
+        return {row["root"]: SavedModel(row["model_path"], row["model_name"]) for row in rows}
+
+    def forget(self, conversation: ConversationId | None = None) -> None:
+        """A chat's state (None: every chat's) is to be removed; what it was is owed."""
+        which, values = ("", ()) if conversation is None else (" WHERE conversation = ?", (conversation,))
+        with self._database.transaction():
+            self._database.write(f"INSERT OR IGNORE INTO kv_drops (tip) SELECT tip FROM kv_roots{which}", values)
+            self._database.write(f"DELETE FROM kv_roots{which}", values)
+
+    def owed(self) -> tuple[bytes, ...]:
+        """The tips that the engine has still to remove."""
+        return tuple(row["tip"] for row in self._database.rows("SELECT tip FROM kv_drops"))
+
+    def settled(self, tips: Iterable[bytes]) -> None:
+        """The engine has removed what belonged to these tips alone."""
+        with self._database.transaction():
+            self._database.write_many("DELETE FROM kv_drops WHERE tip = ?", ((tip,) for tip in tips))
+
+    def may_save(self, conversation: ConversationId) -> bool:
+        """Whether the person lets this chat's state be saved."""
+        row = self._database.row("SELECT save_state FROM conversations WHERE id = ?", (conversation,))
+        return row is None or bool(row["save_state"])
+
+    def set_may_save(self, conversation: ConversationId, may: bool) -> None:
+        """Let this chat's state be saved, or not any more: what is saved of it is owed then."""
+        with self._database.transaction():
+            self._database.write("UPDATE conversations SET save_state = ? WHERE id = ?", (may, conversation))
