@@ -1,6 +1,8 @@
 """What is painted under the words: bubbles, cards, the bars of quotes, code between words, the focus mark."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, cast
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
@@ -13,6 +15,8 @@ from app.gui.transcript.styles import Styles
 
 _ICON: Final = 15
 _CHIP_RADIUS: Final = 4
+AROUND: Final = 40
+"""What a frame reaches beyond the words in it, at most: its padding, its margins, the mark of the focus."""
 
 
 def card_rect(document: QTextDocument, frame: QTextFrame) -> QRectF:
@@ -34,6 +38,16 @@ def frames_around(block: QTextBlock) -> Iterator[QTextFrame]:
     while frame is not None and frame.parentFrame() is not None:
         yield frame
         frame = frame.parentFrame()
+
+
+@dataclass(slots=True)
+class _Shown:
+    """A block in the strip that is painted."""
+
+    block: QTextBlock
+    box: QRectF
+    frames: list[QTextFrame]
+    """From the innermost to the message's own."""
 
 
 class Painting:
@@ -58,17 +72,16 @@ class Painting:
     def paint(self, painter: QPainter, strip: QRectF) -> None:
         """Paint what lies in `strip`; painter and strip are in the document's coordinates."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        blocks = list(self._blocks_in(strip))
+        shown = self._shown_in(strip.adjusted(0, -AROUND, 0, AROUND))
         frames: dict[int, QTextFrame] = {}
-        for block in blocks:
-            chain = list(frames_around(block))
-            for frame in reversed(chain):
+        for each in shown:
+            for frame in reversed(each.frames):
                 frames.setdefault(frame.firstPosition(), frame)
         for frame in frames.values():
             self._paint_frame(painter, frame)
-        self._paint_quotes(painter, blocks)
-        for block in blocks:
-            self._paint_block(painter, block)
+        self._paint_quotes(painter, shown)
+        for each in shown:
+            self._paint_block(painter, each)
 
     def paint_focus(self, painter: QPainter, frame: QTextFrame) -> None:
         """Mark the message that the keyboard is on: a ring around a bubble, a bar beside a reply."""
@@ -83,20 +96,26 @@ class Painting:
         painter.setBrush(self._styles.color("focus"))
         painter.drawRoundedRect(QRectF(box.left() - 12, box.top(), 3, box.height() - 4), 1.5, 1.5)
 
-    def _blocks_in(self, strip: QRectF) -> Iterator[QTextBlock]:
-        geometry = self._document.documentLayout()
-        # Near the right edge, where bubbles, cards and words all are: beside a frame its first block is hit.
-        right = self._document.pageSize().width() - layout.MARGIN - layout.CARD_PADDING
-        start = geometry.hitTest(QPointF(right, strip.top()), Qt.HitTestAccuracy.FuzzyHit)
-        block = self._document.findBlock(max(0, start))
-        # What was hit may lie below; and a row of a table may reach into the strip with another cell.
-        while (above := block.previous()).isValid() and (
-            kind_of(above) is Kind.CELL or geometry.blockBoundingRect(above).bottom() >= strip.top()
-        ):
-            block = above
-        while block.isValid() and geometry.blockBoundingRect(block).top() <= strip.bottom():
-            yield block
+    def _shown_in(self, strip: QRectF) -> list[_Shown]:
+        """The blocks in `strip`: found by halves, as they stand below one another."""
+        document, rect = self._document, self._document.documentLayout().blockBoundingRect
+        above = bisect_right(
+            range(document.blockCount()), strip.top(), key=lambda number: rect(document.findBlockByNumber(number)).top()
+        )
+        block = document.findBlockByNumber(max(0, above - 1))
+        # A row of a table may reach into the strip with another cell.
+        while kind_of(block) is Kind.CELL and block.previous().isValid():
+            block = block.previous()
+        shown: list[_Shown] = []
+        inner: QTextFrame | None = None
+        frames: list[QTextFrame] = []
+        while block.isValid() and (box := rect(block)).top() <= strip.bottom():
+            frame = QTextCursor(block).currentFrame()
+            if frame is not inner:
+                inner, frames = frame, list(frames_around(block))
+            shown.append(_Shown(block, box, frames))
             block = block.next()
+        return shown
 
     def _paint_frame(self, painter: QPainter, frame: QTextFrame) -> None:
         kind = frame_kind(frame)
@@ -127,50 +146,49 @@ class Painting:
         name = "check" if first == self.copied_card else "copy"
         icons.icon(name, "text" if hovered else "text_faint").paint(painter, target)
 
-    def _paint_quotes(self, painter: QPainter, blocks: list[QTextBlock]) -> None:
+    def _paint_quotes(self, painter: QPainter, shown: list[_Shown]) -> None:
         """A bar for each level of quote, without a gap between the paragraphs of one quote."""
-        geometry = self._document.documentLayout()
         below: dict[int, float] = {}
-        for block in blocks:
-            bits = block.blockFormat().intProperty(layout.QUOTES)
-            frame = next(frames_around(block), None)
+        for each in shown:
+            bits = each.block.blockFormat().intProperty(layout.QUOTES)
+            frame = each.frames[0] if each.frames else None
             base = float(layout.MARGIN)
             if frame is not None and not bits:
                 bits = frame.frameFormat().intProperty(layout.QUOTES)
             elif frame is not None and frame_kind(frame) is FrameKind.THOUGHT:
                 base += layout.INDENT
-            box = geometry.blockBoundingRect(block)
+            if not bits:
+                below.clear()
+                continue
             for level in range(layout.MAX_INDENT):
                 if not bits >> level & 1:
                     below.pop(level, None)
                     continue
-                top = below.get(level, box.top())
-                self._bar(painter, base + level * layout.INDENT + 4, min(top, box.top()), box.bottom())
-                below[level] = box.bottom()
+                top = min(below.get(level, each.box.top()), each.box.top())
+                self._bar(painter, base + level * layout.INDENT + 4, top, each.box.bottom())
+                below[level] = each.box.bottom()
 
     def _bar(self, painter: QPainter, x: float, top: float, bottom: float) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._styles.color("border"))
         painter.drawRect(QRectF(x, top, layout.QUOTE_BAR, bottom - top))
 
-    def _paint_block(self, painter: QPainter, block: QTextBlock) -> None:
-        form = block.blockFormat()
-        if kind_of(block) is Kind.RULE:
-            box = self._document.documentLayout().blockBoundingRect(block)
-            right = self._document.pageSize().width() - layout.MARGIN
+    def _paint_block(self, painter: QPainter, shown: _Shown) -> None:
+        form = shown.block.blockFormat()
+        if kind_of(shown.block) is Kind.RULE:
+            box, right = shown.box, self._document.pageSize().width() - layout.MARGIN
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self._styles.color("border"))
             painter.drawRect(QRectF(box.left(), box.top(), right - box.left(), 1))
         elif form.boolProperty(layout.CODE_INSIDE):
-            self._paint_chips(painter, block)
+            self._paint_chips(painter, shown.block, shown.box.topLeft())
 
-    def _paint_chips(self, painter: QPainter, block: QTextBlock) -> None:
+    def _paint_chips(self, painter: QPainter, block: QTextBlock, origin: QPointF) -> None:
         """A soft ground under each run of code between words."""
-        origin = self._document.documentLayout().blockBoundingRect(block).topLeft()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._styles.color("bubble"))
-        for start, end in _code_runs(block):
-            text = block.layout()
+        text = block.layout()
+        for start, end in code_runs(block):
             first, last = text.lineForTextPosition(start), text.lineForTextPosition(end - 1)
             if not first.isValid() or not last.isValid():
                 continue
@@ -179,7 +197,8 @@ class Painting:
                 left = _x(line, max(start, line.textStart()))
                 right = _x(line, min(end, line.textStart() + line.textLength()))
                 top, height = line.y() + 0.5, line.ascent() + line.descent() - 1
-                box = QRectF(min(left, right) - 2, top, abs(right - left) + 4 - layout.CHIP_SPACE, height)
+                space = layout.CHIP_SPACE if number == last.lineNumber() else 0
+                box = QRectF(min(left, right) - 2, top, abs(right - left) + 4 - space, height)
                 painter.drawRoundedRect(box.translated(origin), _CHIP_RADIUS, _CHIP_RADIUS)
 
 
@@ -189,12 +208,16 @@ def _x(line: QTextLine, position: int) -> float:
     return x
 
 
-def _code_runs(block: QTextBlock) -> Iterator[tuple[int, int]]:
-    """Where code between words begins and ends, within the block."""
+def code_runs(block: QTextBlock) -> list[tuple[int, int]]:
+    """Where code between words begins and ends, within the block; its last character has a format of its own."""
+    runs: list[tuple[int, int]] = []
     fragments = block.begin()
     while not fragments.atEnd():
         fragment = fragments.fragment()
         if fragment.charFormat().boolProperty(layout.IS_CODE):
             start = fragment.position() - block.position()
-            yield start, start + fragment.length()
+            if runs and runs[-1][1] == start:
+                start, _ = runs.pop()
+            runs.append((start, fragment.position() - block.position() + fragment.length()))
         fragments += 1
+    return runs

@@ -6,7 +6,7 @@ from typing import Final
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QTextCursor
 
-from app.gui.transcript import reasoning
+from app.gui.transcript import reasoning, repaint
 from app.gui.transcript.entry import Entry
 from app.gui.transcript.page import Page
 from app.gui.transcript.scrolling import Scrolling
@@ -61,7 +61,7 @@ class Streaming(QObject):
             return
         started = perf_counter()
         grown, self._grown = list(self._grown.values()), {}
-        with self._scrolling.kept():
+        with self._scrolling.kept(), repaint.from_change_down(self._page.document):
             for entry in grown:
                 self._render(entry)
         self._timer.setInterval(max(FRAME_MS, int(1e3 * (perf_counter() - started) * _SHARE)))

@@ -5,6 +5,7 @@ from PySide6.QtCore import Qt
 
 from app.gui.transcript import TranscriptView
 from app.gui.transcript.layout import QUOTES, FrameKind, Kind
+from app.gui.transcript.painting import code_runs
 
 from .conftest import Reader, reply, user
 
@@ -140,3 +141,9 @@ def test_the_reply_names_its_model_and_whispers_its_figures(view: TranscriptView
     assert page.texts(Kind.NAME, Kind.NOTICE, Kind.FOOTER) == ["SmolLM2", "Stopped.", "read 41"]
     (footer,) = page.blocks(Kind.FOOTER)
     assert footer.blockFormat().alignment() & Qt.AlignmentFlag.AlignRight
+
+
+def test_code_between_words_stands_on_one_ground(view: TranscriptView, page: Reader) -> None:
+    view.set_messages([reply("Use `tail -f` or **`less`**, `x` `y`.")])
+    (block,) = page.blocks(Kind.BODY)
+    assert [block.text()[start:end] for start, end in code_runs(block)] == ["tail -f", "less", "x", "y"]
