@@ -1,19 +1,22 @@
 """Keeps the sidebar in step with the stored conversations."""
 
+from dataclasses import replace
 from typing import Final
 
 from PySide6.QtCore import QObject, QTimer
 
 from app.core.conversation import ConversationId
+from app.core.errors import EmberError
 from app.gui.sidebar.item import SidebarItem, State
 from app.gui.sidebar.sidebar import Sidebar
 from app.protocol.messages import Statistics
 from app.services.workspace import Workspace
 from app.storage.conversations import ChangeKind
-from app.storage.records import ConversationSummary
 
 QUIET_CHANGES: Final[tuple[ChangeKind, ...]] = ("draft", "reply", "leaf", "sampler", "model", "system_prompt")
 """Changes that the list does not show."""
+_FEW: Final = 8
+"""More changes than these at once are one reading of the whole list."""
 
 
 class ChatList(QObject):
@@ -25,52 +28,91 @@ class ChatList(QObject):
         self._sidebar = sidebar
         self._workspace = workspace
         self._live: str | None = None
-        self._summaries: dict[str, ConversationSummary] = {}
-        self._later = QTimer(self)  # many changes in one turn of the event loop are one reading of the list
+        self._items: dict[str, SidebarItem] = {}
+        self._states: dict[str, State] = {}
+        """The states of the conversations that have one to show."""
+        self._changed: set[str] = set()
+        self._later = QTimer(self)  # many changes in one turn of the event loop are shown together
         self._later.setSingleShot(True)
-        self._later.timeout.connect(self.read)
-        workspace.store_changed.connect(self._changed)
+        self._later.timeout.connect(self._read_changed)
+        workspace.store_changed.connect(self._note_change)
         workspace.engine.statistics.connect(self._statistics)
+        workspace.engine.died.connect(lambda _death: self._set_live(None))
         workspace.chats.queue_changed.connect(self.show_states)
         self.read()
 
     def read(self) -> None:
         """Read the whole list again."""
-        self._summaries = {summary.id: summary for summary in self._workspace.store.summaries()}
-        self._sidebar.set_conversations([self._item(summary) for summary in self._summaries.values()])
+        self._later.stop()
+        self._changed.clear()
+        self._states = self._states_now()
+        self._items = {
+            each.id: SidebarItem(each.id, each.title, each.updated, self._states.get(each.id, "unsaved"))
+            for each in self._workspace.store.summaries(counted=False)
+        }
+        self._sidebar.set_conversations(list(self._items.values()))
 
     def show_states(self) -> None:
         """Show the states again; only rows that differ are painted."""
-        for summary in self._summaries.values():
-            self._sidebar.update_item(self._item(summary))
-
-    def _changed(self, kind: str, _conversation: str) -> None:
-        if kind not in QUIET_CHANGES:
-            self._later.start(0)
-
-    def _statistics(self, statistics: Statistics) -> None:
-        if statistics.live_conversation != self._live:
-            before, self._live = self._live, statistics.live_conversation
-            for conversation in (before, self._live):
-                if conversation is not None and conversation in self._summaries:
-                    self._sidebar.update_item(self._item(self._summaries[conversation]))
-
-    def _item(self, summary: ConversationSummary) -> SidebarItem:
-        return SidebarItem(summary.id, summary.title, summary.updated, self._state(summary.id))
-
-    def _state(self, conversation: ConversationId) -> State:
-        chats = self._workspace.chats
-        if chats.is_running(conversation):
-            return "writing"
-        if chats.waiting(conversation) is not None:
-            return "queued"
-        return "memory" if conversation == self._live else "unsaved"
+        before, self._states = self._states, self._states_now()
+        for conversation in before.keys() | self._states.keys():
+            item = self._items.get(conversation)
+            if item is not None:
+                self._show(replace(item, state=self._states.get(conversation, "unsaved")))
 
     def neighbour(self, conversation: str) -> str | None:
         """The conversation to open when this one goes: the next older one, else the next newer."""
-        order = list(self._summaries)
+        order = [item.id for item in sorted(self._items.values(), key=lambda item: item.updated, reverse=True)]
         if conversation not in order:
             return order[0] if order else None
         at = order.index(conversation)
         rest = order[at + 1 :] + order[:at][::-1]
         return rest[0] if rest else None
+
+    # --- what changes ------------------------------------------------------------------------------------------------
+
+    def _note_change(self, kind: str, conversation: str) -> None:
+        if kind not in QUIET_CHANGES:
+            self._changed.add(conversation)
+            self._later.start(0)
+
+    def _read_changed(self) -> None:
+        """Read the conversations that have changed, and no others."""
+        if len(self._changed) > _FEW:
+            self.read()
+            return
+        changed, self._changed = self._changed, set()
+        for each in changed:
+            try:
+                stored = self._workspace.store.get(ConversationId(each))
+            except EmberError as error:
+                if error.kind != "no_conversation":
+                    raise
+                self._items.pop(each, None)
+                self._sidebar.remove_item(each)
+            else:
+                self._show(SidebarItem(each, stored.title, stored.updated, self._states.get(each, "unsaved")))
+
+    def _statistics(self, statistics: Statistics) -> None:
+        self._set_live(statistics.live_conversation)
+
+    def _set_live(self, conversation: str | None) -> None:
+        """Note whose state the engine holds in memory."""
+        if conversation != self._live:
+            self._live = conversation
+            self.show_states()
+
+    def _states_now(self) -> dict[str, State]:
+        chats = self._workspace.chats
+        states: dict[str, State] = {}
+        if self._live is not None:
+            states[self._live] = "memory"
+        for conversation in chats.waiting_conversations:
+            states[conversation] = "queued"
+        if chats.running is not None:
+            states[chats.running.request.conversation] = "writing"
+        return states
+
+    def _show(self, item: SidebarItem) -> None:
+        self._items[item.id] = item
+        self._sidebar.update_item(item)

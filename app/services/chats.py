@@ -175,6 +175,11 @@ class Chats(QObject):
         """The turn of this conversation that waits, if one does."""
         return next((request for request in self._queue if request.conversation == conversation), None)
 
+    @property
+    def waiting_conversations(self) -> tuple[ConversationId, ...]:
+        """The conversations whose turns wait, the oldest turn first."""
+        return tuple(request.conversation for request in self._queue)
+
     def take_back(self, conversation: ConversationId) -> str | None:
         """Take a waiting turn out of the queue; its text, which is still the conversation's draft."""
         request = self.waiting(conversation)

@@ -53,6 +53,10 @@ LEFT JOIN (SELECT conversation, count(*) AS number FROM messages GROUP BY conver
     ON m.conversation = c.id
 WHERE c.deleted_at IS NULL ORDER BY c.updated DESC, c.number DESC
 """
+_SUMMARIES_UNCOUNTED: Final = """
+SELECT id, title, created, updated, 0 AS messages FROM conversations
+WHERE deleted_at IS NULL ORDER BY updated DESC, number DESC
+"""
 _ADD_CONVERSATION: Final = """
 INSERT INTO conversations
     (title_by_person, id, title, system_prompt, created, updated, leaf, model_path, sampler, draft)
@@ -86,9 +90,9 @@ class ConversationStore:
 
     # --- reading ---------------------------------------------------------------------------------------
 
-    def summaries(self) -> list[ConversationSummary]:
-        """All conversations, the most lately used first (10,000 with 200,000 messages: 0.1 s)."""
-        return [summary_of(row) for row in self.database.rows(_SUMMARIES)]
+    def summaries(self, *, counted: bool = True) -> list[ConversationSummary]:
+        """All conversations, the most lately used first; counting 200,000 messages is half of the time it takes."""
+        return [summary_of(row) for row in self.database.rows(_SUMMARIES if counted else _SUMMARIES_UNCOUNTED)]
 
     def get(self, conversation: ConversationId) -> Conversation:
         """A conversation without its messages."""

@@ -38,7 +38,7 @@ class ConversationSummary:
     created: float
     updated: float
     messages: int
-    """How many messages it has, on all branches."""
+    """How many messages it has, on all branches; 0 where they were not counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,12 @@ _PADDING: Final = 7
 
 
 def paint_dot(painter: QPainter, state: State, x: float, y: float) -> None:
-    """Paint a state's sign around (x, y): filled, half, or a ring."""
+    """Paint a state's sign around (x, y): filled in memory, half on disk, a ring while it waits; else nothing."""
+    if state == "unsaved":
+        return
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    alive = state in ("memory", "writing", "saved", "queued")
-    colour = theme.color("accent" if alive else "text_faint")
+    colour = theme.color("accent")
     box = QRectF(x - _DOT_RADIUS, y - _DOT_RADIUS, 2 * _DOT_RADIUS, 2 * _DOT_RADIUS)
     if state in ("memory", "writing"):
         painter.setPen(Qt.PenStyle.NoPen)
@@ -85,7 +86,7 @@ class ConversationDelegate(QStyledItemDelegate):
         if item is None:
             self._paint_heading(painter, option.rect, model.heading_at(index.row()) or "")
         else:
-            self._paint_item(painter, option, item)
+            self._paint_item(painter, option, item, model.words_at(index.row()))
         painter.restore()
 
     def title_rect(self, row: QRect) -> QRect:
@@ -98,7 +99,7 @@ class ConversationDelegate(QStyledItemDelegate):
         where = rect.adjusted(2, 0, -8, -6)
         painter.drawText(where, Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignLeft, words.upper())
 
-    def _paint_item(self, painter: QPainter, option: QStyleOptionViewItem, item: SidebarItem) -> None:
+    def _paint_item(self, painter: QPainter, option: QStyleOptionViewItem, item: SidebarItem, words: str) -> None:
         state = option.state
         chosen = bool(state & QStyle.StateFlag.State_Selected)
         hovered = bool(state & QStyle.StateFlag.State_MouseOver) or item.id == self.marked
@@ -117,19 +118,19 @@ class ConversationDelegate(QStyledItemDelegate):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 9, 9)
         paint_dot(painter, item.state, option.rect.left() + _DOT_CENTRE, option.rect.center().y() + 1)
-        self._paint_words(painter, self.title_rect(option.rect), item, chosen)
+        self._paint_words(painter, self.title_rect(option.rect), item.title, words, chosen)
 
-    def _paint_words(self, painter: QPainter, line: QRect, item: SidebarItem, chosen: bool) -> None:
+    def _paint_words(self, painter: QPainter, line: QRect, title: str, words: str, chosen: bool) -> None:
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine
         right = Qt.TextElideMode.ElideRight
         font = self._title_strong if chosen else self._title
         painter.setFont(font)
         painter.setPen(theme.color("text"))
-        painter.drawText(line, flags, QFontMetrics(font).elidedText(item.title, right, line.width()))
+        painter.drawText(line, flags, QFontMetrics(font).elidedText(title, right, line.width()))
         below = QRect(line.left(), line.bottom() + 1 + _GAP, line.width(), self._small_height)
         painter.setFont(self._small)
         painter.setPen(theme.color("text_faint"))
-        painter.drawText(below, flags, QFontMetrics(self._small).elidedText(item.words, right, below.width()))
+        painter.drawText(below, flags, QFontMetrics(self._small).elidedText(words, right, below.width()))
 
     # --- editing in place -----------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
-from app.gui.sidebar.item import SidebarItem, grouped
+from app.gui.sidebar.item import SidebarItem, group_name, grouped
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -47,7 +47,7 @@ class ConversationModel(QAbstractListModel):
         self._rebuild()
 
     def update_item(self, item: SidebarItem) -> None:
-        """Show one conversation anew; it moves only if its time or its place under the filter changed."""
+        """Show one conversation anew; rows move only if its place among them or under the filter changed."""
         self._items[item.id] = item
         row = self._row_of.get(item.id)
         shown = self._matches(item)
@@ -58,7 +58,7 @@ class ConversationModel(QAbstractListModel):
             assert isinstance(before, SidebarItem)
             if before == item:
                 return
-            if before.updated == item.updated:
+            if before.updated == item.updated or self._may_stay(row, item):
                 self._rows[row] = item
                 index = self.index(row)
                 self.dataChanged.emit(index, index, [Qt.ItemDataRole.DisplayRole, ITEM_ROLE])
@@ -116,6 +116,11 @@ class ConversationModel(QAbstractListModel):
         row = self._row_of.get(conversation) if conversation is not None else None
         return self.index(row) if row is not None else QModelIndex()
 
+    def words_at(self, row: int) -> str:
+        """The line under the title in a row; empty for a heading."""
+        item = self.item_at(row)
+        return item.words(self._today) if item is not None else ""
+
     def first(self) -> QModelIndex:
         """The first conversation shown; an invalid index if there is none."""
         return self.index(1) if len(self._rows) > 1 else QModelIndex()
@@ -145,7 +150,7 @@ class ConversationModel(QAbstractListModel):
         if role == ITEM_ROLE:
             return entry
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{entry.title}, {entry.words}"
+            return entry.spoken(self._today)
         return None
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -163,6 +168,17 @@ class ConversationModel(QAbstractListModel):
 
     def _matches(self, item: SidebarItem) -> bool:
         return not self._filter or self._filter in item.title.casefold()
+
+    def _may_stay(self, row: int, item: SidebarItem) -> bool:
+        """Whether a row would stand where it is with this item's time."""
+        before = self._rows[row]
+        assert isinstance(before, SidebarItem)
+        if group_name(before.updated, self._today) != group_name(item.updated, self._today):
+            return False
+        above, below = self._rows[row - 1], self._rows[row + 1] if row + 1 < len(self._rows) else ""
+        return (not isinstance(above, SidebarItem) or above.updated > item.updated) and (
+            not isinstance(below, SidebarItem) or below.updated < item.updated
+        )
 
     def _rebuild(self) -> None:
         self._stale = self._held

@@ -56,6 +56,7 @@ class Sidebar(QWidget):
 
     def update_item(self, item: SidebarItem) -> None:
         """Show one conversation anew, or a new one."""
+        self._panel.refresh_dates()
         self._panel.model.update_item(item)
 
     def remove_item(self, conversation: str) -> None:

@@ -275,6 +275,19 @@ def test_a_screen_reader_hears_title_and_state(chats: ConversationList) -> None:
     assert words == "Letter to the tax office, opens in 0.1 s instead of 24 s"
 
 
+def test_a_chat_without_a_state_has_no_sign_before_its_title(sidebar: Sidebar, chats: ConversationList) -> None:
+    def colours(row: int) -> set[int]:
+        area = chats.visualRect(chats.model().index(row, 0))
+        image = chats.viewport().grab(area.adjusted(8, 12, 24 - area.width(), -12)).toImage()
+        return {image.pixel(x, y) for x in range(image.width()) for y in range(image.height())}
+
+    sidebar.set_current(None)
+    accent = theme.color("accent").rgb()
+    assert accent in colours(1)
+    assert accent in colours(2)
+    assert len(colours(3)) == 1
+
+
 # --- collapsed -----------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.gui.sidebar.item import WORDS, SidebarItem, group_name
+from app.gui.sidebar.item import SidebarItem, State, group_name
 from app.gui.sidebar.model import ConversationModel
 
 TODAY = date(2026, 11, 22)
@@ -141,7 +141,49 @@ def test_the_next_day_groups_anew() -> None:
     assert rows(model) == ["YESTERDAY", "A"]
 
 
-def test_every_state_has_words_and_a_detail_takes_their_place() -> None:
-    assert SidebarItem("a", "A", 0, "queued").words == "waiting to be answered"
-    assert SidebarItem("a", "A", 0, "saved", "opens in 0.1 s").words == "opens in 0.1 s"
-    assert all(WORDS.values())
+def test_a_newer_time_repaints_one_row_where_the_order_stays(qtbot: QtBot) -> None:
+    model = model_of(
+        SidebarItem("a", "A", at(TODAY, 12)), SidebarItem("b", "B", at(TODAY, 8)), SidebarItem("c", "C", days_ago(1))
+    )
+    with qtbot.assertNotEmitted(model.modelReset), qtbot.waitSignal(model.dataChanged) as change:
+        model.update_item(SidebarItem("b", "B", at(TODAY, 9)))
+    assert change.args[0].row() == change.args[1].row() == 2
+    assert model.words_at(2) == "09:00"
+
+
+def test_a_chat_of_yesterday_that_is_used_today_moves_below_todays_heading() -> None:
+    model = model_of(SidebarItem("a", "A", days_ago(1)), SidebarItem("b", "B", days_ago(2)))
+    model.update_item(SidebarItem("a", "A", at(TODAY, 10)))
+    assert rows(model) == ["TODAY", "A", "PREVIOUS 7 DAYS", "B"]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("memory", "in memory"), ("saved", "saved"), ("queued", "waiting to be answered"), ("writing", "writing…")],
+)
+def test_a_state_stands_in_words_under_the_title(state: State, words: str) -> None:
+    assert SidebarItem("a", "A", 0, state).words(TODAY) == words
+    assert SidebarItem("a", "A", 0, state, "opens in 0.1 s").words(TODAY) == "opens in 0.1 s"
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (0, "12:00"),
+        (1, "12:00"),
+        (2, "Friday, 12:00"),
+        (40, "13 October"),
+        (400, "18 October 2025"),
+    ],
+)
+def test_without_a_state_only_the_time_stands_under_the_title(days: int, words: str) -> None:
+    assert SidebarItem("a", "A", days_ago(days)).words(TODAY) == words
+
+
+def test_a_time_that_no_calendar_holds_has_words_too() -> None:
+    assert SidebarItem("a", "A", 1e300).words(TODAY) == "long ago"
+
+
+def test_a_screen_reader_hears_that_the_text_of_a_chat_without_a_state_is_saved() -> None:
+    assert SidebarItem("a", "A", at(TODAY)).spoken(TODAY) == "A, 12:00. Its state is not saved; the text is."
+    assert SidebarItem("a", "A", at(TODAY), "memory").spoken(TODAY) == "A, in memory"

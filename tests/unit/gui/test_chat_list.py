@@ -1,0 +1,163 @@
+"""The list of chats follows the stored conversations and the engine, a changed chat at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.core.conversation import Conversation, ConversationId, Message, new_conversation_id, new_message_id
+from app.gui.chat_list import ChatList
+from app.gui.sidebar.conversation_list import ConversationList
+from app.gui.sidebar.item import SidebarItem
+from app.gui.sidebar.model import ConversationModel
+from app.gui.sidebar.sidebar import Sidebar
+from app.protocol.messages import Statistics
+from app.services.engine_process import EngineDeath
+from app.services.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """A data folder of its own; its engine is never started."""
+    opened = Workspace(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sidebar(qtbot: QtBot) -> Sidebar:
+    """The sidebar that the list feeds."""
+    made = Sidebar()
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def model(sidebar: Sidebar) -> ConversationModel:
+    """Its rows."""
+    rows = sidebar.findChild(ConversationList)
+    assert rows is not None
+    shown = rows.model()
+    assert isinstance(shown, ConversationModel)
+    return shown
+
+
+def add(workspace: Workspace, title: str, updated: float) -> ConversationId:
+    """Store a conversation."""
+    conversation = Conversation(new_conversation_id(), title=title, created=updated, updated=updated)
+    workspace.store.create(conversation)
+    return conversation.id
+
+
+def ask(workspace: Workspace, conversation: ConversationId) -> None:
+    """Store a message of the person's."""
+    workspace.store.add_message(Message(new_message_id(), conversation, None, "user", "How?"))
+
+
+def shown(model: ConversationModel, conversation: str) -> SidebarItem:
+    """A chat as the list shows it."""
+    item = model.item(conversation)
+    assert item is not None
+    return item
+
+
+def statistics(live: str | None) -> Statistics:
+    """What an engine tells that has this conversation in its memory."""
+    return Statistics(
+        id=1,
+        rss=0,
+        ram_total=0,
+        ram_available=0,
+        devices=(),
+        memory=(),
+        context_used=0,
+        context_size=0,
+        live_conversation=live,
+        saved_bytes=0,
+        saved_budget=0,
+        busy=False,
+    )
+
+
+def titles(model: ConversationModel) -> list[str]:
+    """The chats in their order."""
+    return [item.title for row in range(model.rowCount()) if (item := model.item_at(row)) is not None]
+
+
+def test_a_message_brings_its_chat_to_the_top_and_reads_no_other(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = add(workspace, "Old", 1000.0)
+    add(workspace, "New", 2000.0)
+    ChatList(sidebar, workspace, sidebar)
+    monkeypatch.setattr(workspace.store, "summaries", lambda **_: pytest.fail("the whole list was read"))
+    ask(workspace, old)
+    qtbot.waitUntil(lambda: titles(model) == ["Old", "New"])
+
+
+def test_another_message_in_the_newest_chat_only_repaints_its_row(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel, qtbot: QtBot
+) -> None:
+    add(workspace, "Old", 1000.0)
+    new = add(workspace, "New", 2000.0)
+    ChatList(sidebar, workspace, sidebar)
+    ask(workspace, new)
+    qtbot.waitUntil(lambda: shown(model, new).updated > 2000.0)
+    with qtbot.assertNotEmitted(model.modelReset), qtbot.waitSignal(model.dataChanged):
+        ask(workspace, new)
+
+
+def test_new_renamed_deleted_and_restored_chats_show(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel, qtbot: QtBot
+) -> None:
+    ChatList(sidebar, workspace, sidebar)
+    chat = add(workspace, "Roads", 1000.0)
+    qtbot.waitUntil(lambda: titles(model) == ["Roads"])
+    workspace.store.rename(chat, "Roman roads")
+    qtbot.waitUntil(lambda: titles(model) == ["Roman roads"])
+    workspace.store.delete(chat)
+    qtbot.waitUntil(lambda: titles(model) == [])
+    workspace.store.restore(chat)
+    qtbot.waitUntil(lambda: titles(model) == ["Roman roads"])
+
+
+def test_many_changes_at_once_show_all(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel, qtbot: QtBot
+) -> None:
+    ChatList(sidebar, workspace, sidebar)
+    for number in range(20):
+        add(workspace, f"Chat {number}", 1000.0 - number)
+    qtbot.waitUntil(lambda: titles(model) == [f"Chat {number}" for number in range(20)])
+
+
+def test_the_chat_that_the_engine_holds_is_in_memory_until_another_is(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel
+) -> None:
+    one, two = add(workspace, "One", 1000.0), add(workspace, "Two", 2000.0)
+    ChatList(sidebar, workspace, sidebar)
+    workspace.engine.statistics.emit(statistics(one))
+    assert (shown(model, one).state, shown(model, two).state) == ("memory", "unsaved")
+    workspace.engine.statistics.emit(statistics(two))
+    assert (shown(model, one).state, shown(model, two).state) == ("unsaved", "memory")
+
+
+def test_nothing_is_in_memory_once_the_engine_has_died(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel
+) -> None:
+    chat = add(workspace, "One", 1000.0)
+    ChatList(sidebar, workspace, sidebar)
+    workspace.engine.statistics.emit(statistics(chat))
+    workspace.engine.died.emit(EngineDeath(9, True, ()))
+    assert shown(model, chat).state == "unsaved"
+
+
+def test_the_neighbour_of_a_chat_is_the_next_older_one_as_the_list_shows_it(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel, qtbot: QtBot
+) -> None:
+    old, middle, new = (add(workspace, title, updated) for title, updated in (("O", 1.0), ("M", 2.0), ("N", 3.0)))
+    chats = ChatList(sidebar, workspace, sidebar)
+    assert (chats.neighbour(new), chats.neighbour(old)) == (middle, middle)
+    ask(workspace, old)
+    qtbot.waitUntil(lambda: titles(model) == ["O", "N", "M"])
+    assert (chats.neighbour(old), chats.neighbour(middle)) == (new, new)
