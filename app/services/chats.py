@@ -276,7 +276,7 @@ class Chats(QObject):
 
     def _prompt(self, conversation: Conversation, leaf: MessageId, model: ModelInfo) -> tuple[ChatMessage, ...]:
         """The path to `leaf` as the engine wants it, with the exact ids known for this tokenizer."""
-        path = self._store.tree(conversation.id).path(leaf)
+        path = self._store.path(conversation.id, leaf)
         ids = self._store.token_ids(conversation.id, model.tokenizer_key)
         prompt = [ChatMessage(id=m.id, role=m.role, text=m.text, token_ids=ids.get(m.id)) for m in path if m.text]
         if conversation.system_prompt.strip():

@@ -21,6 +21,7 @@ from app.storage import search
 from app.storage.database import Database, Value
 from app.storage.records import (
     ConversationSummary,
+    PathMessage,
     SearchHit,
     TokenIds,
     conversation_of,
@@ -28,6 +29,7 @@ from app.storage.records import (
     message_values,
     messages_of,
     pack_ids,
+    path_message_of,
     storable,
     summary_of,
     to_json,
@@ -56,6 +58,16 @@ WHERE c.deleted_at IS NULL ORDER BY c.updated DESC, c.number DESC
 _SUMMARIES_UNCOUNTED: Final = """
 SELECT id, title, created, updated, 0 AS messages FROM conversations
 WHERE deleted_at IS NULL ORDER BY updated DESC, number DESC
+"""
+# As `messages_of` reads them: a parent stands before its child, so there are no cycles.
+_PATH: Final = """
+WITH RECURSIVE path (position, parent, id, role, text) AS (
+    SELECT position, parent, id, role, text FROM messages WHERE conversation = ?1 AND id = ?2
+    UNION ALL
+    SELECT m.position, m.parent, m.id, m.role, m.text FROM path JOIN messages m ON m.id = path.parent
+    WHERE m.conversation = ?1 AND m.position < path.position
+)
+SELECT id, role, text FROM path ORDER BY position
 """
 _ADD_CONVERSATION: Final = """
 INSERT INTO conversations
@@ -110,6 +122,10 @@ class ConversationStore:
             _log.warning("Conversation %s shows a message that it does not have", conversation)
             found = replace(found, leaf=next(reversed(messages), None))
         return ConversationTree(found, messages)
+
+    def path(self, conversation: ConversationId, leaf: MessageId) -> list[PathMessage]:
+        """The messages from the root to `leaf`, without the rest of the tree; none if there is no such message."""
+        return [path_message_of(row) for row in self.database.rows(_PATH, (conversation, leaf))]
 
     def resolve(self, prefix: str) -> ConversationId:
         """The conversation whose id begins with `prefix`; EmberError "ambiguous_id" for several."""

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
-from app.core.conversation import UNTITLED, Conversation, ConversationId, Message, MessageId
+from app.core.conversation import UNTITLED, Conversation, ConversationId, Message, MessageId, Role
 from app.core.sampling import SamplerSettings
 from app.core.turn import FinishReason, TurnFigures
 
@@ -39,6 +39,16 @@ class ConversationSummary:
     updated: float
     messages: int
     """How many messages it has, on all branches; 0 where they were not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathMessage:
+    """What a prompt needs of a message."""
+
+    id: MessageId
+    role: Role
+    text: str
+    """Empty where it could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,11 @@ def summary_of(row: sqlite3.Row) -> ConversationSummary:
     )
 
 
+def path_message_of(row: sqlite3.Row) -> PathMessage:
+    """The message that a row with a path's columns holds."""
+    return PathMessage(MessageId(row["id"]), _role(row["role"]), text_or(row["text"], ""))
+
+
 def messages_of(rows: Sequence[sqlite3.Row]) -> dict[MessageId, Message]:
     """The messages in their order; one whose parent is not before it starts a branch of its own.
 
@@ -169,7 +184,7 @@ def _message_of(row: sqlite3.Row, parent: MessageId | None) -> Message:
         id=MessageId(row["id"]),
         conversation=ConversationId(row["conversation"]),
         parent=parent,
-        role="user" if row["role"] == "user" else "assistant",
+        role=_role(row["role"]),
         text=row["text"] if readable else "",
         created=_time(row["created"]),
         model=_optional(row["model"]),
@@ -203,6 +218,11 @@ def _decoded(value: Any, kind: type[_T]) -> _T | None:
 def text_or(value: Any, default: str) -> str:
     """The value of a text column, or the default where it holds something else."""
     return value if isinstance(value, str) else default
+
+
+def _role(value: Any) -> Role:
+    """Who wrote a message."""
+    return "user" if value == "user" else "assistant"
 
 
 def _optional(value: Any) -> str | None:

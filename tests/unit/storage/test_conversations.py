@@ -1,6 +1,7 @@
 """Conversations and their messages in the database."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +20,7 @@ from app.core.errors import EmberError
 from app.core.sampling import SamplerSettings
 from app.storage.conversations import INTERRUPTED, TITLE_LIMIT, ConversationStore
 from app.storage.database import Database
-from app.storage.records import UNREADABLE_TEXT
+from app.storage.records import UNREADABLE_TEXT, PathMessage
 from tests.unit.storage.made import CHAT, FIGURES, forked_tree, message, message_id, put, set_raw
 
 NOBODY = ConversationId("0" * 32)
@@ -58,6 +59,26 @@ def test_a_tree_comes_back_with_all_its_branches_in_order(store: ConversationSto
     put(store, tree)
     assert store.tree(CHAT) == tree
     assert list(store.tree(CHAT).messages) == list(tree.messages)
+
+
+@pytest.mark.parametrize("leaf", range(1, 7))
+def test_a_path_can_be_read_without_the_rest_of_its_tree(store: ConversationStore, leaf: int) -> None:
+    tree = forked_tree()
+    put(store, tree)
+    expected = [PathMessage(each.id, each.role, each.text) for each in tree.path(message_id(leaf))]
+    assert store.path(CHAT, message_id(leaf)) == expected
+
+
+def test_the_path_to_a_message_of_another_conversation_is_empty(store: ConversationStore) -> None:
+    put(store, forked_tree())
+    assert store.path(NOBODY, message_id(1)) == []
+    assert store.path(CHAT, message_id(99)) == []
+
+
+def test_the_list_without_counts_is_the_same_list(store: ConversationStore) -> None:
+    put(store, forked_tree())
+    store.create(Conversation(new_conversation_id(), title="Newer", created=300.0, updated=300.0))
+    assert store.summaries(counted=False) == [replace(each, messages=0) for each in store.summaries()]
 
 
 def test_the_list_has_the_most_lately_used_first_with_counts(store: ConversationStore) -> None:
@@ -313,6 +334,7 @@ def test_a_lost_text_is_said_to_be_lost(store: ConversationStore, database: Data
     set_raw(database, f"UPDATE messages SET text = x'00' WHERE id = '{message_id(4)}'")
     lost = store.tree(CHAT).messages[message_id(4)]
     assert (lost.text, lost.error) == ("", UNREADABLE_TEXT)
+    assert [each.text for each in store.path(CHAT, message_id(4))][-1] == ""
 
 
 def test_null_fields_do_no_harm(store: ConversationStore, database: Database) -> None:
@@ -337,6 +359,7 @@ def test_a_cycle_is_opened_up(store: ConversationStore, database: Database) -> N
     tree = store.tree(CHAT)
     assert tree.messages[message_id(1)].parent is None
     assert len(tree.path()) == 4
+    assert [each.id for each in store.path(CHAT, message_id(5))] == [each.id for each in tree.path()]
 
 
 def test_a_lost_leaf_becomes_the_last_message(store: ConversationStore, database: Database) -> None:
