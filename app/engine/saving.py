@@ -37,7 +37,7 @@ class Saving:
         self.folder = folder
         self._commit = commit
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             self._lock = FolderLock(folder / LOCK)
             self._take_lock()
             self.budget = budget if budget is not None else _default_budget(folder)

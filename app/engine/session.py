@@ -87,7 +87,7 @@ class Session:
     def __init__(self, plan: LoadPlan, model: Model, saving: Saving | None) -> None:
         """Make the context; raises EmberError (out_of_memory). `model` is closed by `close`."""
         self._model = model
-        self._header, self._saving, self._rates = plan.header, saving, Rates()
+        self._header, self._saving, self.rates = plan.header, saving, Rates()
         self.vocabulary: Vocabulary = model.vocabulary
         self._template = ChatTemplate(
             model.chat_template,
@@ -232,7 +232,7 @@ class Session:
         saved = None
         if self._saving is not None and state.works:
             root = self._saving.root_of(self._model.path, self._header, context, state)
-            saved = SavedState(context, state, self._saving.store, self._saving.writer, root, self._rates)
+            saved = SavedState(context, state, self._saving.store, self._saving.writer, root, self.rates)
         self._sequence = LiveSequence(context, self._mode, self._model.window, saved)
         self._sequence.emptied_because = because
         self._runner = TurnRunner(self._model, self._builder, context, self._sequence)

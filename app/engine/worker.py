@@ -120,6 +120,8 @@ class Worker:
                 saved_bytes=saving.bytes() if saving is not None else 0,
                 saved_budget=saving.budget if saving is not None else 0,
                 saved_generation=saving.store.generation if saving is not None else 0,
+                read_rate=session.rates.prefill if session is not None else 0.0,
+                restore_rate=session.rates.restore if session is not None else 0.0,
                 busy=self._current is not None,
             )
         self._send(answer)

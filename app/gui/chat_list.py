@@ -7,14 +7,18 @@ from PySide6.QtCore import QObject, QTimer
 
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
+from app.core.units import format_seconds
 from app.gui.sidebar.item import SidebarItem, State
 from app.gui.sidebar.sidebar import Sidebar
-from app.protocol.messages import Statistics
+from app.protocol.messages import Statistics, TipUsage
 from app.services.workspace import Workspace
 from app.storage.conversations import ChangeKind
 
 QUIET_CHANGES: Final[tuple[ChangeKind, ...]] = ("draft", "reply", "leaf", "sampler", "model", "system_prompt")
 """Changes that the list does not show."""
+NO_STATE: Final[tuple[State, str]] = ("unsaved", "")
+WORTH_TELLING: Final = 2.0
+"""Seconds of reading from which on it is told what saved state spares."""
 _FEW: Final = 8
 """More changes than these at once are one reading of the whole list."""
 
@@ -29,8 +33,10 @@ class ChatList(QObject):
         self._workspace = workspace
         self._live: str | None = None
         self._items: dict[str, SidebarItem] = {}
-        self._states: dict[str, State] = {}
-        """The states of the conversations that have one to show."""
+        self._states: dict[str, tuple[State, str]] = {}
+        """The states of the conversations that have one to show, and words for them where the state's own do not do."""
+        self._rates = (0.0, 0.0)
+        """Tokens a second read, bytes a second restored."""
         self._changed: set[str] = set()
         self._later = QTimer(self)  # many changes in one turn of the event loop are shown together
         self._later.setSingleShot(True)
@@ -39,6 +45,7 @@ class ChatList(QObject):
         workspace.engine.statistics.connect(self._statistics)
         workspace.engine.died.connect(lambda _death: self._set_live(None))
         workspace.chats.queue_changed.connect(self.show_states)
+        workspace.saved.changed.connect(self.show_states)
         self.read()
 
     def read(self) -> None:
@@ -47,7 +54,7 @@ class ChatList(QObject):
         self._changed.clear()
         self._states = self._states_now()
         self._items = {
-            each.id: SidebarItem(each.id, each.title, each.updated, self._states.get(each.id, "unsaved"))
+            each.id: SidebarItem(each.id, each.title, each.updated, *self._states.get(each.id, NO_STATE))
             for each in self._workspace.store.summaries(counted=False)
         }
         self._sidebar.set_conversations(list(self._items.values()))
@@ -58,7 +65,8 @@ class ChatList(QObject):
         for conversation in before.keys() | self._states.keys():
             item = self._items.get(conversation)
             if item is not None:
-                self._show(replace(item, state=self._states.get(conversation, "unsaved")))
+                state, detail = self._states.get(conversation, NO_STATE)
+                self._show(replace(item, state=state, detail=detail))
 
     def neighbour(self, conversation: str) -> str | None:
         """The conversation to open when this one goes: the next older one, else the next newer."""
@@ -91,9 +99,10 @@ class ChatList(QObject):
                 self._items.pop(each, None)
                 self._sidebar.remove_item(each)
             else:
-                self._show(SidebarItem(each, stored.title, stored.updated, self._states.get(each, "unsaved")))
+                self._show(SidebarItem(each, stored.title, stored.updated, *self._states.get(each, NO_STATE)))
 
     def _statistics(self, statistics: Statistics) -> None:
+        self._rates = (statistics.read_rate, statistics.restore_rate)
         self._set_live(statistics.live_conversation)
 
     def _set_live(self, conversation: str | None) -> None:
@@ -102,16 +111,28 @@ class ChatList(QObject):
             self._live = conversation
             self.show_states()
 
-    def _states_now(self) -> dict[str, State]:
-        chats = self._workspace.chats
-        states: dict[str, State] = {}
+    def _states_now(self) -> dict[str, tuple[State, str]]:
+        chats, saved = self._workspace.chats, self._workspace.saved
+        states: dict[str, tuple[State, str]] = {
+            conversation: ("saved", self._time_to_open(usage)) for conversation, usage in saved.all().items()
+        }
         if self._live is not None:
-            states[self._live] = "memory"
+            states[self._live] = ("memory", "")
         for conversation in chats.waiting_conversations:
-            states[conversation] = "queued"
+            states[conversation] = ("queued", "")
         if chats.running is not None:
-            states[chats.running.request.conversation] = "writing"
+            states[chats.running.request.conversation] = ("writing", "")
         return states
+
+    def _time_to_open(self, usage: TipUsage) -> str:
+        """What the saved state is worth, once both ways were measured with this model."""
+        read, restore = self._rates
+        if not read or not restore:
+            return ""
+        saved, again = (usage.own + usage.shared) / restore, usage.tokens / read
+        if again < WORTH_TELLING or again < 2 * saved:
+            return ""
+        return f"opens in {format_seconds(max(saved, 0.1))} instead of {format_seconds(again)}"
 
     def _show(self, item: SidebarItem) -> None:
         self._items[item.id] = item

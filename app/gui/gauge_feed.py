@@ -26,11 +26,14 @@ class GaugeFeed(QObject):
         self._notices = notices
         self._engine = workspace.engine
         self._chats = workspace.chats
+        self._saved = workspace.saved
         self._statistics: Statistics | None = None
         self._engine.statistics.connect(self._take)
         self._engine.model_changed.connect(self._model_changed)
         self._chats.queue_changed.connect(self._show_clear)
         chat.figures_changed.connect(self._show_context)
+        chat.opened.connect(lambda _conversation: self._show_saved())
+        self._saved.changed.connect(self._show_saved)
         strip.clear.connect(self.clear)
         self._show()
 
@@ -48,9 +51,17 @@ class GaugeFeed(QObject):
         self._show_context()
         statistics = self._statistics
         self._strip.show_memory(memory_figures(statistics) if statistics is not None else None)
-        saved = SavedFigures(0, statistics.saved_bytes, statistics.saved_budget) if statistics is not None else None
-        self._strip.show_saved(saved)
+        self._show_saved()
         self._show_clear()
+
+    def _show_saved(self) -> None:
+        statistics, conversation = self._statistics, self._chat.conversation_id
+        if statistics is None:
+            self._strip.show_saved(None)
+            return
+        usage = self._saved.of(conversation) if conversation is not None else None
+        this_chat = usage.own + usage.shared if usage is not None else 0
+        self._strip.show_saved(SavedFigures(this_chat, statistics.saved_bytes, statistics.saved_budget))
 
     def _show_context(self) -> None:
         """The same budget that the composer shows."""
@@ -87,12 +98,14 @@ class GaugeFeed(QObject):
 
     def _cleared(self, answer: Response) -> None:
         if isinstance(answer, CacheCleared):
-            text = (
-                f"{format_bytes(answer.freed_bytes)} of memory given back. Your chats are untouched; the next reply "
-                f"reads {format_count(answer.tokens)} tokens again."
-                if answer.tokens
-                else f"{format_bytes(answer.freed_bytes)} of memory given back. Your chats are untouched."
-            )
+            text = f"{format_bytes(answer.freed_bytes)} of memory given back. Your chats are untouched"
+            conversation = self._chat.conversation_id
+            if answer.tokens and conversation is not None and self._saved.of(conversation) is not None:
+                text += "; the next reply goes on from the saved state."
+            elif answer.tokens:
+                text += f"; the next reply reads {format_count(answer.tokens)} tokens again."
+            else:
+                text += "."
             self._notices.show_notice(Notice(text, "info", timeout_ms=12_000, key=CLEARED))
         elif isinstance(answer, Failed):
             self._notices.show_notice(Notice(answer.sentence, "error", key=CLEARED))

@@ -20,6 +20,7 @@ from app.gui.header import Header
 from app.gui.model_control import ModelControl
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
+from app.gui.saved_feed import SavedFeed
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.protocol.messages import ModelInfo
@@ -61,6 +62,7 @@ class MainWindow(QMainWindow):
         self.chat_list = ChatList(self.sidebar, workspace, self)
         self.model = ModelControl(self.header, self.chat, self.notices, workspace, self)
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
+        self.saved = SavedFeed(self.chat, self.notices, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self._connect()
         self._shortcuts()

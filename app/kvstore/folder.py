@@ -43,8 +43,8 @@ class Folder:
         self._quarantine = path / "quarantine"
 
     def make(self) -> None:
-        """Make the folder, private to this account, where it is missing."""
-        self.path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        """Make the folder, private to this account, where it is missing; not the one around it, if that was removed."""
+        self.path.mkdir(mode=_PRIVATE, exist_ok=True)
 
     def file(self, key: Digest, kind: Kind) -> Path:
         """Where the chunk or the checkpoint with that key lies."""

@@ -415,6 +415,10 @@ class Statistics(_Base, frozen=True):
     saved_generation: int
     """Moves whenever something is added to the saved state or removed from it."""
     busy: bool
+    read_rate: float = 0.0
+    """Tokens a second that this model reads here, as measured; 0 before that."""
+    restore_rate: float = 0.0
+    """Bytes of saved state a second that are restored, as measured; 0 before that."""
 
 
 class CacheCleared(_Base, frozen=True):

@@ -67,6 +67,11 @@ class SavedStates(QObject):
         engine.state_changed.connect(self._engine_changed)
         engine.statistics.connect(self._statistics)
 
+    def close(self) -> None:
+        """Ask nothing any more."""
+        self._later.stop()
+        self.budget = 0
+
     # --- settings ----------------------------------------------------------------------------------------------------
 
     @property
@@ -149,6 +154,10 @@ class SavedStates(QObject):
         """What the chat has saved, as the engine last said; None for nothing."""
         usage = self._usage.get(conversation)
         return usage if usage is not None and usage.tokens else None
+
+    def all(self) -> dict[ConversationId, TipUsage]:
+        """What each chat has saved that has anything."""
+        return {conversation: usage for conversation, usage in self._usage.items() if usage.tokens}
 
     def _statistics(self, statistics: Statistics) -> None:
         if statistics.saved_generation != self._generation:

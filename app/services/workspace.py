@@ -85,6 +85,7 @@ class Workspace(QObject):
     def close(self) -> None:
         """End the engine, close the database, give up the lock."""
         self.chats.close()
+        self.saved.close()
         wait_for_background()
         self.engine.stop()
         self._database.close()

@@ -111,7 +111,7 @@ def test_the_second_turn_evaluates_only_the_new_tokens(talk: tuple[Path, Outcome
     assert second["evaluated"] < 20
 
 
-def test_another_process_goes_on_and_says_why_it_reads_again(talk: tuple[Path, Outcome]) -> None:
+def test_another_process_goes_on_where_the_first_stopped(talk: tuple[Path, Outcome]) -> None:
     folder, before = talk
     conversation = before.lines[0]["conversation"]
     after = ember(
@@ -120,7 +120,9 @@ def test_another_process_goes_on_and_says_why_it_reads_again(talk: tuple[Path, O
     assert after["conversation"] == conversation
     last = before.lines[1]["tokens"]
     assert after["tokens"]["prompt"] > last["prompt"] + last["generated"]
-    assert after["reread"] == {"at_token": 0, "reason": "The model was loaded since."}
+    assert after["tokens"]["reused_saved"] >= last["prompt"] + last["generated"] - 1
+    assert after["seconds"]["restore"] > 0
+    assert after["reread"] is None
     assert stored(folder, conversation).conversation.system_prompt == "You are brief."
     kept = messages(folder, conversation)
     assert [message.role for message in kept] == ["user", "assistant"] * 3

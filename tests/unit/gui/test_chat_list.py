@@ -76,6 +76,7 @@ def statistics(live: str | None) -> Statistics:
         live_conversation=live,
         saved_bytes=0,
         saved_budget=0,
+        saved_generation=0,
         busy=False,
     )
 
