@@ -3,14 +3,13 @@
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from app.kvstore.errors import IndexLost, StoreUnavailable
 from app.kvstore.folder import Folder
 from app.kvstore.index import Index
-from app.kvstore.keys import Digest
 from app.kvstore.records import ChunkRow
 from app.kvstore.schema import disk_reason, remove_index
 
@@ -29,6 +28,8 @@ class Access:
         self.writing = threading.RLock()
         """Held by whoever writes files; taken before the index is locked, never after."""
         self.generation = 0
+        self.suspect = False
+        """Whether a removal was broken off, so that rows may be left without their files."""
         self._lock = threading.Lock()
         self._index: Index | None = None
         self._closed = False
@@ -43,18 +44,21 @@ class Access:
     def locked(self, *, whole: bool = False) -> Iterator[Index]:
         """The index for one piece of work, as one transaction; payloads are never read or written in here.
 
-        Raises StoreUnavailable if the disk does not allow it, and IndexLost if the index has to be made anew from
-        the files: it was damaged, or `whole` is asked for and it does not know all files yet.
+        Raises StoreUnavailable if the disk does not allow it, and IndexLost if the index has to be reconciled with
+        the files: it was damaged, or `whole` is asked for and it may differ from them.
         """
         with self._lock:
+            before = self.generation
             try:
                 index = self._opened()
                 with index.transaction():
-                    if whole and not index.complete:
+                    if whole and (self.suspect or not index.complete):
                         raise IndexLost
                     yield index
             except sqlite3.Error as error:
                 self._let_go()
+                if self.generation != before:  # files are gone whose rows could not be removed
+                    self.suspect = True
                 reason = disk_reason(error)
                 if reason is not None:
                     raise StoreUnavailable(reason) from error
@@ -63,12 +67,11 @@ class Access:
                 self.generation += 1
                 raise IndexLost from error
 
-    def take_out(self, index: Index, rows: Iterable[ChunkRow]) -> int:
-        """Remove chunks that no other follows, files first; the bytes that the next `empty_trash` frees.
+    def take_out(self, index: Index, rows: Iterable[ChunkRow]) -> None:
+        """Remove chunks that no other follows, files first; the next `empty_trash` frees their bytes.
 
         Raises OSError; what was removed until then stays so.
         """
-        freed = 0
         for row in rows:
             try:
                 self.folder.remove_chunk(row.key)
@@ -79,24 +82,43 @@ class Access:
             # conversation would come back.
             index.remove(row.key)
             self.generation += 1
-            freed += row.disk_bytes
-        return freed
 
-    def remove(self, keys: Sequence[Digest], *, whole: bool = True) -> int:
-        """Remove chunks in this order, but none that others follow by then; the bytes freed.
+    def remove(self, rows: Sequence[ChunkRow], *, whole: bool = True) -> None:
+        """Remove chunks, given so that none stands before those that follow it; one with other followers stays.
 
         Raises StoreUnavailable, IndexLost and OSError.
         """
-        freed = 0
         try:
-            for first in range(0, len(keys), BATCH):
+            for first in range(0, len(rows), BATCH):
                 with self.locked(whole=whole) as index:
-                    rows = (index.row(key) for key in keys[first : first + BATCH])
-                    freed += self.take_out(index, (row for row in rows if row is not None and row.children == 0))
+                    known = (index.row(row.key) for row in rows[first : first + BATCH])
+                    self.take_out(index, (row for row in known if row is not None and row.children == 0))
                 self.folder.empty_trash()
-        finally:
+        except BaseException:
+            self.suspect = True
+            raise
+
+    def drop(self, plan: Callable[[Index], Sequence[ChunkRow]]) -> Sequence[ChunkRow]:
+        """Remove whole subtrees, planned in the order of `remove`, and what is in quarantine; what was planned.
+
+        Once a subtree has lost the file at its top, `reconcile` removes the rest of it. So a drop that is broken off
+        is carried out in the end, although the tips that named it may be gone. Raises as `remove` does.
+        """
+        with self.writing:
+            with self.locked(whole=True) as index:
+                rows = plan(index)
+            going = {row.key for row in rows}
+            try:
+                for row in rows:
+                    if row.parent not in going:
+                        self.folder.remove_chunk(row.key)
+                self.folder.remove_quarantined()
+            except OSError:
+                self.suspect = True
+                raise
             self.folder.empty_trash()
-        return freed
+            self.remove(rows)
+        return rows
 
     def clear(self) -> int:
         """Remove everything at once, and begin a new index; the bytes freed. Raises as `remove` does."""

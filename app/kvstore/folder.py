@@ -79,15 +79,18 @@ class Folder:
         """Take everything in quarantine away."""
         self._move_to_trash(self._quarantine)
 
-    def empty_trash(self) -> None:
-        """Delete what was removed. What the disk does not let go stays for the next time."""
+    def empty_trash(self) -> bool:
+        """Delete what was removed; whether there was anything. A folder that the disk keeps stays for the next time."""
+        entries: list[Path] = []
         with suppress(FileNotFoundError):
-            for entry in self._trash.iterdir():
+            entries += self._trash.iterdir()
+            for entry in entries:
                 if entry.is_dir():
                     shutil.rmtree(entry, ignore_errors=True)
                 else:
                     with suppress(FileNotFoundError):  # another thread was here before
                         entry.unlink()
+        return bool(entries)
 
     def quarantine(self, key: Digest, kind: Kind) -> None:
         """Set a damaged file aside, if it is there, and let the oldest go beyond the bounds."""

@@ -149,10 +149,10 @@ class Index:
         """The chunk and all after it, the farthest from the root first."""
         return [ChunkRow(*row) for row in self._db.execute(_SUBTREE, (key,))]
 
-    def keys_of(self, root: Digest) -> list[Digest]:
+    def under(self, root: Digest) -> list[ChunkRow]:
         """The chunks under a root, the farthest from it first."""
-        found = self._db.execute("SELECT key FROM chunk WHERE root = ? ORDER BY start DESC", (root,))
-        return [key for (key,) in found]
+        found = self._db.execute(f"SELECT {_COLUMNS} FROM chunk WHERE root = ? ORDER BY start DESC", (root,))
+        return [ChunkRow(*row) for row in found]
 
     def oldest_leaf(self, safe: Collection[Digest]) -> ChunkRow | None:
         """The least recently used chunk that no other follows and that is not in `safe`."""

@@ -41,6 +41,7 @@ def reconcile(access: Access, now: float) -> Reconciled:
             path.unlink(missing_ok=True)
         with access.locked() as index:
             index.set_complete()
+        access.suspect = False
     result = Reconciled(adopted, swept + len(unsound) + len(refused), lost)
     _log.info("The saved state was looked through: %s", result)
     return result
@@ -55,9 +56,9 @@ def _check(access: Access) -> None:
 def _forget(access: Access, key: Digest) -> int:
     """Remove a chunk with all that follows it; how many."""
     with access.locked() as index:
-        keys = [row.key for row in index.subtree(key)]
-    access.remove(keys, whole=False)
-    return len(keys)
+        rows = index.subtree(key)
+    access.remove(rows, whole=False)
+    return len(rows)
 
 
 def _compare(access: Access, branch: str, strays: list[Found], gone: list[ChunkRow]) -> int:

@@ -145,7 +145,7 @@ def _write(access: Access, draft: Draft, wanted: list[Kind]) -> Outcome:
             for kind, path in zip(wanted, unfinished, strict=True):
                 placed.append(path.replace(access.folder.file(row.key, kind)))
             _enter(index, draft, wanted)
-            access.generation += 1
+        access.generation += 1
     except BaseException:
         # A file whose row was not committed would come back as a chunk that nobody was told of.
         for path in placed:

@@ -118,8 +118,8 @@ def open_index(path: Path) -> sqlite3.Connection:
 
 def remove_index(path: Path) -> None:
     """Delete the index with its sidecars; raises OSError."""
-    # The log first: SQLite would play the log of one database into another of the same name.
-    for suffix in ("-wal", "-shm", ""):
+    # The index first: killed here, nothing is left that would pass for one, and `_begin` removes its log.
+    for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).unlink()
 
@@ -146,7 +146,6 @@ def _connect(path: Path) -> sqlite3.Connection | None:
 def _begin(path: Path) -> sqlite3.Connection:
     """A connection to a new, empty index."""
     remove_index(path)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     connection = _bare(path)
     try:
         connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
@@ -158,6 +157,8 @@ def _begin(path: Path) -> sqlite3.Connection:
 
 def _bare(path: Path) -> sqlite3.Connection:
     """A connection as the index wants it: explicit transactions, a write-ahead log, no wait for the disk."""
+    # Private from the first byte on; and the system says why a file cannot be written, SQLite only that.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

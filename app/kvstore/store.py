@@ -12,7 +12,7 @@ from app.kvstore.chunk_file import Kind, Payload
 from app.kvstore.errors import Damaged, IndexLost, StoreUnavailable
 from app.kvstore.eviction import Budget
 from app.kvstore.folder import Folder
-from app.kvstore.index import Link
+from app.kvstore.index import Index, Link
 from app.kvstore.keys import Digest
 from app.kvstore.reconcile import BRANCHES, reconcile
 from app.kvstore.records import ChunkData, ChunkRow, Held, Outcome, PutResult, Reconciled, Totals, Usage, Verified
@@ -129,25 +129,11 @@ class Store:
         tips = frozenset(tips)
         keep = frozenset(keep)
 
-        def work() -> int:
-            with self._access.locked(whole=True) as index:
-                keys = tree.doomed(index, tips, keep)
-                if tips:
-                    self._access.folder.remove_quarantined()
-            return self._access.remove(keys)
-
-        return self._change(work)
+        return self._drop(lambda index: tree.doomed(index, tips, keep))
 
     def drop_root(self, root: Digest) -> int:
         """Remove everything under one root, and the files in quarantine; the bytes freed."""
-
-        def work() -> int:
-            with self._access.locked(whole=True) as index:
-                keys = index.keys_of(root)
-                self._access.folder.remove_quarantined()
-            return self._access.remove(keys)
-
-        return self._change(work)
+        return self._drop(lambda index: index.under(root))
 
     def drop_all(self) -> int:
         """Remove everything; the bytes freed."""
@@ -161,7 +147,8 @@ class Store:
                 rows = index.subtree(key)
                 if rows:
                     self._access.folder.quarantine(key, Kind.CHUNK)
-            self._access.remove([row.key for row in rows])
+            self._access.folder.empty_trash()
+            self._access.remove(rows)
             return bool(rows)
 
         return self._change(work)
@@ -287,6 +274,18 @@ class Store:
 
         return self._change(work)
 
+    def _drop(self, plan: Callable[[Index], Sequence[ChunkRow]]) -> int:
+        """Remove whole subtrees; the bytes freed."""
+        freed: dict[Digest, int] = {}
+
+        def planned(index: Index) -> Sequence[ChunkRow]:
+            rows = plan(index)
+            freed.update((row.key, row.disk_bytes) for row in rows)
+            return rows
+
+        self._change(lambda: self._access.drop(planned))
+        return sum(freed.values())
+
     def _save(self, draft: Draft) -> PutResult:
         """Save what is not there yet."""
         return self._change(lambda: save(self._access, self._budget, draft))
@@ -308,20 +307,29 @@ class Store:
 
     def _ask(self, work: Callable[[], T]) -> T:
         """Do what needs the index as it is: a lost one is begun anew, and empty until it is made from the files."""
-        return self._twice(work, lambda: None)
+        return self._twice(work, _nothing)
 
     def _change(self, work: Callable[[], T]) -> T:
         """Do what needs the whole index: a lost one is made anew from the files first."""
         return self._twice(work, self._reconcile)
 
     def _twice(self, work: Callable[[], T], repair: Callable[[], object]) -> T:
-        """Do it, and once more if the index turns out to be lost."""
+        """Do it, and once more if the index turns out to be lost, or if there is room on the disk that was not used."""
         try:
             return self._disk(work)
         except IndexLost:
-            pass
+            again = repair
+        except StoreUnavailable:
+            # On a full disk the rows of removed chunks cannot go before their files are deleted.
+            if not self._disk(self._access.folder.empty_trash):
+                raise
+            again = repair
         try:
-            self._disk(repair)
+            self._disk(again)
             return self._disk(work)
         except IndexLost as error:
             raise StoreUnavailable("its index is lost again and again") from error
+
+
+def _nothing() -> None:
+    """What is done where nothing is to be repaired."""

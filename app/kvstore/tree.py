@@ -49,7 +49,7 @@ def _fitting_children(index: Index, parent: Digest, packed: bytes) -> list[Chunk
     return index.rows([packed_key(parent, packed[: length * TOKEN_BYTES]) for length in lengths])
 
 
-def doomed(index: Index, tips: Iterable[Digest], keep: Collection[Digest]) -> list[Digest]:
+def doomed(index: Index, tips: Iterable[Digest], keep: Collection[Digest]) -> list[ChunkRow]:
     """What goes when `tips` are dropped, in an order in which no chunk goes before those that follow it.
 
     From each tip upwards what nothing follows any longer, and what follows it; but nothing in `keep`, nor before that.
@@ -79,7 +79,7 @@ def doomed(index: Index, tips: Iterable[Digest], keep: Collection[Digest]) -> li
                 break
             going[row.key] = row
             lonely[row.parent] += 1
-    return sorted(going, key=lambda key: going[key].start, reverse=True)
+    return sorted(going.values(), key=lambda row: row.start, reverse=True)
 
 
 def usage(links: Mapping[Digest, Link], groups: Sequence[Collection[Digest]]) -> list[Usage]:

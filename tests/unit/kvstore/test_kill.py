@@ -66,7 +66,7 @@ def test_a_kill_while_saving_leaves_a_sound_store(tmp_path: Path, rounds: list[i
         last = save_until_killed(folder, puts)
         with closing(Store(folder, PLENTY)) as store:
             reported = chain(last - last % 10, last)
-            if last % 10 != 9:  # after every tenth all ten are dropped
+            if last % 10 < 8:  # after every tenth all ten are dropped, and a last line may not have been counted
                 assert set(store.held(reported)) == set(reported)
             store.reconcile()
             assert all_sound(store)
