@@ -28,7 +28,7 @@ def unpack_tokens(packed: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(packed) // TOKEN_BYTES}I", packed)
 
 
-def packed_key(parent: Digest, packed: bytes) -> Digest:
+def packed_key(parent: Digest, packed: bytes | memoryview) -> Digest:
     """The key of the chunk with these packed tokens after `parent`: SHA-256 of both, one after the other."""
     digest = hashlib.sha256(parent)
     digest.update(packed)

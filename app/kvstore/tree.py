@@ -18,7 +18,7 @@ def longest_chain(index: Index, root: Digest, tokens: Sequence[int]) -> list[Chu
     Every chunk that fits is looked at, because two chains may cut the same tokens differently; where they reach
     equally far, the one of longer chunks is taken.
     """
-    packed = pack_tokens(tokens)
+    packed = memoryview(pack_tokens(tokens))  # whose slices copy nothing
     seen: dict[Digest, ChunkRow] = {}
     best: ChunkRow | None = None
     waiting = [(root, 0)]
@@ -38,7 +38,7 @@ def longest_chain(index: Index, root: Digest, tokens: Sequence[int]) -> list[Chu
     return chain[::-1]
 
 
-def _fitting_children(index: Index, parent: Digest, packed: bytes) -> list[ChunkRow]:
+def _fitting_children(index: Index, parent: Digest, packed: memoryview) -> list[ChunkRow]:
     """The children of a chunk (or root) whose tokens begin `packed`."""
     few = index.children(parent, _FEW + 1)
     if len(few) <= _FEW:  # as nearly everywhere, and then one question to the index is enough
