@@ -318,14 +318,13 @@ class Store:
         try:
             return self._disk(work)
         except IndexLost:
-            again = repair
+            pass
         except StoreUnavailable:
             # On a full disk the rows of removed chunks cannot go before their files are deleted.
             if not self._disk(self._access.folder.empty_trash):
                 raise
-            again = repair
         try:
-            self._disk(again)
+            self._disk(repair)
             return self._disk(work)
         except IndexLost as error:
             raise StoreUnavailable("its index is lost again and again") from error
