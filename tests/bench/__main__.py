@@ -18,7 +18,10 @@ from tests.bench.figure import Figure
 from tests.bench.table import heading, lines, summary
 from tests.support.engine import ROOT
 
-BENCHES: Final = ("follow_up", "first_word", "decode", "start", "chats", "transcript", "send", "prompt", "memory")
+BENCHES: Final = (
+    *("follow_up", "first_word", "saved_turns", "saved_first_word", "decode"),
+    *("start", "chats", "transcript", "send", "prompt", "memory"),
+)
 """The modules, in the order in which they run; each has `measure()`."""
 
 
