@@ -283,7 +283,7 @@ class SavedState:
                     if stopped():
                         end = row.start
                         break
-                    self._state.append(data.rows, data.window, row.start, row.tokens)
+                    self._state.append(data.buffer, data.rows_bytes, data.window_bytes, row.start, row.tokens)
                     size += row.bytes
             if self._state.has_checkpoints and end == rows[-1].end:
                 row, loading_checkpoint = rows[-1], True
@@ -312,7 +312,9 @@ class SavedState:
         waiting: deque[tuple[ChunkRow, Future[ChunkData]]] = deque()
         for row in rows:
             window = self._state.mode == "window" and self._in_window(row, end)
-            waiting.append((row, self._reader.submit(self._store.read, row, window=window)))
+            before, behind = self._state.frame(window=window)
+            read = self._reader.submit(self._store.read, row, window=window, before=before, behind=behind)
+            waiting.append((row, read))
             if len(waiting) > READ_AHEAD:
                 ready, data = waiting.popleft()
                 yield ready, data.result()

@@ -105,22 +105,26 @@ class ContextState:
 
     # --- restoring ---------------------------------------------------------------------------------------------------
 
-    def append(self, rows: Buffer, window: Buffer, start: int, count: int) -> None:
-        """Put positions [start, start + count) at the end of the live sequence; an empty `window` leaves its rows out.
+    def frame(self, *, window: bool) -> tuple[bytes, bytes]:
+        """What has to stand before and behind a chunk's rows, and its window rows if it has them, to be a blob."""
+        return HEADER, b"" if window else self._tail
 
-        Raises Mismatch; the context is then to be cleared.
+    def append(self, blob: bytearray, rows: int, window: int, start: int, count: int) -> None:
+        """Put positions [start, start + count) at the end of the live sequence.
+
+        `blob` is framed as `frame` says; `rows` and `window` are bytes of it, and without `window` those rows are left
+        out. Raises Mismatch; the context is then to be cleared.
         """
-        layouts = self.layouts
-        if layouts.rows is None:
-            raise Mismatch("this memory is not saved in rows")
-        check_section(rows, layouts.rows, start, count)
-        tail: Buffer = self._tail
-        if len(window):
-            if layouts.window is None:
-                raise Mismatch("this memory has no window")
-            check_section(window, layouts.window, start, count)
-            tail = window
-        self._put(SCRATCH, EVERYTHING, HEADER, rows, tail)
+        layouts, view, begin = self.layouts, memoryview(blob), len(HEADER)
+        if layouts.rows is None or (window and layouts.window is None):
+            raise Mismatch("this memory is not saved so")
+        if len(blob) != sum(map(len, self.frame(window=bool(window)))) + rows + window:
+            raise Mismatch("its length is wrong")
+        check_section(view[begin : begin + rows], layouts.rows, start, count)
+        if window and layouts.window is not None:
+            check_section(view[begin + rows : begin + rows + window], layouts.window, start, count)
+        buffer = (ctypes.c_uint8 * len(blob)).from_buffer(blob)
+        self._put(SCRATCH, EVERYTHING, buffer, len(blob))
         memory = self._context.memory
         llama_cpp.llama_memory_seq_cp(memory, SCRATCH, SEQUENCE, WHOLE, WHOLE)
         llama_cpp.llama_memory_seq_rm(memory, SCRATCH, WHOLE, WHOLE)
@@ -129,7 +133,8 @@ class ContextState:
         """Put back the checkpoint taken when the live sequence had `position` tokens. Raises Mismatch."""
         view = as_bytes(data)
         self._check_checkpoint(view, position)
-        self._put(SEQUENCE, PARTIAL_ONLY if self.mode == "hybrid" else EVERYTHING, view)
+        buffer = (ctypes.c_uint8 * len(view)).from_buffer_copy(view)
+        self._put(SEQUENCE, PARTIAL_ONLY if self.mode == "hybrid" else EVERYTHING, buffer, len(view))
 
     def _check_checkpoint(self, view: memoryview, position: int) -> None:
         at = read_header(view)
@@ -157,7 +162,9 @@ class ContextState:
                 checkpoint = self.checkpoint() if self.has_checkpoints else b""
                 self._context.clear()
                 if self.has_rows:
-                    self.append(rows, window, 0, len(sample))
+                    before, behind = self.frame(window=bool(window))
+                    blob = bytearray(b"".join((before, rows, window, behind)))
+                    self.append(blob, len(rows), len(window), 0, len(sample))
                 if self.has_checkpoints:
                     self.load_checkpoint(checkpoint, len(sample))
                 same = not self.has_rows or self.take(0, len(sample)) == (rows, window)
@@ -227,11 +234,9 @@ class ContextState:
         written = llama_cpp.llama_state_seq_get_data_ext(pointer, buffer, size, sequence, flags)
         return memoryview(buffer).cast("B")[:written]
 
-    def _put(self, sequence: int, flags: int, *parts: Buffer) -> None:
-        blob = b"".join(parts)
-        buffer = (ctypes.c_uint8 * len(blob)).from_buffer_copy(blob)
-        read = llama_cpp.llama_state_seq_set_data_ext(self._context.pointer, buffer, len(blob), sequence, flags)
-        if read != len(blob):
+    def _put(self, sequence: int, flags: int, buffer: ctypes.Array[ctypes.c_uint8], size: int) -> None:
+        read = llama_cpp.llama_state_seq_set_data_ext(self._context.pointer, buffer, size, sequence, flags)
+        if read != size:
             raise Mismatch("llama.cpp refused it")
 
     def _section(self, blob: memoryview, at: int) -> Section:

@@ -126,8 +126,8 @@ def write_checkpoint(path: Path, row: ChunkRow, payload: Payload) -> None:
     _write(path, [header.pack(), *payload])
 
 
-def read_chunk(path: Path, row: ChunkRow, *, window: bool) -> ChunkData:
-    """The chunk of `row`, its window rows only if asked for.
+def read_chunk(path: Path, row: ChunkRow, *, window: bool, before: bytes = b"", behind: bytes = b"") -> ChunkData:
+    """The chunk of `row`, its window rows only if asked for, with bytes of the reader's `before` and `behind` them.
 
     Raises Damaged for anything that is not exactly what was written, OSError if the disk cannot be asked.
     """
@@ -135,9 +135,16 @@ def read_chunk(path: Path, row: ChunkRow, *, window: bool) -> ChunkData:
         header, packed = _read_head(file, Kind.CHUNK)
         if not header.is_of(row) or header.file_bytes != row.bytes:
             raise Damaged("it belongs to another chunk")
-        rows = _read_part(file, header.rows_bytes, header.rows_crc)
-        kept = _read_part(file, header.window_bytes, header.window_crc) if window else b""
-        return ChunkData(unpack_tokens(packed), rows, kept)
+        parts = [(header.rows_bytes, header.rows_crc), (header.window_bytes if window else 0, header.window_crc)]
+        buffer = bytearray(len(before) + sum(size for size, _ in parts) + len(behind))
+        buffer[: len(before)] = before
+        at = len(before)
+        for size, checksum in parts:
+            if size:
+                _read_into(file, memoryview(buffer)[at : at + size], checksum)
+            at += size
+        buffer[at:] = behind
+        return ChunkData(unpack_tokens(packed), buffer, len(before), parts[0][0], parts[1][0])
 
 
 def read_checkpoint(path: Path, row: ChunkRow) -> bytes:
@@ -242,6 +249,20 @@ def _read_head(file: BinaryIO, kind: Kind) -> tuple[Header, bytes]:
     if kind is Kind.CHUNK and packed_key(header.parent, packed) != header.key:
         raise Damaged("its tokens do not fit its key")
     return header, packed
+
+
+def _read_into(file: BinaryIO, part: memoryview, checksum: int) -> None:
+    """Fill `part` from the file; raises Damaged if there is too little or it fails its checksum."""
+    try:
+        count = file.readinto(part)  # type: ignore[attr-defined]
+    except OSError as error:
+        if error.errno in _UNREADABLE:
+            raise Damaged(f"it cannot be read: {error.strerror}") from error
+        raise
+    if count != len(part):
+        raise Damaged("it is too short")
+    if zlib.crc32(part) != checksum:
+        raise Damaged("its content fails its checksum")
 
 
 def _read_part(file: BinaryIO, size: int, checksum: int) -> bytes:

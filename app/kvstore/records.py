@@ -47,9 +47,24 @@ class ChunkData:
     """A chunk as read from its file, checked against its row, its key and its checksums."""
 
     tokens: tuple[int, ...]
-    rows: bytes
-    window: bytes
-    """Empty if it was not asked for."""
+    buffer: bytearray
+    """What the reader wanted before, the rows, the window rows if asked for, and what it wanted behind: in one piece,
+    so that nobody has to copy it together."""
+    begin: int
+    """Where the rows begin in it."""
+    rows_bytes: int
+    window_bytes: int
+
+    @property
+    def rows(self) -> memoryview:
+        """The rows."""
+        return memoryview(self.buffer)[self.begin : self.begin + self.rows_bytes]
+
+    @property
+    def window(self) -> memoryview:
+        """The window rows; empty if they were not asked for."""
+        end = self.begin + self.rows_bytes
+        return memoryview(self.buffer)[end : end + self.window_bytes]
 
 
 class Outcome(Enum):

@@ -55,10 +55,13 @@ class Store:
 
         return self._ask(work)
 
-    def read(self, row: ChunkRow, *, window: bool) -> ChunkData:
-        """A chunk's tokens and rows, and its window rows if asked for; raises Damaged: call `quarantine` then."""
+    def read(self, row: ChunkRow, *, window: bool, before: bytes = b"", behind: bytes = b"") -> ChunkData:
+        """A chunk's tokens and rows, and its window rows if asked for; raises Damaged: call `quarantine` then.
+
+        They come in one buffer with the bytes that are wanted `before` and `behind` them.
+        """
         path = self._access.folder.file(row.key, Kind.CHUNK)
-        return self._disk(lambda: chunk_file.read_chunk(path, row, window=window))
+        return self._disk(lambda: chunk_file.read_chunk(path, row, window=window, before=before, behind=behind))
 
     def read_checkpoint(self, row: ChunkRow) -> bytes:
         """A chunk's checkpoint; raises Damaged: call `quarantine_checkpoint` then."""

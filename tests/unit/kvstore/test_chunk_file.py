@@ -21,7 +21,7 @@ TOKENS = (5, 6, 70_000)
 ROWS = [b"attention ", bytearray(b"rows"), memoryview(b" of three tokens")]
 WINDOW = [b"window rows"]
 CHECKPOINT = [b"a recurrent state"]
-DATA = ChunkData(TOKENS, b"attention rows of three tokens", b"window rows")
+DATA = ChunkData(TOKENS, bytearray(b"attention rows of three tokenswindow rows"), 0, 30, 11)
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +57,19 @@ def test_a_checkpoint_comes_back_as_it_was_written(draft: Draft, checkpoint: Pat
 
 
 def test_window_rows_are_left_out_unless_asked_for(draft: Draft, chunk: Path) -> None:
-    assert read_chunk(chunk, draft.row, window=False) == ChunkData(TOKENS, DATA.rows, b"")
+    assert read_chunk(chunk, draft.row, window=False) == ChunkData(TOKENS, bytearray(DATA.rows), 0, 30, 0)
+
+
+def test_a_chunk_is_read_into_the_frame_that_its_reader_wants(draft: Draft, chunk: Path) -> None:
+    data = read_chunk(chunk, draft.row, window=True, before=b"<<", behind=b">")
+    assert data.buffer == b"<<" + DATA.buffer + b">"
+    assert (data.rows, data.window) == (DATA.rows, DATA.window)
 
 
 def test_a_chunk_may_have_no_rows(tmp_path: Path) -> None:
     bare = chunk_draft(ROOT, ROOT, 0, [1], ((), (), ()), 1.0)
     bare.write(Kind.CHUNK, tmp_path / "x")
-    assert read_chunk(tmp_path / "x", bare.row, window=True) == ChunkData((1,), b"", b"")
+    assert read_chunk(tmp_path / "x", bare.row, window=True) == ChunkData((1,), bytearray(), 0, 0, 0)
 
 
 def test_wider_items_are_written_whole(tmp_path: Path) -> None:
