@@ -4,11 +4,23 @@ import time
 from dataclasses import dataclass, replace
 
 from app.core.errors import EmberError
-from app.core.ledger import REASONING_STARTS, ControlPattern, LedgerEntry, Prompt, assemble, choose_mark
+from app.core.ledger import (
+    REASONING_STARTS,
+    ControlPattern,
+    LedgerEntry,
+    MessageSpan,
+    Prompt,
+    assemble,
+    choose_mark,
+    common_prefix,
+)
 from app.core.stream_text import boundaries
 from app.engine.chat_template import ChatTemplate, Rendering, TemplateFailure
 from app.engine.vocabulary import Vocabulary
 from app.protocol.messages import ChatMessage
+
+NEAR = 16
+"""Tokens; templates put no more between a control token and the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +96,18 @@ class PromptBuilder:
         skeleton = self._template.skeleton(roles, mark, rendering, started=began)
         entries = [LedgerEntry(m.id, m.text, self._usable_ids(m.token_ids)) for m in messages]
         prompt = assemble(rendering.text, mark, entries, self._vocabulary, self._pattern, skeleton)
+        closed = self._template.skeleton(roles, mark, rendering, started=began, generation_prompt=False)
+        added = _generation_prompt(rendering, skeleton, closed)
+        before_reply = None
+        if added:
+            before_reply = prompt.boundary(len(rendering.text.replace(mark, "")) - len(added))
+            if len(prompt.ids) - before_reply > NEAR:  # a template without control tokens: ask what is the same
+                asked = assemble(rendering.text[: -len(added)], mark, entries, self._vocabulary, self._pattern, closed)
+                before_reply = common_prefix(asked.ids, prompt.ids)
         bos = self._vocabulary.bos
         if self._vocabulary.adds_bos and bos >= 0 and prompt.ids[:1] != [bos]:
             prompt = prompt.shifted(bos)
-        closed = self._template.skeleton(roles, mark, rendering, started=began, generation_prompt=False)
-        before_reply = _before_generation_prompt(prompt, rendering, mark, skeleton, closed)
+            before_reply = before_reply + 1 if before_reply is not None else None
         opening = next((start for start in REASONING_STARTS if rendering.text.endswith(start)), "")
         return TurnPrompt(prompt, opening, rendering.notices, _boundaries(prompt, messages, before_reply))
 
@@ -99,26 +118,28 @@ class PromptBuilder:
         return ids
 
 
-def _before_generation_prompt(
-    prompt: Prompt, rendering: Rendering, mark: str, skeleton: str | None, closed: str | None
-) -> int | None:
-    """The token at which the generation prompt begins; None where the template does not simply append one."""
+def _generation_prompt(rendering: Rendering, skeleton: str | None, closed: str | None) -> str:
+    """What the template adds to ask for a reply; empty where it does not simply append something."""
     if skeleton is None or closed is None or not skeleton.startswith(closed):
-        return None
+        return ""
     added = skeleton[len(closed) :]
-    if not added or not rendering.text.endswith(added):
-        return None
-    return prompt.boundary(len(rendering.text.replace(mark, "")) - len(added))
+    return added if rendering.text.endswith(added) else ""
 
 
 def _boundaries(prompt: Prompt, messages: tuple[ChatMessage, ...], before_reply: int | None) -> Boundaries:
     roles = {message.id: message.role for message in messages}
-    begins = [prompt.boundary_before(span.start) for span in prompt.spans if roles[span.id] != "system"]
+    begins = [_begin(prompt, span) for span in prompt.spans if roles[span.id] != "system"]
     replies = [span.end for span in prompt.spans if roles[span.id] == "assistant"]
     last = [before_reply] if before_reply is not None else []
     has_system = bool(messages) and messages[0].role == "system"
     checkpoints = [*(begins[:1] if has_system else []), *replies[-1:], *last]
     return Boundaries(_inside(prompt, [*begins, *replies, *last]), _inside(prompt, checkpoints))
+
+
+def _begin(prompt: Prompt, span: MessageSpan) -> int:
+    """Where a message begins: behind the control token before it, or with its text where there is none near."""
+    token = prompt.boundary_before(span.start)
+    return token if span.start - token <= NEAR else span.start
 
 
 def _inside(prompt: Prompt, places: list[int]) -> tuple[int, ...]:

@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, CountTokens, Done, Failed, Generate, Saved, Text, TokenCount
+from app.protocol.messages import ChatMessage, Done, Failed, Generate, Saved, Text
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import STARTER_NAME, starter
 from tests.bench.prose import text_of
-from tests.bench.saved_turns import engine_with
+from tests.bench.saved_turns import count_tokens, engine_with
 from tests.support.engine import Engine
 
 TOKENS = 3850
@@ -84,9 +84,7 @@ def _asked(reply: Done) -> list[ChatMessage]:
 def _text_of_tokens(engine: Engine, tokens: int, start: int = 0) -> str:
     """Prose of about that many tokens: counted once at four characters a token, then cut to size."""
     text = text_of(4 * tokens, start)
-    answer = engine.ask(CountTokens(id=engine.next_id(), text=text))
-    assert isinstance(answer, TokenCount)
-    return text_of(round(4 * tokens * tokens / answer.count), start)
+    return text_of(round(4 * tokens * tokens / count_tokens(engine, text)), start)
 
 
 def first_word(

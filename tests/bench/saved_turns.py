@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, Done, Loaded, StoreOpened
+from app.protocol.messages import ChatMessage, CountTokens, Done, Loaded, StoreOpened, TokenCount
 from tests.bench.figure import Bar, Figure
-from tests.bench.models import STARTER_NAME, starter, tiny
+from tests.bench.models import GEMMA_NAME, STARTER_NAME, gemma, starter, tiny
 from tests.bench.prose import question, text_of
 from tests.support.engine import Engine, Talk
 from tests.support.tiny_models import Kind
@@ -22,8 +22,10 @@ REPLY_TOKENS = 24
 LONG_TURNS = 20
 SHARED_CHARACTERS = 4600
 """A system prompt of about 1,000 tokens of the starter model."""
-GENERATION_PROMPT = 3
-"""Tokens of `<|im_start|>assistant` and a new line, in the starter model's and the tiny models' vocabulary."""
+ASKING = "<|im_start|>assistant\n"
+"""The generation prompt of the starter model's template, of the tiny models', and of the common one."""
+ASKING_TOKENS = 3
+"""Its tokens where the vocabulary has the control token; Gemma's has not."""
 AT_MOST_ALLOWED = Bar("at most", 1)
 
 
@@ -57,6 +59,8 @@ def measure() -> Iterator[Figure]:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         yield from _evaluated(starter(), STARTER_NAME, folder / "starter")
+        if (path := gemma(folder)) is not None:
+            yield from _evaluated(path, GEMMA_NAME, folder / "gemma", has_control_tokens=False)
         for kind in Kind:
             name = f"tiny model, {kind.value.replace('_', ' ')}"
             yield from _evaluated(tiny(kind, folder), name, folder / kind.value)
@@ -64,13 +68,21 @@ def measure() -> Iterator[Figure]:
         yield _bytes_of_a_shared_prompt(folder / "shared")
 
 
-def _evaluated(model: Path, name: str, folder: Path) -> Iterator[Figure]:
+def _evaluated(model: Path, name: str, folder: Path, *, has_control_tokens: bool = True) -> Iterator[Figure]:
     """Evaluated tokens against the prompt beyond the last kept boundary before the first difference, + 1."""
     folder.mkdir()
     with engine_with(model, folder) as engine:
         told = _talk(engine, "one", TURNS, 1)
         others = [_talk(engine, f"other {number}", 1, number) for number in range(2, SWITCHED + 1)]
+        two = _talk(engine, "two", 2, 40)
+        asking = ASKING_TOKENS if has_control_tokens else count_tokens(engine, ASKING)
     with engine_with(model, folder) as engine:
+        done = two.again(engine, 2).say(question(92), max_tokens=2, sampler=_sampler(92))
+        yield _figure(f"{name}: a branch from the first of two replies", [(done, two.replies[0])])
+        done = told.again(engine, -1).reply(max_tokens=2, sampler=_sampler(90))
+        yield _figure(f"{name}: a regenerate", [(done, told.prompts[-1] - asking)])
+        done = told.again(engine, -2).say(question(91), max_tokens=2, sampler=_sampler(91))
+        yield _figure(f"{name}: the second-last message edited", [(done, told.replies[-2])])
         done = told.again(engine).say(question(70), max_tokens=2, sampler=_sampler(70))
         yield _figure(f"{name}: after a restart", [(done, told.replies[-1])])
         switches = [
@@ -78,12 +90,13 @@ def _evaluated(model: Path, name: str, folder: Path) -> Iterator[Figure]:
             for other in [*others, told]
         ]
         yield _figure(f"{name}: switching among {SWITCHED} (the worst)", switches)
-        done = told.again(engine, -1).reply(max_tokens=2, sampler=_sampler(90))
-        yield _figure(f"{name}: a regenerate", [(done, told.prompts[-1] - GENERATION_PROMPT)])
-        done = told.again(engine, -2).say(question(91), max_tokens=2, sampler=_sampler(91))
-        yield _figure(f"{name}: the second-last message edited", [(done, told.replies[-2])])
-        done = told.again(engine, 2).say(question(92), max_tokens=2, sampler=_sampler(92))
-        yield _figure(f"{name}: a branch from the first reply", [(done, told.replies[0])])
+
+
+def count_tokens(engine: Engine, text: str) -> int:
+    """The tokens of a plain text."""
+    answer = engine.ask(CountTokens(id=engine.next_id(), text=text))
+    assert isinstance(answer, TokenCount)
+    return answer.count
 
 
 def _sampler(seed: int) -> SamplerSettings:
