@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 from app.core.sampling import SamplerSettings
 from app.core.turn import FinishReason, TurnFigures
@@ -13,6 +13,8 @@ ConversationId = NewType("ConversationId", str)
 MessageId = NewType("MessageId", str)
 Role = Literal["user", "assistant"]
 
+CUT: Final[tuple[FinishReason, ...]] = ("length", "cancelled", "failed")
+"""How a reply ended that did not come to its own end."""
 UNTITLED = "New chat"
 TITLE_LENGTH = 60
 
@@ -77,8 +79,11 @@ class ConversationTree:
 
     def with_message(self, message: Message) -> "ConversationTree":
         """The same tree with a message added, or in place of its older state, and shown as the leaf."""
-        conversation = replace(self.conversation, leaf=message.id)
-        return ConversationTree(conversation, {**self.messages, message.id: message})
+        return replace(self.with_state(message), conversation=replace(self.conversation, leaf=message.id))
+
+    def with_state(self, message: Message) -> "ConversationTree":
+        """The same tree with a message in place of its older state; what is shown stays."""
+        return ConversationTree(self.conversation, {**self.messages, message.id: message})
 
     def children(self) -> dict[MessageId | None, list[Message]]:
         """The messages by their parent, the variants of one place together, oldest first."""
@@ -101,6 +106,11 @@ class ConversationTree:
             message = variants[-1].id
             seen.add(message)
         return message
+
+
+def was_cut(message: Message) -> bool:
+    """Whether a reply has words and did not come to its own end, so that it can be gone on with."""
+    return message.role == "assistant" and bool(message.text.strip()) and message.finish_reason in CUT
 
 
 def path_to(messages: Mapping[MessageId, Message], leaf: MessageId | None) -> list[Message]:

@@ -16,6 +16,7 @@ from app.core.conversation import (
     new_conversation_id,
     new_message_id,
     title_from,
+    was_cut,
 )
 from app.core.errors import EmberError
 from app.core.sampling import SamplerSettings
@@ -46,12 +47,18 @@ PARTIAL_INTERVAL_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """A turn that is wanted: a new message of the person's, or another reply to an old one."""
+    """A turn that is wanted: a new message of the person's, another reply to an old one, or more of a reply."""
 
     conversation: ConversationId
     text: str | None = None
-    """The person's message; None to answer `answers` again."""
+    """The person's message; None to answer `answers` again, or to go on with `continues`."""
     answers: MessageId | None = None
+    continues: MessageId | None = None
+    """A reply that was cut; it grows in place."""
+    edits: MessageId | None = None
+    """The message that `text` is another version of: both stay, as variants."""
+    parent: MessageId | None = None
+    """The message that `text` follows; None for the last one that is shown when it is asked."""
     max_tokens: int | None = None
     sampler: SamplerSettings | None = None
     """None: the conversation's own."""
@@ -65,11 +72,21 @@ class RunningTurn:
     request: TurnRequest
     engine_id: int
     reply: Message
+    """As it was when the turn began; one that is gone on with has its words already."""
     tokenizer: str
+    leaf: MessageId | None = None
+    """What was shown before."""
     text: str = ""
     token_ids: list[int] = field(default_factory=list)
+    is_exact: bool = True
+    """Whether the token ids are those of the whole text: of words that another model wrote they are not known."""
     stored: int = 0
     """How many of the token ids the last stored partial had."""
+
+    @property
+    def ids(self) -> tuple[int, ...] | None:
+        """The exact ids of the text, if they are known."""
+        return tuple(self.token_ids) if self.is_exact else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +108,16 @@ def joined_draft(sent: str | None, typed: str) -> str:
     return "\n\n".join(filter(None, (sent, typed)))
 
 
+def _came_to_nothing(running: RunningTurn, text: str) -> bool:
+    """Whether a reply that was gone on with has no more words than before."""
+    return running.request.continues is not None and text == running.reply.text
+
+
 class Chats(QObject):
     """Runs turns for all conversations: stores the text first, then asks the engine."""
 
     message_added = Signal(object)
-    """Message: a person's, or a reply that begins."""
+    """Message: a person's, or a reply that begins or is gone on with."""
     prefill_progress = Signal(str, int, int)
     """(reply's id, done, total tokens)"""
     text_added = Signal(str, str)
@@ -157,11 +179,21 @@ class Chats(QObject):
         if self.is_busy(request.conversation):
             raise EmberError("This conversation is still being answered. Stop the reply, or wait for it.", "busy")
         if request.text is not None:
-            request = replace(request, text=storable(request.text))
-            self._store.set_draft(request.conversation, request.text or "")  # kept, should Ember end while it waits
+            request = self._keep_words(request, storable(request.text))
         self._queue.append(request)
         self._begin_next()
         self.queue_changed.emit()
+
+    def _keep_words(self, request: TurnRequest, text: str) -> TurnRequest:
+        """Keep the words as the draft, should Ember end while they wait, and the place where they are going.
+
+        What is edited leaves the draft free for other words: those stay in it.
+        """
+        stored = self._store.get(request.conversation)
+        draft = text if request.edits is None else joined_draft(text, stored.draft)
+        self._store.set_draft(request.conversation, draft)
+        parent = stored.leaf if request.parent is None and request.edits is None else request.parent
+        return replace(request, text=text, parent=parent)
 
     def is_busy(self, conversation: ConversationId) -> bool:
         """Whether a turn of this conversation runs or waits."""
@@ -236,15 +268,24 @@ class Chats(QObject):
         with self._store.database.transaction():
             conversation = self._store.get(request.conversation)
             question = self._add_question(request, conversation)
-            parent = question.id if question is not None else request.answers
-            if parent is None:
-                raise EmberError("There is no message to answer.", "empty_prompt")
-            author = display_name(model.path, model.name)
-            reply = Message(new_message_id(), conversation.id, parent, "assistant", "", model=author)
-            prompt = self._prompt(conversation, parent, model)
-            self._store.add_message(reply)
+            if request.continues is not None:
+                reply = self._cut_reply(conversation, request.continues)
+            else:
+                reply = self._add_reply(request, question, model)
+            prompt = self._prompt(conversation, reply.id, model)
         engine_id = self._engine.new_id()
-        self.running = RunningTurn(request, engine_id, reply, model.tokenizer_key)
+        ids = prompt[-1].token_ids if request.continues is not None else ()
+        self.running = RunningTurn(
+            request,
+            engine_id,
+            reply,
+            model.tokenizer_key,
+            leaf=conversation.leaf,
+            text=reply.text,
+            token_ids=list(ids or ()),
+            is_exact=ids is not None,
+            stored=len(ids or ()),
+        )
         if question is not None:
             self.message_added.emit(question)
         self.message_added.emit(reply)
@@ -257,6 +298,7 @@ class Chats(QObject):
                 sampler=request.sampler or conversation.sampler,
                 max_tokens=request.max_tokens,
                 use_kv=request.use_kv,
+                continues=request.continues is not None,
                 save=self._saved.may_save(conversation.id),
                 started=conversation.created,
             ),
@@ -264,15 +306,43 @@ class Chats(QObject):
         )
 
     def _add_question(self, request: TurnRequest, conversation: Conversation) -> Message | None:
-        """Store the person's message; None where an old one is answered again."""
+        """Store the person's message; None where an old one is answered again, or a reply gone on with."""
         if request.text is None:
             return None
-        question = Message(new_message_id(), conversation.id, conversation.leaf, "user", request.text)
+        parent = request.parent
+        if request.edits is not None:
+            parent = self._message(conversation, request.edits).parent
+        question = Message(new_message_id(), conversation.id, parent, "user", request.text)
         self._store.add_message(question)
         if conversation.title == UNTITLED and conversation.leaf is None:
             self._store.rename(conversation.id, title_from(request.text), by_person=False)
         self._store.set_draft(conversation.id, typed_since(request, conversation.draft))
         return question
+
+    def _add_reply(self, request: TurnRequest, question: Message | None, model: ModelInfo) -> Message:
+        """Store an empty reply to the new message, or another one to an old message."""
+        parent = question.id if question is not None else request.answers
+        if parent is None:
+            raise EmberError("There is no message to answer.", "empty_prompt")
+        author = display_name(model.path, model.name)
+        reply = Message(new_message_id(), request.conversation, parent, "assistant", "", model=author)
+        self._store.add_message(reply)
+        return reply
+
+    def _cut_reply(self, conversation: Conversation, which: MessageId) -> Message:
+        """The reply to go on with, which is shown from now on; it stays as it is until more of it has come."""
+        reply = self._message(conversation, which)
+        if not was_cut(reply) or which in self._store.tree(conversation.id).children():
+            raise EmberError("This reply is whole, or the chat has gone on after it.", "not_cut")
+        self._store.set_leaf(conversation.id, which)
+        return reply
+
+    def _message(self, conversation: Conversation, which: MessageId) -> Message:
+        """A message of the conversation; raises EmberError (no_message)."""
+        message = self._store.tree(conversation.id).messages.get(which)
+        if message is None:
+            raise EmberError(f"There is no message “{which}” in this conversation; nothing was changed.", "no_message")
+        return message
 
     def _prompt(self, conversation: Conversation, leaf: MessageId, model: ModelInfo) -> tuple[ChatMessage, ...]:
         """The path to `leaf` as the engine wants it, with the exact ids known for this tokenizer."""
@@ -335,32 +405,39 @@ class Chats(QObject):
         if self._unstored:
             self._store_waiting()
         elif running is not None and len(running.token_ids) > running.stored:
+            grown = replace(running.reply, text=running.text, finish_reason=None, error=None)
             try:
-                self._store.update_reply(
-                    running.reply.id,
-                    text=running.text,
-                    token_ids=tuple(running.token_ids),
-                    tokenizer=running.tokenizer,
-                )
+                self._write_reply(grown, running, running.ids)
             except EmberError as error:  # the whole reply is still in memory: the next second tries again
                 self._tell_storing(error.sentence)
             else:
                 self._tell_storing("")
                 running.stored = len(running.token_ids)
 
+    def _write_reply(self, reply: Message, running: RunningTurn, ids: tuple[int, ...] | None) -> None:
+        """Store what a reply is by now, with its exact ids where they are known."""
+        self._store.update_reply(
+            reply.id,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            figures=reply.figures,
+            error=reply.error,
+            tokenizer=running.tokenizer if ids is not None else None,
+            token_ids=ids,
+        )
+
     def _done(self, running: RunningTurn, done: Done) -> None:
-        reply = replace(running.reply, text=done.text, finish_reason=done.finish_reason, figures=done.figures)
-        learned = {MessageId(key): ids for key, ids in done.prompt_ids.items() if key != "system"}
+        # This model's tokens may not give another model's words exactly: then those that stand there stay.
+        is_whole = done.text.startswith(running.reply.text)
+        text, ids = (done.text, done.token_ids) if is_whole else (running.text, None)
+        reply = replace(running.reply, text=text, finish_reason=done.finish_reason, figures=done.figures, error=None)
+        if _came_to_nothing(running, text) and done.finish_reason == "cancelled":
+            reply = running.reply
+        known = ("system", reply.id)
+        learned = {MessageId(key): each for key, each in done.prompt_ids.items() if key not in known}
 
         def write() -> None:
-            self._store.update_reply(
-                reply.id,
-                text=done.text,
-                finish_reason=done.finish_reason,
-                figures=done.figures,
-                token_ids=done.token_ids,
-                tokenizer=running.tokenizer,
-            )
+            self._write_reply(reply, running, ids)
             self._store.store_token_ids(running.tokenizer, learned)
             if done.root is not None and done.tip is not None:
                 self._saved.record(reply.id, done.root, done.tip, reply.model or "")
@@ -424,17 +501,11 @@ class Chats(QObject):
             finish_reason="cancelled" if cancelled else "failed",
             error=None if cancelled else failed.sentence,
         )
-        ids = tuple(running.token_ids)
-        self._store_later(
-            lambda: self._store.update_reply(
-                reply.id,
-                text=reply.text,
-                finish_reason=reply.finish_reason,
-                error=reply.error,
-                token_ids=ids,
-                tokenizer=running.tokenizer,
-            )
-        )
+        if _came_to_nothing(running, running.text):
+            before = running.reply
+            reply = before if cancelled else replace(reply, finish_reason=before.finish_reason)
+        ids = running.ids
+        self._store_later(lambda: self._write_reply(reply, running, ids))
         self._end(TurnOutcome(reply, failure=failed))
         if failed.kind == "context_full" and not reply.text:
             self._give_back(running)
@@ -442,11 +513,12 @@ class Chats(QObject):
     def _give_back(self, running: RunningTurn) -> None:
         """A message that does not fit into the context: leave it out of the path, its words go to the person."""
         request = running.request
-        if request.text is None or running.reply.parent is None:
+        if request.text is None:
             return
-        question = self._store.tree(request.conversation).messages[running.reply.parent]
-        self._store.set_leaf(request.conversation, question.parent)
-        self._store.set_draft(request.conversation, request.text)
+        conversation = self._store.get(request.conversation)
+        if conversation.leaf == running.reply.id:  # else another branch was chosen since
+            self._store.set_leaf(request.conversation, running.leaf)
+        self._store.set_draft(request.conversation, joined_draft(request.text, conversation.draft))
         self.refused.emit(request, "context_full", "This message does not fit into what is left of the context.")
 
     def _end(self, outcome: TurnOutcome) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.core.conversation import ConversationId, Message
+from app.core.conversation import ConversationId, Message, MessageId, was_cut
 from app.core.errors import EmberError
 from app.services import chats as chats_module
 from app.services.chats import Chats, TurnOutcome, TurnRequest
-from app.storage.conversations import ConversationStore
+from app.storage.conversations import INTERRUPTED, ConversationStore
 from tests.unit.services.fakes import FakeClient, model_info
 
 
@@ -184,6 +184,255 @@ def test_closing_in_the_middle_keeps_what_has_come(
     fake.say("Half", 4)
     chats.close()
     assert (path(store, chat)[-1].text, path(store, chat)[-1].finish_reason) == ("Half", "cancelled")
+
+
+# --- another version of a message -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(chats: Chats, fake: FakeClient, chat: ConversationId, store: ConversationStore) -> list[Message]:
+    """Two questions with their replies, as they are stored."""
+    for question, answer, token in (("Hi", "Hello", 4), ("And you?", "Well.", 5)):
+        chats.ask(TurnRequest(chat, question))
+        fake.finish(answer, token)
+    return path(store, chat)
+
+
+@pytest.mark.parametrize(("which", "before"), [(0, []), (2, ["Hi", "Hello"])], ids=["the first", "a later one"])
+def test_an_edited_message_stands_beside_the_old_one_and_is_answered(
+    which: int,
+    before: list[str],
+    chats: Chats,
+    store: ConversationStore,
+    fake: FakeClient,
+    chat: ConversationId,
+    told: list[Message],
+) -> None:
+    chats.ask(TurnRequest(chat, "Rather this", edits=told[which].id))
+    assert [message.text for message in fake.turns[-1].messages] == [*before, "Rather this"]
+    fake.finish("Gladly.", 6)
+    assert [text for _, text in words(store, chat)] == [*before, "Rather this", "Gladly."]
+    tree = store.tree(chat)
+    edited = tree.path()[which]
+    assert [each.text for each in tree.siblings(edited.id)] == [told[which].text, "Rather this"]
+    assert tree.path(tree.newest_leaf(told[which].id)) == told
+
+
+def test_what_was_being_written_stays_the_draft_while_an_edit_waits_and_after_it(
+    chats: Chats,
+    store: ConversationStore,
+    fake: FakeClient,
+    chat: ConversationId,
+    told: list[Message],
+) -> None:
+    store.set_draft(chat, "half a thought")
+    chats.ask(TurnRequest(chats.new_conversation().id, "Another chat first"))
+    chats.ask(TurnRequest(chat, "Rather this", edits=told[2].id))
+    assert store.get(chat).draft == "Rather this\n\nhalf a thought"
+    fake.finish("Done", 6)
+    assert store.get(chat).draft == "half a thought"
+
+
+def test_an_edit_that_does_not_fit_goes_back_and_the_old_branch_is_shown(
+    chats: Chats,
+    store: ConversationStore,
+    fake: FakeClient,
+    chat: ConversationId,
+    told: list[Message],
+    refused: list[tuple[TurnRequest, str]],
+) -> None:
+    store.set_draft(chat, "half a thought")
+    chats.ask(TurnRequest(chat, "Far too long", edits=told[2].id))
+    fake.fail("context_full", "It does not fit.")
+    assert path(store, chat) == told
+    assert store.get(chat).draft == "Far too long\n\nhalf a thought"
+    assert refused[0][0].edits == told[2].id
+
+
+def test_an_edit_of_a_message_that_is_not_there_is_refused(
+    chats: Chats, store: ConversationStore, chat: ConversationId, refused: list[tuple[TurnRequest, str]]
+) -> None:
+    chats.ask(TurnRequest(chat, "Rather this", edits=MessageId("0" * 32)))
+    assert refused[0][1] == "no_message"
+    assert path(store, chat) == []
+    assert store.get(chat).draft == "Rather this"
+
+
+# --- branches ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_follows_the_one_it_is_told_to_follow(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, told: list[Message]
+) -> None:
+    chats.ask(TurnRequest(chat, "Or else?", parent=told[1].id))
+    fake.finish("Else.", 6)
+    assert [text for _, text in words(store, chat)] == ["Hi", "Hello", "Or else?", "Else."]
+
+
+def test_a_waiting_message_goes_where_it_was_sent_whatever_is_shown_by_then(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, told: list[Message]
+) -> None:
+    chats.ask(TurnRequest(chats.new_conversation().id, "Another chat first"))
+    chats.ask(TurnRequest(chat, "And then?"))
+    store.set_leaf(chat, told[1].id)
+    fake.finish("Done", 6)
+    fake.finish("Then this.", 7)
+    assert [text for _, text in words(store, chat)] == ["Hi", "Hello", "And you?", "Well.", "And then?", "Then this."]
+
+
+def test_a_reply_is_stored_in_its_branch_while_another_is_shown(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, told: list[Message]
+) -> None:
+    chats.ask(TurnRequest(chat, answers=told[2].id))
+    fake.say("Qui", 6)
+    store.set_leaf(chat, told[3].id)
+    fake.finish("Quite well.", 6, 7)
+    tree = store.tree(chat)
+    assert tree.path() == told
+    assert [each.text for each in tree.siblings(told[3].id)] == ["Well.", "Quite well."]
+
+
+def test_a_message_that_does_not_fit_leaves_the_branch_that_was_chosen_since(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, told: list[Message]
+) -> None:
+    chats.ask(TurnRequest(chat, "Far too long"))
+    store.set_leaf(chat, told[1].id)
+    fake.fail("context_full", "It does not fit.")
+    assert path(store, chat) == told[:2]
+
+
+# --- a reply that was cut ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut(chats: Chats, fake: FakeClient, chat: ConversationId, store: ConversationStore) -> Message:
+    """A reply that was cut at its limit."""
+    chats.ask(TurnRequest(chat, "Tell me a story"))
+    fake.finish("Once upon", 4, 5, reason="length")
+    return path(store, chat)[-1]
+
+
+def ids_of(store: ConversationStore, message: Message) -> tuple[int, ...] | None:
+    """The exact ids that are stored of a message for the fake's model."""
+    return store.token_ids(message.conversation, model_info().tokenizer_key).get(message.id)
+
+
+def test_a_reply_that_was_cut_grows_in_place(
+    chats: Chats,
+    store: ConversationStore,
+    fake: FakeClient,
+    chat: ConversationId,
+    cut: Message,
+    ended: list[TurnOutcome],
+) -> None:
+    chats.ask(TurnRequest(chat, continues=cut.id))
+    asked = fake.turns[-1]
+    assert asked.continues
+    assert [(each.text, each.token_ids) for each in asked.messages] == [
+        ("Tell me a story", (1, 2)),
+        ("Once upon", (4, 5)),
+    ]
+    fake.say(" a time", 6)
+    fake.finish("Once upon a time.", 4, 5, 6, 7)
+    (reply,) = [each for each in path(store, chat) if each.role == "assistant"]
+    assert (reply.id, reply.text, reply.finish_reason) == (cut.id, "Once upon a time.", "stop")
+    assert reply.figures is not None and reply.figures.tokens.generated == 4
+    assert ids_of(store, reply) == (4, 5, 6, 7)
+    assert ended[-1].reply == reply
+
+
+def test_the_stored_text_of_a_growing_reply_never_gets_shorter(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, cut: Message, qtbot: QtBot
+) -> None:
+    chats._partials.setInterval(1)
+    seen: set[str] = set()
+    store.on_change.append(lambda _kind, _chat: seen.add(path(store, chat)[-1].text))
+    chats.ask(TurnRequest(chat, continues=cut.id))
+    assert path(store, chat)[-1] == cut  # a killed Ember leaves it as it was
+    fake.say(" a", 6)
+    qtbot.waitUntil(lambda: path(store, chat)[-1].text == "Once upon a")
+    assert path(store, chat)[-1].finish_reason is None
+    assert ids_of(store, cut) == (4, 5, 6)
+    fake.fail()
+    reply = path(store, chat)[-1]
+    assert (reply.text, reply.finish_reason, reply.error) == ("Once upon a", "failed", "The engine ended.")
+    assert all(text.startswith("Once upon") for text in seen)
+
+
+def test_a_killed_ember_keeps_the_old_words_and_the_new_ones(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, cut: Message, qtbot: QtBot
+) -> None:
+    chats._partials.setInterval(1)
+    chats.ask(TurnRequest(chat, continues=cut.id))
+    fake.say(" a", 6)
+    qtbot.waitUntil(lambda: path(store, chat)[-1].text == "Once upon a")
+    assert store.finish_interrupted() == 1  # as at the next start
+    reply = path(store, chat)[-1]
+    assert (reply.text, reply.finish_reason, reply.error) == ("Once upon a", "failed", INTERRUPTED)
+    assert was_cut(reply)
+
+
+def test_going_on_that_comes_to_nothing_leaves_the_reply_as_it_was(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, cut: Message
+) -> None:
+    chats.ask(TurnRequest(chat, continues=cut.id))
+    fake.finish("Once upon", 4, 5, reason="cancelled")
+    assert path(store, chat)[-1] == cut
+    chats.ask(TurnRequest(chat, continues=cut.id))
+    chats.close()
+    assert path(store, chat)[-1] == cut
+    assert ids_of(store, cut) == (4, 5)
+
+
+def test_going_on_that_fails_at_once_says_why_below_the_old_words(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, cut: Message
+) -> None:
+    chats.ask(TurnRequest(chat, continues=cut.id))
+    fake.fail("context_full", "The context is full.")
+    reply = path(store, chat)[-1]
+    assert (reply.text, reply.finish_reason, reply.error) == ("Once upon", "length", "The context is full.")
+    assert reply.figures == cut.figures
+
+
+def test_another_model_goes_on_with_the_words_and_its_ids_are_known_at_the_end(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, cut: Message, qtbot: QtBot
+) -> None:
+    fake.set_model(model_info("/models/b.gguf"))
+    key = model_info("/models/b.gguf").tokenizer_key
+    chats._partials.setInterval(1)
+    chats.ask(TurnRequest(chat, continues=cut.id))
+    fake.say(" a", 60)
+    qtbot.waitUntil(lambda: path(store, chat)[-1].text == "Once upon a")
+    assert cut.id not in store.token_ids(chat, key)
+    fake.finish("Once upon a time", 40, 60, 61)
+    assert store.token_ids(chat, key)[cut.id] == (40, 60, 61)
+
+
+def test_words_that_another_models_tokens_do_not_give_exactly_stay_as_they_are(
+    chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, cut: Message
+) -> None:
+    fake.set_model(model_info("/models/b.gguf"))
+    chats.ask(TurnRequest(chat, continues=cut.id))
+    fake.say(" a time", 60)
+    fake.finish(" Once  upon a time", 40, 60)
+    assert path(store, chat)[-1].text == "Once upon a time"
+    assert cut.id not in store.token_ids(chat, model_info("/models/b.gguf").tokenizer_key)
+
+
+def test_only_the_last_reply_of_a_branch_that_was_cut_is_gone_on_with(
+    chats: Chats,
+    fake: FakeClient,
+    chat: ConversationId,
+    cut: Message,
+    store: ConversationStore,
+    refused: list[tuple[TurnRequest, str]],
+) -> None:
+    chats.ask(TurnRequest(chat, "Go on"))
+    fake.finish("So be it.", 8)
+    for each in (cut, path(store, chat)[-1]):
+        chats.ask(TurnRequest(chat, continues=each.id))
+    assert [kind for _, kind in refused] == ["not_cut", "not_cut"]
+    assert chats.running is None
 
 
 # --- a database that cannot be written --------------------------------------------------------------------------------
