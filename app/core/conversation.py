@@ -107,6 +107,16 @@ class ConversationTree:
             seen.add(message)
         return message
 
+    def goes_on_after(self, message: MessageId) -> bool:
+        """Whether the chat went on below a message; a reply that never came does not count."""
+        children, todo = self.children(), [message]
+        while todo:
+            below = children.get(todo.pop(), [])
+            if any(each.role == "assistant" and (each.text or each.finish_reason != "failed") for each in below):
+                return True
+            todo += [each.id for each in below]
+        return False
+
 
 def was_cut(message: Message) -> bool:
     """Whether a reply has words and did not come to its own end, so that it can be gone on with."""

@@ -3,10 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, SignalInstance
-from PySide6.QtGui import QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShortcut
+from PySide6.QtCore import QRectF, Qt, Signal, SignalInstance
+from PySide6.QtGui import QKeySequence, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
-    QAbstractButton,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -17,12 +16,15 @@ from PySide6.QtWidgets import (
 
 from app.core.context_budget import ContextBudget
 from app.core.units import format_count
-from app.gui import icons, theme
+from app.gui import theme
+from app.gui.aim_line import Aim, AimLine
 from app.gui.draft_edit import DraftEdit
-from app.gui.parts import ElidedLabel, announce, name_button, paint_card, set_tone
+from app.gui.parts import ElidedLabel, announce, paint_card, set_tone
+from app.gui.send_button import SendButton
 
 _WAITING: Final = "Waiting for another reply to finish."
 _STREAMING: Final = "The reply is still being written: Esc stops it."
+_ELSEWHERE: Final = "The reply is being written in another branch."
 _NARROW: Final = 480
 """Below this width, in pixels, the token count is said shorter."""
 _LEFT: Final = 18
@@ -31,59 +33,6 @@ _GAP: Final = 8
 """Of the card: from its edge to the words, to the button, and between them, in pixels."""
 _SURELY_LONG: Final = 400
 """Characters that no line of the card takes."""
-
-
-class SendButton(QAbstractButton):
-    """The round button: an arrow that sends, a square that stops."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._stops = False
-        self.setFixedSize(36, 36)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.set_stops(False)
-
-    def set_stops(self, stops: bool) -> None:
-        """Become the Stop button, or Send again."""
-        self._stops = stops
-        name_button(self, "Stop the reply (Esc)" if stops else "Send (Enter)")
-        self.update()
-
-    def stops(self) -> bool:
-        """Whether it stops a reply."""
-        return self._stops
-
-    def sizeHint(self) -> QSize:
-        """A circle of 32 with room for the ring of the focus."""
-        return QSize(36, 36)
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """A disc with its sign; pale while it can do nothing."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        ready = self.isEnabled()
-        painter.setPen(Qt.PenStyle.NoPen)
-        disc = theme.color("accent" if ready else "border")
-        if ready and (self.isDown() or self.underMouse()):
-            disc = disc.darker(112) if not theme.current().dark else disc.lighter(108)
-        painter.setBrush(disc)
-        painter.drawEllipse(QRectF(2, 2, 32, 32))
-        sign = icons.icon("stop" if self._stops else "send", "accent_text" if ready else "text_faint")
-        sign.paint(painter, self.rect().adjusted(9, 9, -9, -9))
-        if self.hasFocus():
-            painter.setPen(QPen(theme.color("focus"), 2))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawEllipse(QRectF(1, 1, 34, 34))
-        painter.end()
-
-    def enterEvent(self, _event: QEvent) -> None:
-        """Show that it can be pressed."""
-        self.update()
-
-    def leaveEvent(self, _event: QEvent) -> None:
-        """Back to calm."""
-        self.update()
 
 
 class _Card(QWidget):
@@ -122,10 +71,17 @@ class Composer(QWidget):
     new_chat = Signal()
     """The message shall go into a new chat, as it does not fit into this one."""
     draft_changed = Signal(str)
+    edit_last = Signal()
+    """The person's last message shall be edited."""
+    aim_dropped = Signal()
+    """The message shall go where messages go by themselves: at the end."""
+    show_reply = Signal()
+    """The reply that is being written out of sight shall be shown."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._streaming = False
+        self._elsewhere = False
         self._queued = False
         self._waits_for = _WAITING
         self._reason: str | None = None
@@ -138,7 +94,12 @@ class Composer(QWidget):
         self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
         self._escape.setEnabled(False)
         self._escape.activated.connect(self.stop)
+        self._escape_aim = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._escape_aim.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self._escape_aim.activated.connect(self.aim_dropped)
+        self.aim_line.dropped.connect(self.aim_dropped)
         self.edit.send_pressed.connect(self._try_send)
+        self.edit.up_pressed.connect(self.edit_last)
         self.edit.textChanged.connect(self._on_text)
         self.button.clicked.connect(self._on_button)
         self.set_model_name(None)
@@ -176,9 +137,10 @@ class Composer(QWidget):
         """Whether the draft fits into what is left, as far as is known; into nothing left nothing fits."""
         return self._budget is None or (self._budget.fits and not self._budget.is_full)
 
-    def set_streaming(self, streaming: bool) -> None:
-        """A reply is being written in this conversation: the button stops it."""
+    def set_streaming(self, streaming: bool, *, elsewhere: bool = False) -> None:
+        """A reply is being written in this conversation, perhaps out of sight: the button stops it."""
         self._streaming = streaming
+        self._elsewhere = streaming and elsewhere
         self._hint = ""
         self._escape.setEnabled(streaming)
         self.button.set_stops(streaming)
@@ -189,6 +151,13 @@ class Composer(QWidget):
         self._queued = queued
         self._waits_for = words
         self._refresh()
+
+    def set_aim(self, aim: Aim | None) -> None:
+        """Where the message goes, if it does not simply go to the end."""
+        if aim != self.aim_line.aim:
+            self.aim_line.set_aim(aim)
+            self.edit.setAccessibleName(f"Message. {aim.sentence}" if aim is not None else "Message")
+            self._refresh()
 
     def set_enabled_reason(self, reason: str | None) -> None:
         """A sentence why nothing can be sent now; the words may still be written. None: it can."""
@@ -225,10 +194,12 @@ class Composer(QWidget):
         self.sentence.setFont(theme.font("small"))
         self.sentence.setProperty("tone", "soft")
         self.take_back_button = self._link("Take back", self.take_back)
+        self.show_reply_button = self._link("Show it", self.show_reply)
         self.new_chat_button = self._link("New chat", self.new_chat)
         self.new_chat_button.setToolTip("Take this message to a new chat with the same instructions")
         row.addWidget(self.sentence)
         row.addWidget(self.take_back_button)
+        row.addWidget(self.show_reply_button)
         row.addWidget(self.new_chat_button)
         row.addStretch(1)
         return self._status
@@ -258,6 +229,8 @@ class Composer(QWidget):
         rows = QVBoxLayout(card)
         rows.setContentsMargins(_LEFT, _AROUND, _AROUND, _AROUND)
         rows.setSpacing(0)
+        self.aim_line = AimLine(card)
+        rows.addWidget(self.aim_line)
         self._first_row, self._last_row = QHBoxLayout(), QHBoxLayout()
         self._field = QVBoxLayout()
         self._field.addWidget(self.edit)
@@ -326,11 +299,14 @@ class Composer(QWidget):
         empty = self.edit.document().isEmpty()
         self.button.setEnabled(self._streaming or (self._can_send() and not empty))
         why_not = self._reason or ("" if self._streaming else self._too_long())
-        sentence = self._waits_for if self._queued else (why_not or self._hint)
+        hint = self._hint or (_ELSEWHERE if self._elsewhere else "")
+        sentence = self._waits_for if self._queued else (why_not or hint)
         self.sentence.setText(sentence)
         self.sentence.setAccessibleName(sentence)
         self._status.setVisible(bool(sentence))
+        self._escape_aim.setEnabled(self.aim_line.aim is not None and not self._streaming)
         self.take_back_button.setVisible(self._queued)
+        self.show_reply_button.setVisible(self._elsewhere and sentence == _ELSEWHERE)
         self.new_chat_button.setVisible(not self._queued and self._reason is None and self._fits_a_new_chat())
         if not self._streaming:
             self.button.setToolTip(why_not or "Send (Enter)")

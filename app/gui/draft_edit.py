@@ -46,6 +46,8 @@ class DraftEdit(QPlainTextEdit):
     """One to eight lines high; Enter and Ctrl+Enter send, Shift+Enter breaks the line."""
 
     send_pressed = Signal()
+    up_pressed = Signal()
+    """The Up key, where nothing is written."""
     focus_changed = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -83,8 +85,11 @@ class DraftEdit(QPlainTextEdit):
     # --- Qt's side ----------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter sends unless an input method is composing."""
-        if event.key() not in _ENTER or self._composing:
+        """Enter sends unless an input method is composing; Up in an empty field asks for the last message."""
+        plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if event.key() == Qt.Key.Key_Up and plain and not self._composing and self.document().isEmpty():
+            self.up_pressed.emit()
+        elif event.key() not in _ENTER or self._composing:
             super().keyPressEvent(event)
         elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
             # Qt's own would insert a line separator, which copies as something else than a line break.

@@ -14,6 +14,7 @@ _GLYPHS: Final = {
     "check": "check",
     "chats": "list",
     "close": "x",
+    "continue": "caret-double-right",
     "copy": "copy",
     "dark": "moon",
     "down": "caret-down",

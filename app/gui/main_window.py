@@ -23,6 +23,7 @@ from app.gui.open_chat import OpenChat
 from app.gui.saved_feed import SavedFeed
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
+from app.gui.writing import edit_key
 from app.protocol.messages import ModelInfo
 from app.services.background import run_in_background
 from app.services.transfer import ExportFormat, export_conversation, import_conversation
@@ -130,7 +131,8 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         """Show what was open, where it was."""
         settings = self.workspace.settings
-        self.workspace.store.purge_deleted(time.time() - DELETED_KEPT)
+        for conversation in self.workspace.store.purge_deleted(time.time() - DELETED_KEPT):
+            settings.remove(edit_key(conversation))
         geometry = settings.get(GEOMETRY, str, "")
         if not (geometry and self.restoreGeometry(QByteArray.fromBase64(geometry.encode("ascii", "ignore")))):
             self.resize(1180, 760)

@@ -5,27 +5,26 @@ from dataclasses import replace
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.context_budget import ContextBudget
-from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId
+from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId, path_to
 from app.core.errors import EmberError
 from app.gui import wording
+from app.gui.chat_deeds import SEND, ChatDeeds
 from app.gui.composer import Composer
 from app.gui.notices import Notice, NoticeBar
 from app.gui.shown_messages import WAITING, shown_message, waiting_message
 from app.gui.token_counts import TokenCounts, used_tokens
 from app.gui.transcript.shown import ShownMessage
 from app.gui.transcript.view import TranscriptView
+from app.gui.writing import STORE, Writing
 from app.protocol.messages import ModelInfo, Statistics
-from app.services.chats import TurnOutcome, TurnRequest, joined_draft, typed_since
+from app.services.chats import TurnOutcome, TurnRequest
 from app.services.workspace import Workspace
 
-DRAFT_STORE_MS = 500
 DRAFT_COUNT_MS = 250
-NEW_CHAT_DRAFT = "new_chat.draft"
 NEW_CHAT_INSTRUCTIONS = "new_chat.instructions"
 FULL = "context-full"
-STORE = "not-stored"
 REFUSED = "refused"
-"""Keys of notices: a conversation is full, a reply or draft could not be stored, a turn could not begin."""
+"""Keys of notices: a conversation is full, a turn could not begin."""
 
 
 class OpenChat(QObject):
@@ -54,25 +53,22 @@ class OpenChat(QObject):
         self._composer = composer
         self._notices = notices
         self.conversation: Conversation | None = None
-        self._tree: ConversationTree | None = None
+        self.tree: ConversationTree | None = None
         self._variants: dict[MessageId | None, list[Message]] = {}
         """The tree's messages by their parent."""
-        self._shows = False
-        """Whether the composer holds the open conversation's draft."""
+        self._reads_on = False
+        """Whether a reply that is gone on with says below its words that it is being read."""
         self._instructions = ""
         self.tokens = TokenCounts(workspace.engine, self)
         self._live_tokens = 0
         """What the context holds of this conversation while its reply is written."""
-        self._store_timer = self._timer(DRAFT_STORE_MS, self.store_draft)
-        self._count_timer = self._timer(DRAFT_COUNT_MS, self._count_draft)
+        self.writing = Writing(workspace, composer, notices, self)
+        self._deeds = ChatDeeds(self, workspace, transcript, composer, notices)
+        self._count_timer = QTimer(self)
+        self._count_timer.setSingleShot(True)
+        self._count_timer.setInterval(DRAFT_COUNT_MS)
+        self._count_timer.timeout.connect(self._count_draft)
         self._connect()
-
-    def _timer(self, interval: int, call: object) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(interval)
-        timer.timeout.connect(call)
-        return timer
 
     def _connect(self) -> None:
         chats, engine = self._workspace.chats, self._workspace.engine
@@ -82,19 +78,19 @@ class OpenChat(QObject):
         self._composer.take_back.connect(self.take_back)
         self._composer.new_chat.connect(self._new_with_draft)
         self._composer.draft_changed.connect(self._draft_changed)
-        self._transcript.action_requested.connect(self._act)
-        self._transcript.variant_requested.connect(self._show_variant)
+        self.writing.stored.connect(self.draft_stored)
+        self.writing.edited_changed.connect(self._edited_changed)
         chats.message_added.connect(self._message_added)
         chats.prefill_progress.connect(self._prefill)
         chats.text_added.connect(self._text_added)
         chats.turn_ended.connect(self._turn_ended)
-        chats.queue_changed.connect(self._show_composer)
+        chats.queue_changed.connect(self.show_composer)
         chats.refused.connect(self._refused)
         chats.storing_failed.connect(self._storing_failed)
         engine.model_changed.connect(self._model_changed)
-        engine.load_progress.connect(lambda _fraction: self._show_composer())
-        engine.load_failed.connect(lambda _kind, _sentence: self._show_composer())
-        engine.state_changed.connect(lambda _state: self._show_composer())
+        engine.load_progress.connect(lambda _fraction: self.show_composer())
+        engine.load_failed.connect(lambda _kind, _sentence: self.show_composer())
+        engine.state_changed.connect(lambda _state: self.show_composer())
         engine.statistics.connect(self._take_statistics)
 
     # --- opening -----------------------------------------------------------------------------------------------------
@@ -112,23 +108,21 @@ class OpenChat(QObject):
     def open(self, conversation: ConversationId) -> None:
         """Show a stored conversation; raises EmberError if it cannot be read."""
         tree = self._workspace.store.tree(conversation)
-        self.store_draft()
+        self.writing.store()
         self._notices.dismiss(FULL)
         self._take_tree(tree)
-        request = self._workspace.chats.waiting(conversation)
-        draft = tree.conversation.draft
-        self._composer.open_draft(draft if request is None else typed_since(request, draft))
+        self.writing.open(tree)
         self._show_messages()
         self._after_opening()
 
     def start_new(self, instructions: str | None = None, draft: str | None = None) -> None:
         """Show an empty conversation; it is stored with its first message."""
-        self.store_draft()
+        self.writing.store()
         self._notices.dismiss(FULL)
         settings = self._workspace.settings
-        self.conversation = self._tree = None
+        self.conversation = self.tree = None
         self._instructions = settings.get(NEW_CHAT_INSTRUCTIONS, str, "") if instructions is None else instructions
-        self._composer.open_draft(settings.get(NEW_CHAT_DRAFT, str, "") if draft is None else draft)
+        self.writing.open_new(draft)
         self._transcript.clear()
         self.content_changed.emit(False)
         self._after_opening()
@@ -136,15 +130,14 @@ class OpenChat(QObject):
     def leave(self) -> None:
         """Let go of the open conversation, which is being deleted, with its draft stored."""
         self.take_back()
-        self.store_draft()
-        self._shows = False
-        self.conversation = self._tree = None
+        self.writing.leave()
+        self.conversation = self.tree = None
 
     def _after_opening(self) -> None:
-        self._shows = True
+        self._deeds.forget()
         self._live_tokens = 0
         self.opened.emit(self.conversation)
-        self._show_composer()
+        self.show_composer()
         self.tokens.forget("draft", "instructions")
         self._count_draft()
         self._count_instructions()
@@ -173,36 +166,78 @@ class OpenChat(QObject):
             self._take_tree(self._workspace.store.tree(self.conversation.id))
 
     def _take_tree(self, tree: ConversationTree) -> None:
-        self._tree, self.conversation = tree, tree.conversation
+        self.tree, self.conversation = tree, tree.conversation
         self._variants = tree.children()
 
     def _show_messages(self) -> None:
-        assert self._tree is not None
-        shown = [self._shown(message) for message in self._tree.path()]
-        waiting = self._waiting()
-        if waiting is not None:
-            shown.append(waiting)
-        self._transcript.set_messages(shown)
-        self.content_changed.emit(bool(shown))
+        self._transcript.set_messages(self._page())
+        self.content_changed.emit(bool(self._transcript.message_ids()))
+
+    def _page(self) -> list[ShownMessage]:
+        """The messages of the shown branch; a message that waits there stands in the place it goes to."""
+        assert self.tree is not None
+        path = self.tree.path()
+        request, waiting = self._waiting()
+        if request is None or waiting is None:
+            return [self._shown(message) for message in path]
+        edited = self.tree.messages.get(request.edits) if request.edits is not None else None
+        parent = edited.parent if edited is not None else request.parent
+        places = [None, *(message.id for message in path)]
+        if parent not in places:  # another branch was chosen since
+            return [self._shown(message) for message in path]
+        return [*(self._shown(message) for message in path[: places.index(parent)]), waiting]
+
+    def show_branch(self, leaf: MessageId, variant: tuple[MessageId, MessageId] | None = None) -> bool:
+        """Show the path to `leaf` from now on; whether that could be stored.
+
+        `variant`: the message that gives its place, and the one that takes it.
+        """
+        assert self.tree is not None
+        try:
+            self._workspace.store.set_leaf(self.tree.conversation.id, leaf)
+        except EmberError as error:
+            self._notices.show_notice(Notice(error.sentence, "error", key=STORE))
+            return False
+        self._read()
+        self._deeds.forget()
+        if variant is None:
+            self._show_messages()
+        else:
+            self._transcript.show_variant(*variant, self._page())
+        self._show_budget()
+        self.show_composer()
+        return True
+
+    def variants(self, message: MessageId) -> list[Message]:
+        """The variants of a message, itself included, oldest first."""
+        assert self.tree is not None
+        return self._variants[self.tree.messages[message].parent]
 
     def says(self, sentence: str) -> bool:
         """Whether the newest reply on the page ends with this sentence."""
-        path = self._tree.path() if self._tree is not None else []
+        path = self.tree.path() if self.tree is not None else []
         return bool(path) and path[-1].error == sentence
 
-    def _waiting(self) -> ShownMessage | None:
-        """A message of the open conversation that waits to be sent, as it is shown."""
+    def _waiting(self) -> tuple[TurnRequest | None, ShownMessage | None]:
+        """A message of the open conversation that waits to be sent, and how it is shown."""
         chats = self._workspace.chats
         request = chats.waiting(self.conversation.id) if self.conversation is not None else None
         if request is None or request.text is None:
-            return None
+            return None, None
         until = "the model is loaded" if chats.running is None else "the other reply is done"
-        return waiting_message(request.text, until)
+        return request, waiting_message(request.text, until)
 
     def _shown(self, message: Message) -> ShownMessage:
         running = self._workspace.chats.running
         streamed = running.text if running is not None and running.reply.id == message.id else None
-        return shown_message(message, self._variants[message.parent], streamed)
+        leaf = self.tree.conversation.leaf if self.tree is not None else None
+        return shown_message(
+            message,
+            self._variants[message.parent],
+            streamed,
+            is_last=message.id == leaf,
+            is_leaf=message.id not in self._variants,
+        )
 
     def _is_here(self, conversation: ConversationId) -> bool:
         return self.conversation is not None and self.conversation.id == conversation
@@ -210,56 +245,83 @@ class OpenChat(QObject):
     def _message_added(self, message: Message) -> None:
         if not self._is_here(message.conversation):
             return
-        assert self._tree is not None
-        before = self._tree.conversation.leaf
+        assert self.tree is not None
+        before = self.tree.conversation.leaf
         stored = self._workspace.store.get(message.conversation)  # its title comes with the first message
-        self._take_tree(replace(self._tree, conversation=stored).with_message(message))
+        self._take_tree(replace(self.tree, conversation=stored).with_message(message))
         if message.role == "user":
             self._transcript.remove_message(WAITING)
-        if message.parent == before:
+        if message.id == before:  # a reply that is gone on with
+            self._transcript.update_message(self._shown(message))
+        elif message.parent == before:
+            self._show_parent(before)
             self._transcript.append_message(self._shown(message))
             self.content_changed.emit(True)
-        else:  # another reply to an earlier message: the path is another one
+        else:  # the path is another one
             self._show_messages()
+            if message.role == "user":
+                self._transcript.jump_to_end()
+        self._deeds.forget()
         if message.role == "user":
             self.opened.emit(self.conversation)  # the first message names the conversation
-        self._show_composer()
+        self.show_composer()
+
+    def _show_parent(self, message: MessageId | None) -> None:
+        """A message that is not the last one any more offers other actions."""
+        assert self.tree is not None
+        if message is not None:
+            self._transcript.update_message(self._shown(self.tree.messages[message]))
 
     def _prefill(self, reply: str, done: int, total: int) -> None:
         if self._runs_here() and total > 0:
             percent = f"Reading … {100 * done // total} %" if total > 1 else "Reading …"
-            self._transcript.set_status(reply, percent if done < total else "Thinking …")
+            words = percent if done < total else "Thinking …"
+            self._transcript.set_status(reply, words)
+            running = self._workspace.chats.running
+            if running is not None and running.reply.text and total > 1:
+                self._reads_on = True
+                self._transcript.update_message(replace(self._shown(running.reply), notice=words))
 
     def _text_added(self, reply: str, piece: str) -> None:
-        if self._runs_here():
+        running = self._workspace.chats.running
+        if self._reads_on and running is not None:
+            self._reads_on = False
+            self._transcript.update_message(self._shown(running.reply))
+        elif self._runs_here():
             self._transcript.append_text(reply, piece)
 
     def _runs_here(self) -> bool:
         running = self._workspace.chats.running
         return running is not None and self._is_here(running.request.conversation)
 
+    def _runs_in_sight(self) -> bool:
+        """Whether the running reply stands in the branch that is shown."""
+        running = self._workspace.chats.running
+        return running is not None and running.reply.id in self._transcript.message_ids()
+
     def _turn_ended(self, outcome: TurnOutcome) -> None:
+        self._reads_on = False
         if outcome.done is not None:
             for notice in outcome.done.notices:
                 self._notices.show_notice(Notice(notice, "info", key=notice[:40]))
-        if self._is_here(outcome.reply.conversation) and self._tree is not None:
-            self._take_tree(self._tree.with_message(outcome.reply))
+        if self._is_here(outcome.reply.conversation) and self.tree is not None:
+            self._take_tree(self.tree.with_state(outcome.reply))
             self._transcript.update_message(self._shown(outcome.reply))
         self._show_budget()
-        self._show_composer()
+        self.show_composer()
 
     def _refused(self, request: TurnRequest, kind: str, sentence: str) -> None:
         """A turn that could not begin: its words go back into the composer, where they are still the draft."""
         here = self._is_here(request.conversation)
         if here and request.text is not None:
-            self._composer.set_draft(joined_draft(request.text, self._composer.draft()))
             self._read()
+            self._give_back(request)
             self._show_messages()
         if here and kind == "context_full":
             self._tell_full(f"{sentence} Nothing was sent; your words are in the message field.")
         else:
             self._notices.show_notice(Notice(f"{sentence} What you wrote is kept.", "error", key=REFUSED))
-        self._show_composer()
+        self.show_composer()
 
     def _storing_failed(self, trouble: str) -> None:
         if trouble:
@@ -275,20 +337,28 @@ class OpenChat(QObject):
         try:
             if self.conversation is None:
                 self.conversation = self._workspace.chats.new_conversation(self._instructions)
-                self._workspace.settings.set(NEW_CHAT_DRAFT, "")
+                self.writing.became(self.conversation.id)
                 self._read()
                 self.opened.emit(self.conversation)
-            self._workspace.chats.ask(TurnRequest(self.conversation.id, text))
         except EmberError as error:
             self._composer.set_draft(text)
-            self._notices.show_notice(Notice(error.sentence, "error", key="send"))
-        else:
-            waiting = self._waiting()
-            if waiting is not None:
-                self._transcript.append_message(waiting)
-                self.content_changed.emit(True)
-            self._notices.dismiss("send")
-            self._notices.dismiss(REFUSED)
+            self._notices.show_notice(Notice(error.sentence, "error", key=SEND))
+            return
+        edited = self.writing.edited
+        if not self._deeds.ask(
+            TurnRequest(self.conversation.id, text, edits=edited.id if edited is not None else None)
+        ):
+            self._composer.set_draft(text)
+            return
+        self.writing.sent()
+        self._notices.dismiss(REFUSED)
+        _, waiting = self._waiting()
+        if waiting is not None and edited is None:
+            self._transcript.append_message(waiting)
+            self.content_changed.emit(True)
+        elif waiting is not None:
+            self._show_messages()
+            self._transcript.jump_to_end()
 
     def stop(self) -> None:
         """Stop this conversation's reply."""
@@ -297,38 +367,20 @@ class OpenChat(QObject):
 
     def take_back(self) -> None:
         """Take a waiting message back into the composer."""
-        if self.conversation is not None:
-            text = self._workspace.chats.take_back(self.conversation.id)
-            self._transcript.remove_message(WAITING)
-            if text:
-                self._composer.set_draft(joined_draft(text, self._composer.draft()))
-
-    def regenerate(self, reply: MessageId) -> None:
-        """Ask for another reply to the same message; the old one stays as a variant."""
-        tree = self._tree
-        if tree is None or reply not in tree.messages or self.conversation is None:
+        if self.conversation is None:
             return
-        try:
-            self._workspace.chats.ask(TurnRequest(self.conversation.id, answers=tree.messages[reply].parent))
-        except EmberError as error:
-            self._notices.show_notice(Notice(error.sentence, "error", key="send"))
+        request = self._workspace.chats.waiting(self.conversation.id)
+        self._workspace.chats.take_back(self.conversation.id)
+        self._transcript.remove_message(WAITING)
+        if request is not None and request.text:
+            self._give_back(request)
+            if request.edits is not None:  # the old message stands in its place again
+                self._show_messages()
 
-    def _act(self, message: str, action: str) -> None:
-        if action == "regenerate":
-            self.regenerate(MessageId(message))
-
-    def _show_variant(self, message: str, step: int) -> None:
-        """Show the branch that goes through the next or the previous variant of a message."""
-        tree = self._tree
-        if tree is None or self.conversation is None or self._workspace.chats.is_busy(self.conversation.id):
-            return
-        siblings = self._variants[tree.messages[MessageId(message)].parent]
-        at = [sibling.id for sibling in siblings].index(MessageId(message)) + step
-        if 0 <= at < len(siblings):
-            self._workspace.store.set_leaf(self.conversation.id, tree.newest_leaf(siblings[at].id))
-            self._read()
-            self._show_messages()
-            self._show_budget()
+    def _give_back(self, request: TurnRequest) -> None:
+        """The words of a request that is not carried out go to where they were written."""
+        edited = self.tree.messages.get(request.edits) if self.tree is not None and request.edits else None
+        self.writing.give_back(request, edited)
 
     def _tell_full(self, sentence: str) -> None:
         """What the engine found too long; a new chat is a way out only where this one has used some of the context."""
@@ -337,7 +389,10 @@ class OpenChat(QObject):
 
     def _new_with_draft(self) -> None:
         draft, instructions = self._composer.draft(), self.instructions
-        self._composer.set_draft("")
+        if self.writing.edited is not None:
+            self.writing.sent()
+        else:
+            self._composer.set_draft("")
         self.start_new(instructions, draft)
         self._composer.focus_draft()
 
@@ -345,42 +400,31 @@ class OpenChat(QObject):
 
     def store_draft(self) -> bool:
         """Store what is typed and not sent; False if it cannot be stored, which the window then says."""
-        self._store_timer.stop()
-        if not self._shows:
-            return True
-        draft = self._composer.draft()
-        try:
-            if self.conversation is None:
-                self._workspace.settings.set(NEW_CHAT_DRAFT, draft)
-            else:
-                request = self._workspace.chats.waiting(self.conversation.id)
-                draft = joined_draft(request.text, draft) if request is not None else draft
-                if draft != self.conversation.draft:
-                    self._workspace.store.set_draft(self.conversation.id, draft)
-                    self.conversation = replace(self.conversation, draft=draft)
-        except EmberError as error:
-            self._notices.show_notice(Notice(error.sentence, "error", key=STORE))
-            return False
-        self.draft_stored.emit()
-        return True
+        return self.writing.store()
+
+    def _edited_changed(self) -> None:
+        self._show_budget()
+        self.show_composer()
 
     def _draft_changed(self, text: str) -> None:
-        self._store_timer.start()
         self._count_timer.start()
         budget = None if self._composer.fits() else self.budget()
         if budget is not None and len(text.encode("utf-8", "surrogatepass")) <= budget.remaining + budget.draft:
             self.tokens.forget("draft")  # no more tokens than bytes: it may be sent before it is counted
 
     def used_tokens(self) -> int:
-        """Tokens of the open conversation in the context after its last turn; 0 before the first."""
-        return used_tokens(self._tree.path()) if self._tree is not None else 0
+        """Tokens of the open conversation that come before what is written; 0 before the first turn."""
+        if self.tree is None:
+            return 0
+        edited = self.writing.edited
+        return used_tokens(self.tree.path() if edited is None else path_to(self.tree.messages, edited.parent))
 
     def budget(self) -> ContextBudget | None:
         """What the conversation and the draft take of the context; None without a model."""
         model = self._workspace.engine.model
         if model is None:
             return None
-        used = max(self.used_tokens(), self._live_tokens if self._runs_here() else 0)
+        used = max(self.used_tokens(), self._live_tokens if self._runs_in_sight() else 0)
         return ContextBudget(limit=model.context, used=used, draft=self.tokens.of("draft"))
 
     def _take_statistics(self, statistics: Statistics) -> None:
@@ -404,13 +448,15 @@ class OpenChat(QObject):
 
     def _model_changed(self, model: ModelInfo | None) -> None:
         self._composer.set_model_name(wording.model_label(model) if model is not None else None)
-        self._show_composer()
+        self.show_composer()
         self._count_draft()
         self._count_instructions()
 
-    def _show_composer(self) -> None:
+    def show_composer(self) -> None:
+        """Bring the composer up to what can be sent now, and where to."""
         engine, chats = self._workspace.engine, self._workspace.chats
-        self._composer.set_streaming(self._runs_here())
+        self._composer.set_streaming(self._runs_here(), elsewhere=not self._runs_in_sight())
+        self._composer.set_aim(self._deeds.aim())
         waits = self.conversation is not None and chats.waiting(self.conversation.id) is not None
         words = "Waiting for another reply to finish." if chats.running is not None else "Waiting for the model."
         self._composer.set_queued(waits, words)

@@ -1,10 +1,13 @@
 """What the window says about turns, replies and models, in plain words."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from app.core.conversation import Message
 from app.core.turn import TurnFigures
 from app.core.units import format_count, format_seconds
+from app.gui.aim_line import Aim
 from app.protocol.messages import MemoryMode, ModelInfo, Statistics
 from app.services.model_library import display_name
 from app.storage.conversations import INTERRUPTED
@@ -20,6 +23,11 @@ MODE_SENTENCES: dict[MemoryMode, str] = {
     "opaque": "This model's memory can only be kept as a whole: going back reads the chat again.",
 }
 
+EDITING: Final = Aim("edit", "Editing your message. The old one stays as a variant.", "Cancel")
+BRANCHING: Final = Aim("branch", "Your next message starts a new branch here. The old one stays.", "Undo")
+BRANCHED: Final = replace(BRANCHING, way_out="Show the rest")
+"""Where a message goes; the last is for a branch that was begun before and is only seen again."""
+
 
 def figures_line(figures: TurnFigures) -> str:
     """The line under a reply: what was reused and read, when the first word came, and the speed."""
@@ -32,6 +40,25 @@ def figures_line(figures: TurnFigures) -> str:
     if figures.tokens_per_second:
         parts.append(f"{figures.tokens_per_second:.0f} tok/s")
     return " · ".join(parts)
+
+
+def figures_detail(figures: TurnFigures) -> str:
+    """The figures of a turn in sentences, one a line: what was kept where, what was read, and how long it took."""
+    tokens, seconds, parts = figures.tokens, figures.seconds, []
+    if tokens.reused_memory:
+        parts.append(f"{format_count(tokens.reused_memory)} were still in memory")
+    if tokens.reused_saved:
+        spent = f" in {format_seconds(seconds.restore)}" if seconds.restore else ""
+        parts.append(f"{format_count(tokens.reused_saved)} came from saved state{spent}")
+    spent = f" in {format_seconds(seconds.prefill)}" if seconds.prefill and tokens.evaluated else ""
+    parts.append(f"{format_count(tokens.evaluated)} were read{spent}")
+    kept = ", ".join(parts[:-1])
+    listed = f"{kept} and {parts[-1]}" if kept else parts[-1]
+    text = f"Of {format_count(tokens.prompt)} tokens, {listed}."
+    if tokens.generated:
+        took = f" in {format_seconds(seconds.total)} altogether" if seconds.total else ""
+        text += f"\nThe reply has {format_count(tokens.generated)} new tokens{took}."
+    return text
 
 
 def reply_notice(message: Message) -> tuple[str, bool]:

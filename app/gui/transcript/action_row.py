@@ -29,6 +29,7 @@ class Action:
 ACTIONS: Final = {
     "copy": Action("copy", "Copy", "Copy"),
     "regenerate": Action("regenerate", "Answer again", "Write this reply again"),
+    "continue": Action("continue", "Continue", "Continue this reply"),
     "branch": Action("branch", "Branch from here", "Branch from here"),
     "edit": Action("edit", "Edit", "Edit"),
     "more": Action("more", "More", "More"),
@@ -141,6 +142,16 @@ class ActionRow(QWidget):
     def has_keyboard(self) -> bool:
         """Whether one of the buttons has the focus."""
         return any(button.hasFocus() for button in (*self._buttons.values(), self.back, self.on))
+
+    @property
+    def focused_step(self) -> int:
+        """Which button of the variants has the focus: -1 the one back, 1 the one on, 0 neither."""
+        return -1 if self.back.hasFocus() else 1 if self.on.hasFocus() else 0
+
+    def focus_step(self, step: int) -> None:
+        """Give the focus to that button, or to the other one where there is no further variant."""
+        wanted, other = (self.back, self.on) if step < 0 else (self.on, self.back)
+        (wanted if wanted.isEnabled() else other).setFocus(Qt.FocusReason.OtherFocusReason)
 
     def tell_copied(self) -> None:
         """Show for a moment that the copying was done."""

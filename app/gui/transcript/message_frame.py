@@ -3,7 +3,7 @@
 from typing import Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QTextBlock, QTextBlockFormat, QTextCursor, QTextFrame
+from PySide6.QtGui import QTextBlock, QTextBlockFormat, QTextCharFormat, QTextCursor, QTextFrame
 
 from app.gui.transcript import layout, reasoning
 from app.gui.transcript.clean_text import clean, shown_part
@@ -175,7 +175,13 @@ class MessageWriter:
         form.setLeftMargin(len(entry.message.actions) * layout.BUTTON + variants)
         writer.cursor.mergeBlockFormat(form)
         writer.cursor.setBlockCharFormat(self.styles.ink(_FIGURES))  # as high without figures as with them
+        first = writer.cursor.position()
         writer.text(clean(entry.message.figures).replace("\n", " "), _FIGURES)
+        if entry.message.figures_detail:
+            words, detail = QTextCursor(writer.cursor), QTextCharFormat()
+            words.setPosition(first, QTextCursor.MoveMode.KeepAnchor)
+            detail.setToolTip(entry.message.figures_detail)
+            words.mergeCharFormat(detail)
 
     def rewrite_foot(self, entry: Entry) -> None:
         """Write only what stands below the words anew."""

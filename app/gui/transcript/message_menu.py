@@ -52,6 +52,7 @@ def message_menu(parent: QWidget, entry: Entry, deeds: Deeds) -> QMenu:
     _add_thought(menu, entry, deeds)
     _add_cards(menu, entry, deeds)
     _add_links(menu, entry, deeds)
+    _add_figures(menu, entry)
     return menu
 
 
@@ -95,6 +96,14 @@ def _add_links(menu: QMenu, entry: Entry, deeds: Deeds) -> None:
     for href in links:
         line = menu.addAction(f"Open {_plain(href)}")
         line.triggered.connect(lambda _checked=False, href=href: deeds.open_link(href))
+
+
+def _add_figures(menu: QMenu, entry: Entry) -> None:
+    """What the tooltip of the figures says, for the keyboard."""
+    if entry.message.figures_detail:
+        menu.addSeparator()
+        for sentence in entry.message.figures_detail.split("\n"):
+            menu.addAction(sentence).setEnabled(False)
 
 
 def _links(frame: QTextFrame) -> Iterator[str]:

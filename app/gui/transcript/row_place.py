@@ -1,6 +1,7 @@
 """Which message the row of actions belongs to, and where it stands."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from PySide6.QtCore import QPoint, QRectF
@@ -14,6 +15,15 @@ from app.gui.transcript.painting import card_rect
 
 _OUTSIDE: Final = 6
 """The space in a button around its icon: the first icon stands where the words begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Whether keyboard and pointer are at a message, and which of its variant buttons has the focus, if one has."""
+
+    focused: bool
+    hovered: bool
+    step: int
 
 
 class RowPlace:
@@ -45,6 +55,21 @@ class RowPlace:
         if entry is None or entry is self.hovered:
             self.hovered = None
 
+    def marks(self, entry: Entry | None) -> Marks:
+        """What is at a message now."""
+        if entry is None:
+            return Marks(focused=False, hovered=False, step=0)
+        step = self._row.focused_step if self._row.message_id == entry.message.id else 0
+        return Marks(focused=self.focused is entry, hovered=self.hovered is entry, step=step)
+
+    def put_back(self, entry: Entry, marks: Marks) -> None:
+        """Let keyboard and pointer be at a message that stands in another's place."""
+        self.focused = entry if marks.focused else self.focused
+        self.hovered = entry if marks.hovered else self.hovered
+        self.update()
+        if marks.step:
+            self._row.focus_step(marks.step)
+
     def update(self) -> None:
         """Show the row at its message, or nowhere."""
         entry = self.owner()
@@ -64,8 +89,10 @@ class RowPlace:
             left = self._page.rect(entry).left() - _OUTSIDE
             return QPoint(round(left), round(box.top() + 7 - self._row.height() / 2 - scrolled))
         bubble = card_rect(self._page.document, entry.frame)
-        left = max(0.0, bubble.left() - self._row.width() - 4)
+        left = bubble.left() - self._row.width() - 4
         top = bubble.bottom() - self._row.height() - max(0, (42 - BUTTON) // 2)
+        if left < 0:  # no room beside a wide bubble: under its right end, where nothing else stands
+            left, top = bubble.right() - self._row.width(), bubble.bottom() + 1
         return QPoint(round(left), round(top - scrolled))
 
     def _foot_rect(self, entry: Entry) -> QRectF:

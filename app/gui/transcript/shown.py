@@ -17,6 +17,8 @@ class ShownMessage:
     """"You", or the model's name."""
     figures: str = ""
     """The turn's figures, in a whisper at the right below the reply."""
+    figures_detail: str = ""
+    """The same in full sentences, for who looks closer."""
     notice: str = ""
     """A note or an error, a full sentence, quietly below the words."""
     is_error: bool = False

@@ -1,18 +1,23 @@
 """The transcript as the window knows it: messages in, the person's wishes out."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QWidget
 
 from app.gui import theme
+from app.gui.parts import announce
 from app.gui.transcript.entry import Entry
 from app.gui.transcript.finding import find_words
 from app.gui.transcript.scrolling import Place
 from app.gui.transcript.shown import ShownMessage
 from app.gui.transcript.styles import Styles
 from app.gui.transcript.surface import Surface
+
+_SPOKEN: Final = 300
+"""Characters of a variant that a screen reader is given when it is shown."""
 
 
 class TranscriptView(Surface):
@@ -52,6 +57,25 @@ class TranscriptView(Surface):
         if entry is None:
             self._scrolling.set_following(True)
         self._open(entry, place)
+
+    def show_variant(self, old: str, new: str, messages: Iterable[ShownMessage]) -> None:
+        """Show another branch, in which `new` stands where `old` stood: its end, where the buttons are, stays in place.
+
+        What the keyboard and the pointer were at is theirs again.
+        """
+        entry = self._page.find(old)
+        bar, marks = self.verticalScrollBar(), self._place.marks(entry)
+        bottom = self._page.rect(entry).bottom() - bar.value() if entry is not None else 0.0
+        self._forget_all()
+        self._page.take(messages)
+        entry = self._page.find(new)
+        self._scrolling.set_following(False)
+        self._open(entry, None)
+        if entry is not None:
+            bar.setValue(round(self._page.rect(entry).bottom() - bottom))
+            self._place.put_back(entry, marks)
+            announce(self, f"Variant {entry.message.variant} of {entry.message.variants}. {entry.text[:_SPOKEN]}")
+        self._scrolling.settle()
 
     def append_message(self, message: ShownMessage) -> None:
         """Add a message at the end, unless its id is there: then it is that one's new state.
