@@ -12,8 +12,8 @@ from app.gui.parts import ElidedLabel, announce
 
 _ICON: Final = QSize(15, 15)
 _HEIGHT: Final = 36
-_LEFT: Final = 12
-"""Pixels from the card's inside to the icon: the words of the message begin there too."""
+_RIGHT: Final = 12
+"""Pixels from the end of the hairline to the card's inside, which is nearer to the card's edge than at the left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class AimLine(QWidget):
         self.button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.button.clicked.connect(self.dropped)
         row = QHBoxLayout(self)
-        row.setContentsMargins(_LEFT, 0, 0, 4)
+        row.setContentsMargins(0, 0, 0, 4)
         row.setSpacing(8)
         for part in (self._sign, self.sentence, self.button):
             row.addWidget(part)
@@ -75,5 +75,5 @@ class AimLine(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:
         """A hairline between the line and the message."""
         painter = QPainter(self)
-        painter.fillRect(_LEFT, self.height() - 3, self.width() - 2 * _LEFT, 1, theme.color("border"))
+        painter.fillRect(0, self.height() - 3, self.width() - _RIGHT, 1, theme.color("border"))
         painter.end()

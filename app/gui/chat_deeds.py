@@ -125,7 +125,7 @@ class ChatDeeds(QObject):
         if self._left is not None:
             return wording.BRANCHING
         leaf = tree.conversation.leaf
-        return wording.BRANCHED if leaf is not None and tree.goes_on_after(leaf) else None
+        return wording.BRANCHED if leaf is not None and self._chat.goes_on_after(leaf) else None
 
     def show_variant(self, message: MessageId, step: int) -> None:
         """Show the branch that goes through the next or the previous variant of a message."""

@@ -2,25 +2,24 @@
 
 from dataclasses import replace
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.core.context_budget import ContextBudget
-from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId, path_to
+from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId
 from app.core.errors import EmberError
 from app.gui import wording
 from app.gui.chat_deeds import SEND, ChatDeeds
 from app.gui.composer import Composer
+from app.gui.context_use import ContextUse
 from app.gui.notices import Notice, NoticeBar
-from app.gui.shown_messages import WAITING, shown_message, waiting_message
-from app.gui.token_counts import TokenCounts, used_tokens
+from app.gui.shown_messages import WAITING, shown_message, shown_page, waiting_message
 from app.gui.transcript.shown import ShownMessage
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import STORE, Writing
-from app.protocol.messages import ModelInfo, Statistics
+from app.protocol.messages import ModelInfo
 from app.services.chats import TurnOutcome, TurnRequest
 from app.services.workspace import Workspace
 
-DRAFT_COUNT_MS = 250
 NEW_CHAT_INSTRUCTIONS = "new_chat.instructions"
 FULL = "context-full"
 REFUSED = "refused"
@@ -59,25 +58,20 @@ class OpenChat(QObject):
         self._reads_on = False
         """Whether a reply that is gone on with says below its words that it is being read."""
         self._instructions = ""
-        self.tokens = TokenCounts(workspace.engine, self)
-        self._live_tokens = 0
-        """What the context holds of this conversation while its reply is written."""
         self.writing = Writing(workspace, composer, notices, self)
         self._deeds = ChatDeeds(self, workspace, transcript, composer, notices)
-        self._count_timer = QTimer(self)
-        self._count_timer.setSingleShot(True)
-        self._count_timer.setInterval(DRAFT_COUNT_MS)
-        self._count_timer.timeout.connect(self._count_draft)
+        self._use = ContextUse(self, workspace, composer)
+        self.tokens = self._use.tokens
+        """What is counted of the draft and the instructions."""
         self._connect()
 
     def _connect(self) -> None:
         chats, engine = self._workspace.chats, self._workspace.engine
-        self.tokens.changed.connect(self._show_budget)
+        self._use.changed.connect(self._use_changed)
         self._composer.send.connect(self.send)
         self._composer.stop.connect(self.stop)
         self._composer.take_back.connect(self.take_back)
         self._composer.new_chat.connect(self._new_with_draft)
-        self._composer.draft_changed.connect(self._draft_changed)
         self.writing.stored.connect(self.draft_stored)
         self.writing.edited_changed.connect(self._edited_changed)
         chats.message_added.connect(self._message_added)
@@ -91,7 +85,6 @@ class OpenChat(QObject):
         engine.load_progress.connect(lambda _fraction: self.show_composer())
         engine.load_failed.connect(lambda _kind, _sentence: self.show_composer())
         engine.state_changed.connect(lambda _state: self.show_composer())
-        engine.statistics.connect(self._take_statistics)
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
@@ -135,12 +128,9 @@ class OpenChat(QObject):
 
     def _after_opening(self) -> None:
         self._deeds.forget()
-        self._live_tokens = 0
         self.opened.emit(self.conversation)
         self.show_composer()
-        self.tokens.forget("draft", "instructions")
-        self._count_draft()
-        self._count_instructions()
+        self._use.begin()
 
     def set_instructions(self, text: str) -> None:
         """Change the system prompt of what is open."""
@@ -150,7 +140,7 @@ class OpenChat(QObject):
         else:
             self._workspace.store.set_system_prompt(self.conversation.id, text)
             self.conversation = replace(self.conversation, system_prompt=text)
-        self._count_instructions()
+        self._use.count()
 
     def renamed(self, title: str) -> None:
         """The open conversation has another title."""
@@ -174,18 +164,9 @@ class OpenChat(QObject):
         self.content_changed.emit(bool(self._transcript.message_ids()))
 
     def _page(self) -> list[ShownMessage]:
-        """The messages of the shown branch; a message that waits there stands in the place it goes to."""
         assert self.tree is not None
-        path = self.tree.path()
-        request, waiting = self._waiting()
-        if request is None or waiting is None:
-            return [self._shown(message) for message in path]
-        edited = self.tree.messages.get(request.edits) if request.edits is not None else None
-        parent = edited.parent if edited is not None else request.parent
-        places = [None, *(message.id for message in path)]
-        if parent not in places:  # another branch was chosen since
-            return [self._shown(message) for message in path]
-        return [*(self._shown(message) for message in path[: places.index(parent)]), waiting]
+        chats = self._workspace.chats
+        return shown_page(self.tree, self._variants, chats.running, chats.waiting(self.tree.conversation.id))
 
     def show_branch(self, leaf: MessageId, variant: tuple[MessageId, MessageId] | None = None) -> bool:
         """Show the path to `leaf` from now on; whether that could be stored.
@@ -204,7 +185,7 @@ class OpenChat(QObject):
             self._show_messages()
         else:
             self._transcript.show_variant(*variant, self._page())
-        self._show_budget()
+        self._use.show()
         self.show_composer()
         return True
 
@@ -218,26 +199,13 @@ class OpenChat(QObject):
         path = self.tree.path() if self.tree is not None else []
         return bool(path) and path[-1].error == sentence
 
-    def _waiting(self) -> tuple[TurnRequest | None, ShownMessage | None]:
-        """A message of the open conversation that waits to be sent, and how it is shown."""
-        chats = self._workspace.chats
-        request = chats.waiting(self.conversation.id) if self.conversation is not None else None
-        if request is None or request.text is None:
-            return None, None
-        until = "the model is loaded" if chats.running is None else "the other reply is done"
-        return request, waiting_message(request.text, until)
-
     def _shown(self, message: Message) -> ShownMessage:
-        running = self._workspace.chats.running
-        streamed = running.text if running is not None and running.reply.id == message.id else None
-        leaf = self.tree.conversation.leaf if self.tree is not None else None
-        return shown_message(
-            message,
-            self._variants[message.parent],
-            streamed,
-            is_last=message.id == leaf,
-            is_leaf=message.id not in self._variants,
-        )
+        assert self.tree is not None
+        return shown_message(self.tree, self._variants, message, self._workspace.chats.running)
+
+    def goes_on_after(self, message: MessageId) -> bool:
+        """Whether the chat went on below a message in some branch."""
+        return message in self._variants and self.tree is not None and self.tree.goes_on_after(message)
 
     def _is_here(self, conversation: ConversationId) -> bool:
         return self.conversation is not None and self.conversation.id == conversation
@@ -294,7 +262,7 @@ class OpenChat(QObject):
         running = self._workspace.chats.running
         return running is not None and self._is_here(running.request.conversation)
 
-    def _runs_in_sight(self) -> bool:
+    def runs_in_sight(self) -> bool:
         """Whether the running reply stands in the branch that is shown."""
         running = self._workspace.chats.running
         return running is not None and running.reply.id in self._transcript.message_ids()
@@ -307,7 +275,7 @@ class OpenChat(QObject):
         if self._is_here(outcome.reply.conversation) and self.tree is not None:
             self._take_tree(self.tree.with_state(outcome.reply))
             self._transcript.update_message(self._shown(outcome.reply))
-        self._show_budget()
+        self._use.show()
         self.show_composer()
 
     def _refused(self, request: TurnRequest, kind: str, sentence: str) -> None:
@@ -320,7 +288,8 @@ class OpenChat(QObject):
         if here and kind == "context_full":
             self._tell_full(f"{sentence} Nothing was sent; your words are in the message field.")
         else:
-            self._notices.show_notice(Notice(f"{sentence} What you wrote is kept.", "error", key=REFUSED))
+            kept = " What you wrote is kept." if request.text is not None else ""
+            self._notices.show_notice(Notice(f"{sentence}{kept}", "error", key=REFUSED))
         self.show_composer()
 
     def _storing_failed(self, trouble: str) -> None:
@@ -352,11 +321,11 @@ class OpenChat(QObject):
             return
         self.writing.sent()
         self._notices.dismiss(REFUSED)
-        _, waiting = self._waiting()
-        if waiting is not None and edited is None:
-            self._transcript.append_message(waiting)
+        request = self._workspace.chats.waiting(self.conversation.id)
+        if request is not None and edited is None:
+            self._transcript.append_message(waiting_message(request, self._workspace.chats.running))
             self.content_changed.emit(True)
-        elif waiting is not None:
+        elif request is not None:
             self._show_messages()
             self._transcript.jump_to_end()
 
@@ -384,7 +353,7 @@ class OpenChat(QObject):
 
     def _tell_full(self, sentence: str) -> None:
         """What the engine found too long; a new chat is a way out only where this one has used some of the context."""
-        way_out = [("New chat with the same instructions", self._new_with_draft)] if self.used_tokens() else []
+        way_out = [("New chat with the same instructions", self._new_with_draft)] if self._use.used() else []
         self._notices.show_notice(Notice(sentence, "warning", actions=way_out, key=FULL))
 
     def _new_with_draft(self) -> None:
@@ -396,52 +365,22 @@ class OpenChat(QObject):
         self.start_new(instructions, draft)
         self._composer.focus_draft()
 
-    # --- draft and budget --------------------------------------------------------------------------------------------
+    # --- composer and budget -----------------------------------------------------------------------------------------
 
     def store_draft(self) -> bool:
         """Store what is typed and not sent; False if it cannot be stored, which the window then says."""
         return self.writing.store()
 
     def _edited_changed(self) -> None:
-        self._show_budget()
+        self._use.show()
         self.show_composer()
-
-    def _draft_changed(self, text: str) -> None:
-        self._count_timer.start()
-        budget = None if self._composer.fits() else self.budget()
-        if budget is not None and len(text.encode("utf-8", "surrogatepass")) <= budget.remaining + budget.draft:
-            self.tokens.forget("draft")  # no more tokens than bytes: it may be sent before it is counted
-
-    def used_tokens(self) -> int:
-        """Tokens of the open conversation that come before what is written; 0 before the first turn."""
-        if self.tree is None:
-            return 0
-        edited = self.writing.edited
-        return used_tokens(self.tree.path() if edited is None else path_to(self.tree.messages, edited.parent))
 
     def budget(self) -> ContextBudget | None:
         """What the conversation and the draft take of the context; None without a model."""
-        model = self._workspace.engine.model
-        if model is None:
-            return None
-        used = max(self.used_tokens(), self._live_tokens if self._runs_in_sight() else 0)
-        return ContextBudget(limit=model.context, used=used, draft=self.tokens.of("draft"))
+        return self._use.budget()
 
-    def _take_statistics(self, statistics: Statistics) -> None:
-        here = self.conversation_id
-        self._live_tokens = statistics.context_used if statistics.live_conversation == here else 0
-        if self._runs_here():
-            self._show_budget()
-
-    def _count_draft(self) -> None:
-        self.tokens.count("draft", self._composer.draft())
-
-    def _count_instructions(self) -> None:
-        self.tokens.count("instructions", self.instructions)
-
-    def _show_budget(self) -> None:
+    def _use_changed(self) -> None:
         budget = self.budget()
-        self._composer.set_budget(budget)
         if budget is not None and not budget.fits:
             self._notices.dismiss(FULL)  # the composer says it, with figures
         self.figures_changed.emit()
@@ -449,13 +388,12 @@ class OpenChat(QObject):
     def _model_changed(self, model: ModelInfo | None) -> None:
         self._composer.set_model_name(wording.model_label(model) if model is not None else None)
         self.show_composer()
-        self._count_draft()
-        self._count_instructions()
+        self._use.count()
 
     def show_composer(self) -> None:
         """Bring the composer up to what can be sent now, and where to."""
         engine, chats = self._workspace.engine, self._workspace.chats
-        self._composer.set_streaming(self._runs_here(), elsewhere=not self._runs_in_sight())
+        self._composer.set_streaming(self._runs_here(), elsewhere=not self.runs_in_sight())
         self._composer.set_aim(self._deeds.aim())
         waits = self.conversation is not None and chats.waiting(self.conversation.id) is not None
         words = "Waiting for another reply to finish." if chats.running is not None else "Waiting for the model."

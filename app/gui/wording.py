@@ -24,7 +24,7 @@ MODE_SENTENCES: dict[MemoryMode, str] = {
 }
 
 EDITING: Final = Aim("edit", "Editing your message. The old one stays as a variant.", "Cancel")
-BRANCHING: Final = Aim("branch", "Your next message starts a new branch here. The old one stays.", "Undo")
+BRANCHING: Final = Aim("branch", "A new branch begins here. The old one stays.", "Undo")
 BRANCHED: Final = replace(BRANCHING, way_out="Show the rest")
 """Where a message goes; the last is for a branch that was begun before and is only seen again."""
 
@@ -51,10 +51,10 @@ def figures_detail(figures: TurnFigures) -> str:
         spent = f" in {format_seconds(seconds.restore)}" if seconds.restore else ""
         parts.append(f"{format_count(tokens.reused_saved)} came from saved state{spent}")
     spent = f" in {format_seconds(seconds.prefill)}" if seconds.prefill and tokens.evaluated else ""
-    parts.append(f"{format_count(tokens.evaluated)} were read{spent}")
-    kept = ", ".join(parts[:-1])
-    listed = f"{kept} and {parts[-1]}" if kept else parts[-1]
-    text = f"Of {format_count(tokens.prompt)} tokens, {listed}."
+    read = f"{format_count(tokens.evaluated)} were read{spent}"
+    text = f"All {format_count(tokens.prompt)} tokens were read{spent}."
+    if parts:
+        text = f"Of {format_count(tokens.prompt)} tokens, {', '.join(parts)} and {read}."
     if tokens.generated:
         took = f" in {format_seconds(seconds.total)} altogether" if seconds.total else ""
         text += f"\nThe reply has {format_count(tokens.generated)} new tokens{took}."

@@ -15,6 +15,10 @@ from app.gui.transcript.painting import card_rect
 
 _OUTSIDE: Final = 6
 """The space in a button around its icon: the first icon stands where the words begin."""
+_FOOT_MIDDLE: Final = 7
+"""From the top of a reply's foot to the middle of its line."""
+_BUBBLE_LINE: Final = 42
+"""The height of a bubble with one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class RowPlace:
         """The message that the keyboard is on."""
         self.hovered: Entry | None = None
         """The message that the pointer is on."""
+        self._at: Entry | None = None
 
     def owner(self) -> Entry | None:
         """The message that the row belongs to now."""
@@ -70,29 +75,40 @@ class RowPlace:
         if marks.step:
             self._row.focus_step(marks.step)
 
-    def update(self) -> None:
-        """Show the row at its message, or nowhere."""
-        entry = self.owner()
-        if entry is None or entry.frame is None:
+    def update(self) -> bool:
+        """Show the row at its message, or nowhere; whether that is another message than before."""
+        before, entry = self._at, self.owner()
+        self._at = entry if entry is not None and entry.frame is not None else None
+        if self._at is None:
             self._row.hide()
-            return
-        self._row.show_for(entry.message)
-        self._row.move(self._corner(entry))
-        self._row.show()
+        else:
+            self._row.show_for(self._at.message)
+            self._row.move(self._corner(self._at))
+            self._row.show()
+        return self._at is not before
+
+    def stands_at(self, entry: Entry) -> bool:
+        """Whether the row shows at that message."""
+        return entry is self._at
+
+    def anchor(self, entry: Entry) -> QRectF:
+        """The last line of a bubble, or the foot of a reply, as wide as the message; in the document's coordinates."""
+        assert entry.frame is not None
+        if entry.message.role == "assistant":
+            box = self._foot_rect(entry)
+            return QRectF(self._page.rect(entry).left(), box.top(), box.width(), 2 * _FOOT_MIDDLE)
+        bubble = card_rect(self._page.document, entry.frame)
+        height = BUTTON + 2 * max(0, (_BUBBLE_LINE - BUTTON) // 2)
+        return QRectF(bubble.left(), bubble.bottom() - height, bubble.width(), height)
 
     def _corner(self, entry: Entry) -> QPoint:
         """The row's top left corner in the viewport."""
-        assert entry.frame is not None
-        scrolled = self._bar.value()
-        if entry.message.role == "assistant":
-            box = self._foot_rect(entry)
-            left = self._page.rect(entry).left() - _OUTSIDE
-            return QPoint(round(left), round(box.top() + 7 - self._row.height() / 2 - scrolled))
-        bubble = card_rect(self._page.document, entry.frame)
-        left = bubble.left() - self._row.width() - 4
-        top = bubble.bottom() - self._row.height() - max(0, (42 - BUTTON) // 2)
-        if left < 0:  # no room beside a wide bubble: under its right end, where nothing else stands
-            left, top = bubble.right() - self._row.width(), bubble.bottom() + 1
+        scrolled, anchor = self._bar.value(), self.anchor(entry)
+        left, top = anchor.left() - _OUTSIDE, anchor.center().y() - self._row.height() / 2
+        if entry.message.role == "user":
+            left = anchor.left() - self._row.width() - 4
+            if left < 0:  # no room beside a wide bubble: under its right end, where nothing else stands
+                left, top = anchor.right() - self._row.width(), anchor.bottom() + 1
         return QPoint(round(left), round(top - scrolled))
 
     def _foot_rect(self, entry: Entry) -> QRectF:

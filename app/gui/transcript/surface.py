@@ -36,6 +36,7 @@ from app.gui.transcript.painting import Painting
 from app.gui.transcript.row_place import RowPlace
 from app.gui.transcript.scrolling import Scrolling
 from app.gui.transcript.streaming import Streaming
+from app.gui.transcript.variant_marks import VariantMarks
 
 PAGE_MAX: Final = theme.COLUMN + 2 * (layout.MARGIN - layout.INSET)
 """How wide the page of the document gets: the column, and room for the mark of the focus beside it."""
@@ -57,6 +58,7 @@ class Surface(QTextBrowser):
         self._streaming = Streaming(self._page, self._scrolling, self)
         self._row = ActionRow(self.viewport(), self)
         self._place = RowPlace(self._row, self._page, bar, self.has_keyboard)
+        self._marks = VariantMarks(self._page, self._place)
         self._jump = JumpButton(self)
         self._deeds = Deeds(self, self._page, self._painting, self._scrolling, self._streaming, self._row)
         self._keys = Keys(self, self._page, self._place, self._scrolling, bar, self._deeds)
@@ -158,7 +160,7 @@ class Surface(QTextBrowser):
         """Put the row of actions and the button to the end where they belong."""
         if self._fitting or not self._is_alive():
             return
-        self._place.update()
+        self._place_row()
         bar = self.verticalScrollBar()
         away = not self._scrolling.following and bar.value() < bar.maximum() - _AWAY
         self._jump.setVisible(away)
@@ -192,10 +194,12 @@ class Surface(QTextBrowser):
         painter = QPainter(self.viewport())
         scrolled = self.verticalScrollBar().value()
         painter.translate(0, -scrolled)
-        self._painting.paint(painter, QRectF(event.rect()).translated(0, scrolled))
+        strip = QRectF(event.rect()).translated(0, scrolled)
+        self._painting.paint(painter, strip)
         focused = self._place.focused
         if focused is not None and focused.frame is not None and self.has_keyboard():
             self._painting.paint_focus(painter, focused.frame)
+        self._marks.paint(painter, strip)
         painter.end()
         super().paintEvent(event)
 
@@ -233,7 +237,12 @@ class Surface(QTextBrowser):
     def _hover_message(self, entry: Entry | None) -> None:
         if entry is not self._place.hovered:
             self._place.hovered = entry
-            self._place.update()
+            self._place_row()
+
+    def _place_row(self) -> None:
+        """Put the row of actions where it belongs; the marks of variants come and go with it."""
+        if self._place.update():
+            self.viewport().update()
 
     def _hover(self, target: Target | None) -> None:
         """Show whether a click would do something here."""

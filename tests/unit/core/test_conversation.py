@@ -76,3 +76,14 @@ def test_a_reply_with_words_that_did_not_come_to_its_end_was_cut(finish: FinishR
     assert was_cut(reply) is cut
     assert not was_cut(replace(reply, text=" \n"))
     assert not was_cut(replace(reply, role="user"))
+
+
+def test_a_chat_goes_on_after_a_message_unless_only_a_reply_that_never_came_stands_there(
+    tree: ConversationTree,
+) -> None:
+    assert tree.goes_on_after(MessageId("b"))
+    assert not tree.goes_on_after(MessageId("d"))
+    refused = replace(message("i", "h", "assistant", finish_reason="failed"), text="")
+    tree = tree.with_message(message("h", "d")).with_message(refused)
+    assert not tree.goes_on_after(MessageId("d"))
+    assert tree.with_message(message("j", "h", "assistant")).goes_on_after(MessageId("d"))

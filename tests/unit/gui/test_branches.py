@@ -73,6 +73,13 @@ def aim(person: Person) -> str:
     return line.sentence.text() if line.isVisible() else ""
 
 
+def used(person: Person) -> int:
+    """The tokens that come before what is written."""
+    budget = person.window.chat.budget()
+    assert budget is not None
+    return budget.used
+
+
 def turns(person: Person) -> list[Generate]:
     asked: list[Generate] = person.engine.asked(Generate)
     return asked
@@ -211,11 +218,11 @@ def test_editing_another_message_instead_keeps_the_draft(chatting: Person) -> No
 def test_what_is_left_for_an_edit_counts_from_its_place(chatting: Person) -> None:
     left = chatting.composer.tokens.text()
     edit(chatting, 0)
-    assert chatting.window.chat.used_tokens() == 0
+    assert used(chatting) == 0
     chatting.qtbot.keyClick(chatting.composer.edit, Qt.Key.Key_Escape)
     assert chatting.composer.tokens.text() == left
     edit(chatting, 2)
-    assert chatting.window.chat.used_tokens() == 110
+    assert used(chatting) == 110
 
 
 def test_an_edit_that_does_not_fit_comes_back_as_an_edit(chatting: Person) -> None:
@@ -266,7 +273,7 @@ def test_the_next_message_follows_the_reply_that_was_branched_from(chatting: Per
     assert "branch" in actions(chatting, 1)
     act(chatting, 1, "branch")
     assert stored(chatting) == on_page(chatting) == ["First?", "One."]
-    assert aim(chatting) == "Your next message starts a new branch here. The old one stays."
+    assert aim(chatting) == "A new branch begins here. The old one stays."
     assert chatting.composer.edit.hasFocus()
     chatting.send("Or else?")
     assert aim(chatting) == ""

@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.context_budget import ContextBudget
 from app.gui import theme
+from app.gui.aim_line import Aim
 from app.gui.composer import Composer
 from app.gui.draft_edit import LONG_LINE, MAX_LINES, DraftEdit
 
@@ -358,3 +359,59 @@ def test_a_click_beside_the_text_goes_to_the_field(qtbot: QtBot, composer: Compo
     composer.button.setFocus()
     qtbot.mouseClick(composer.card, Qt.MouseButton.LeftButton, pos=composer.card.rect().topLeft())
     assert composer.edit.hasFocus()
+
+
+# --- a message that does not simply go to the end ----------------------------------------------------------------
+
+AIM = Aim("edit", "Editing your message.", "Cancel")
+
+
+def test_a_line_says_where_the_message_goes_and_leads_out(qtbot: QtBot, composer: Composer) -> None:
+    assert not composer.aim_line.isVisible()
+    composer.set_aim(AIM)
+    assert composer.aim_line.isVisible()
+    assert composer.aim_line.sentence.text() == "Editing your message."
+    assert composer.edit.accessibleName() == "Message. Editing your message."
+    with qtbot.waitSignal(composer.aim_dropped):
+        composer.aim_line.button.click()
+    composer.set_aim(None)
+    assert not composer.aim_line.isVisible()
+    assert composer.edit.accessibleName() == "Message"
+
+
+def test_tab_reaches_the_way_out(qtbot: QtBot, composer: Composer) -> None:
+    composer.set_aim(AIM)
+    visited = set()
+    for _ in range(6):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        visited.add(QApplication.focusWidget())
+    assert composer.aim_line.button in visited
+
+
+def test_escape_leads_out_but_first_stops_a_reply(qtbot: QtBot, composer: Composer) -> None:
+    composer.set_aim(AIM)
+    with qtbot.waitSignal(composer.aim_dropped):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Escape)
+    composer.set_streaming(True)
+    with qtbot.waitSignal(composer.stop), qtbot.assertNotEmitted(composer.aim_dropped):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Escape)
+
+
+def test_up_asks_for_the_last_message_only_where_nothing_is_written(qtbot: QtBot, composer: Composer) -> None:
+    with qtbot.waitSignal(composer.edit_last):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Up)
+    with qtbot.assertNotEmitted(composer.edit_last):
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Up, Qt.KeyboardModifier.ShiftModifier)
+        qtbot.keyClicks(composer.edit, "x")
+        qtbot.keyClick(composer.edit, Qt.Key.Key_Up)
+
+
+def test_a_reply_out_of_sight_is_said_and_can_be_shown(qtbot: QtBot, composer: Composer) -> None:
+    composer.set_streaming(True, elsewhere=True)
+    assert composer.sentence.text() == "The reply is being written in another branch."
+    with qtbot.waitSignal(composer.show_reply):
+        composer.show_reply_button.click()
+    composer.set_streaming(True)
+    assert not composer.show_reply_button.isVisible()
+    composer.set_streaming(False, elsewhere=True)
+    assert not composer.show_reply_button.isVisible()

@@ -22,6 +22,18 @@ def test_a_first_turn_has_nothing_reused_to_tell() -> None:
     assert wording.figures_line(TurnFigures(TokenCounts(prompt=12, evaluated=12))) == "read 12"
 
 
+def test_the_figures_are_told_in_sentences_with_what_was_kept_where() -> None:
+    figures = TurnFigures(
+        TokenCounts(prompt=3911, reused_memory=3000, reused_saved=895, evaluated=16, generated=50),
+        TurnSeconds(restore=0.21, prefill=0.12, first_token=0.31, total=2.0),
+    )
+    assert wording.figures_detail(figures).split("\n") == [
+        "Of 3,911 tokens, 3,000 were still in memory, 895 came from saved state in 0.2 s and 16 were read in 0.1 s.",
+        "The reply has 50 new tokens in 2.0 s altogether.",
+    ]
+    assert wording.figures_detail(TurnFigures(TokenCounts(prompt=12, evaluated=12))) == "All 12 tokens were read."
+
+
 def test_reading_again_is_explained() -> None:
     figures = TurnFigures(TokenCounts(prompt=90, evaluated=90), reread=Reread(0, "The cache was cleared."))
     assert wording.reread_notice(figures) == "Read 90 tokens of this chat: The cache was cleared."
