@@ -7,6 +7,7 @@ from PySide6.QtCore import QEvent, QMargins, QMimeData, QPointF, QRectF, Qt, QUr
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
+    QHelpEvent,
     QHideEvent,
     QKeyEvent,
     QMouseEvent,
@@ -18,7 +19,7 @@ from PySide6.QtGui import (
     QTextCursor,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QApplication, QFrame, QTextBrowser, QTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QTextBrowser, QTextEdit, QToolTip, QWidget
 
 from app.gui import theme
 from app.gui.transcript import layout
@@ -215,6 +216,20 @@ class Surface(QTextBrowser):
             self.wheelEvent(cast(QWheelEvent, event))
             return True
         return super().event(event)
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        """Explain what is under the pointer; Qt's own way looks in the wrong place beside margins."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            point = QPointF(event.pos()) + QPointF(0, self.verticalScrollBar().value())
+            at = self.document().documentLayout().hitTest(point, Qt.HitTestAccuracy.ExactHit)
+            words = self.viewport().toolTip()
+            if at >= 0:
+                cursor = QTextCursor(self.document())
+                cursor.setPosition(min(at + 1, self.document().characterCount() - 1))  # the format before it
+                words = cursor.charFormat().toolTip() or words
+            QToolTip.showText(event.globalPos(), words, self.viewport())
+            return True
+        return super().viewportEvent(event)
 
     def _document_point(self, event: QMouseEvent) -> QPointF:
         return event.position() + QPointF(0, self.verticalScrollBar().value())

@@ -1,7 +1,8 @@
 """Variants of a message: a faint mark at rest, and a switch after which nothing has moved away."""
 
-from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QEvent, QPoint, QRect, Qt
+from PySide6.QtGui import QHelpEvent, QImage
+from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 
 from app.gui.transcript import ShownMessage, TranscriptView
@@ -88,16 +89,27 @@ def test_a_switch_at_the_end_stays_at_the_end(view: TranscriptView) -> None:
     assert view.verticalScrollBar().value() == view.verticalScrollBar().maximum()
 
 
-def test_the_figures_are_explained_by_a_tooltip_and_in_the_menu(view: TranscriptView, qtbot: QtBot) -> None:
+def test_the_figures_are_explained_in_the_menu(view: TranscriptView) -> None:
     view.set_messages([reply("Yes.", "2", figures="read 5", figures_detail="Of 5 tokens, 5 were read.\nIt was quick.")])
     entry = view._page.entries[0]
     menu = view._deeds.menu(entry)
     lines = [line for line in menu.actions() if not line.isSeparator()]
     assert [line.text() for line in lines] == ["Copy", "Of 5 tokens, 5 were read.", "It was quick."]
     assert not lines[1].isEnabled()
-    found = view.document().find("read 5")
-    assert found.charFormat().toolTip() == "Of 5 tokens, 5 were read.\nIt was quick."
     menu.deleteLater()
+
+
+def test_the_figures_are_explained_where_the_pointer_is_on_them(view: TranscriptView, qtbot: QtBot) -> None:
+    view.set_messages([reply("Yes.", "2", figures="read 5", figures_detail="Of 5 tokens, 5 were read.")])
+    words = view.cursorRect(view.document().find("read")).center() - QPoint(4, 0)
+    for where, said in (
+        (words, "Of 5 tokens, 5 were read."),
+        (words + QPoint(0, 60), ""),
+        (words - QPoint(200, 0), ""),
+    ):
+        event = QHelpEvent(QEvent.Type.ToolTip, where, view.viewport().mapToGlobal(where))
+        QApplication.sendEvent(view.viewport(), event)
+        qtbot.waitUntil(lambda said=said: QToolTip.text() == said)  # type: ignore[misc]
 
 
 def test_more_of_a_finished_reply_streams_in_behind_its_words(view: TranscriptView, page: Reader, qtbot: QtBot) -> None:
