@@ -178,12 +178,11 @@ class _Sender:
             sampler = replace(sampler, seed=options.seed)
         store.set_sampler(conversation, sampler)
         store.set_model(conversation, model.path)
-        if self._after is not None:
-            store.set_leaf(conversation, self._after)
         turn = TurnRequest(conversation, max_tokens=options.max_tokens, use_kv=options.use_kv)
         if self._answers is not None:
             self._requests.append(replace(turn, answers=self._answers))
-        self._requests.extend(replace(turn, text=text) for text in options.texts)
+        for number, text in enumerate(options.texts):
+            self._requests.append(replace(turn, text=text, parent=self._after if number == 0 else None))
         return conversation
 
     def _tree(self) -> ConversationTree:
