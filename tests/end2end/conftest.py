@@ -51,8 +51,8 @@ class Ember:
         self.window.composer.button.click()
 
     def say(self, text: str) -> None:
-        """Type, send, and wait for the whole reply."""
-        with self.qtbot.waitSignal(self.workspace.chats.turn_ended, timeout=REPLY_MS):
+        """Type, send, and wait for the whole reply, and until its state is saved."""
+        with self.qtbot.waitSignal(self.workspace.chats.turn_saved, timeout=REPLY_MS):
             self.type(text)
             self.press_send()
 
