@@ -19,7 +19,7 @@ from tests.bench.table import heading, lines, summary
 from tests.support.engine import ROOT
 
 BENCHES: Final = (
-    *("follow_up", "first_word", "saved_turns", "saved_first_word", "decode"),
+    *("follow_up", "first_word", "saved_turns", "saved_first_word", "saved_store", "state_files", "claims", "decode"),
     *("start", "chats", "transcript", "send", "prompt", "memory"),
 )
 """The modules, in the order in which they run; each has `measure()`."""

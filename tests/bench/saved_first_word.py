@@ -26,7 +26,7 @@ def measure() -> Iterator[Figure]:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with engine_with(starter(), folder) as engine:
-            talk = [ChatMessage(id="m0", role="user", text=_text_of_tokens(engine, TOKENS))]
+            talk = [ChatMessage(id="m0", role="user", text=text_of_tokens(engine, TOKENS))]
             _, reply = first_word(engine, talk)
             talk = [*talk, *_asked(reply)]
             unbroken = [first_word(engine, talk)[0] for _ in range(FOLLOW_UPS)]
@@ -59,7 +59,7 @@ def _saving(folder: Path) -> Iterator[Figure]:
         times: dict[bool, list[float]] = {True: [], False: []}
         for number in range(2 * SAVING_TURNS):
             save = number % 2 == 0
-            text = _text_of_tokens(engine, 300, start=100 + number)
+            text = text_of_tokens(engine, 300, start=100 + number)
             talk = [ChatMessage(id="m0", role="user", text=text)]
             _, reply = first_word(engine, talk, save=save, conversation=f"s{number}")
             times[save].append(first_word(engine, [*talk, *_asked(reply)], save=save, conversation=f"s{number}")[0])
@@ -81,7 +81,7 @@ def _asked(reply: Done) -> list[ChatMessage]:
     ]
 
 
-def _text_of_tokens(engine: Engine, tokens: int, start: int = 0) -> str:
+def text_of_tokens(engine: Engine, tokens: int, start: int = 0) -> str:
     """Prose of about that many tokens: counted once at four characters a token, then cut to size."""
     text = text_of(4 * tokens, start)
     return text_of(round(4 * tokens * tokens / count_tokens(engine, text)), start)
