@@ -34,6 +34,9 @@ class ContextSettings:
     threads: int
     flash_attention: int
     """LLAMA_FLASH_ATTN_TYPE_*."""
+    type_k: int = llama_cpp.GGML_TYPE_F16
+    """GGML_TYPE_* of the keys; and of the values, for which all but f16 and f32 need flash attention."""
+    type_v: int = llama_cpp.GGML_TYPE_F16
 
 
 class AbortFlag:
@@ -80,6 +83,7 @@ class Context:
         params.kv_unified = True
         params.swa_full = False
         params.flash_attn_type = settings.flash_attention
+        params.type_k, params.type_v = settings.type_k, settings.type_v
         params.n_threads = params.n_threads_batch = settings.threads
         params.abort_callback = self.abort.callback
         params.abort_callback_data = self.abort.address

@@ -102,7 +102,7 @@ class Session:
             flash_attention=_flash_attention(plan),
         )
         self._builder = PromptBuilder(self.vocabulary, self._template)
-        self._mode = _memory_mode(model)
+        self._mode = memory_mode(model)
         self.kv_bytes_per_token = kv_bytes_per_token(plan.header)
         self._context: Context | None = None
         self._sequence: LiveSequence | None = None
@@ -371,7 +371,8 @@ def _flash_attention(plan: LoadPlan) -> int:
     return FLASH_ATTENTION[plan.flash_attention]
 
 
-def _memory_mode(model: Model) -> MemoryMode:
+def memory_mode(model: Model) -> MemoryMode:
+    """What llama.cpp says of a model's memory; the self-test may find otherwise."""
     if model.is_recurrent:
         return "recurrent"
     if model.is_hybrid:

@@ -1,0 +1,136 @@
+"""Saved state in this process, row by row: what comes back is what was there, on every kind of memory."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import llama_cpp
+import numpy as np
+import pytest
+
+from app.engine.context import Interrupted
+from tests.support.saved_state import BATCH, FLASH, NO_FLASH, Bench, Place, bench, some_tokens
+from tests.support.tiny_models import WINDOW, Kind
+
+TinyModel = Callable[[Kind], Path]
+F16, Q8_0, Q4_0 = llama_cpp.GGML_TYPE_F16, llama_cpp.GGML_TYPE_Q8_0, llama_cpp.GGML_TYPE_Q4_0
+TEXT = some_tokens(500)
+NEXT = some_tokens(20, seed=1)
+MESSAGES = (90, 137, 300, 410)
+"""Where messages begin in the text; none at the end of a slice."""
+WRAPPED = 0.05
+"""How far a logit may be off where a window's rows lie in other cells (measured: 0.006 of 11.7)."""
+
+
+@pytest.fixture(params=list(Kind), ids=[kind.value for kind in Kind])
+def made(request: pytest.FixtureRequest, tiny_model: TinyModel, tmp_path: Path) -> Iterator[Bench]:
+    """A tiny model of each kind of memory, and a store."""
+    with bench(tiny_model(request.param), tmp_path / "kv") as made:
+        yield made
+
+
+def saved_text(made: Bench, tokens: list[int] = TEXT, **options: int) -> Place:
+    """A place that has read and saved a text."""
+    place = made.place(**options)
+    place.read(tokens, MESSAGES, MESSAGES)
+    place.keep(MESSAGES)
+    return place
+
+
+def unbroken(made: Bench, tokens: list[int], **options: int) -> Place:
+    """A place that has read the same without ever saving, in the same slices."""
+    place = made.place(saving=False, **options)
+    place.read(tokens, MESSAGES, MESSAGES)
+    return place
+
+
+def off(one: Place, other: Place) -> float:
+    """The largest difference of a logit."""
+    return float(np.abs(one.logits() - other.logits()).max())
+
+
+def assert_same_rows(one: Place, other: Place) -> None:
+    assert list(one.held()[0]) == (list(range(len(one.sequence.tokens))) if one.state.has_rows else [])
+    assert one.held() == other.held()
+
+
+CACHES = {
+    "f16": {"flash_attention": FLASH},
+    "f16-transposed": {"flash_attention": NO_FLASH},
+    "q8_0": {"flash_attention": FLASH, "type_k": Q8_0, "type_v": Q8_0},
+    "q4_0": {"flash_attention": FLASH, "type_k": Q4_0, "type_v": Q4_0},
+    "q8_0-transposed": {"flash_attention": NO_FLASH, "type_k": Q8_0},
+}
+
+
+@pytest.mark.parametrize("cache", CACHES.values(), ids=CACHES)
+def test_every_row_comes_back_as_it_was(made: Bench, cache: dict[str, int]) -> None:
+    """Far beyond the window, too; and the next tokens mean the same to the model as without any saving."""
+    before = saved_text(made, **cache)
+    after, never_saved = made.place(**cache), unbroken(made, TEXT, **cache)
+    assert after.resume([*TEXT, *NEXT]).saved == len(TEXT)
+    assert after.sequence.tokens == TEXT
+    assert_same_rows(before, after)
+    for place in (before, after, never_saved):
+        place.read(NEXT)
+    assert off(before, never_saved) == 0.0
+    assert off(after, never_saved) <= (WRAPPED if made.model.window else 0.0)
+
+
+def test_before_a_window_wraps_nothing_at_all_is_different(made: Bench) -> None:
+    text = TEXT[:150]  # the window's cache has room for 64 and a slice of 128
+    saved_text(made, text)
+    after, never_saved = made.place(), unbroken(made, text)
+    assert after.resume([*text, *NEXT]).saved == len(text)
+    for place in (after, never_saved):
+        place.read(NEXT)
+    assert off(after, never_saved) == 0.0
+
+
+@pytest.mark.parametrize("at", MESSAGES)
+def test_a_branch_resumes_at_every_boundary(made: Bench, at: int) -> None:
+    saved_text(made)
+    branch = [*TEXT[:at], *NEXT]
+    after, never_saved = made.place(), unbroken(made, TEXT[:at])
+    assert after.resume(branch).saved == at
+    assert_same_rows(never_saved, after)
+    for place in (after, never_saved):
+        place.read(NEXT)
+    assert off(after, never_saved) <= (WRAPPED if made.model.window else 0.0)
+
+
+@pytest.mark.parametrize("at", [100, 200, 470])
+def test_a_branch_within_a_message_resumes_at_its_beginning_or_later(made: Bench, at: int) -> None:
+    saved_text(made)
+    after = made.place()
+    saved = after.resume([*TEXT[:at], *NEXT]).saved
+    assert max(begin for begin in MESSAGES if begin <= at) <= saved == len(after.sequence.tokens) <= at
+    assert_same_rows(unbroken(made, TEXT[:saved]), after)
+
+
+def test_what_was_restored_can_be_saved_on_and_restored_again(made: Bench) -> None:
+    saved_text(made)
+    second = made.place()
+    second.resume([*TEXT, *NEXT])
+    second.read(NEXT)
+    written, tip = second.keep(MESSAGES)
+    assert tip is not None
+    assert 0 < written.bytes < made.store.totals().all.bytes / 4
+    third = made.place()
+    assert third.resume([*TEXT, *NEXT, *NEXT]).saved == len(TEXT) + len(NEXT)
+    assert_same_rows(second, third)
+
+
+def test_after_an_abort_in_the_middle_of_a_prefill_nothing_false_is_saved_or_kept(made: Bench) -> None:
+    place = saved_text(made)
+    place.context.abort.raise_()
+    with pytest.raises(Interrupted):
+        place.read(some_tokens(BATCH, seed=2))
+    place.context.abort.lower()
+    place.keep(MESSAGES)
+    resumed = place.resume([*TEXT, *NEXT])
+    assert resumed.tokens == len(TEXT)
+    assert_same_rows(unbroken(made, TEXT), place)
+    place.read(NEXT)
+    never = unbroken(made, TEXT)
+    never.read(NEXT)
+    assert off(place, never) <= (WRAPPED if made.model.window else 0.0)
