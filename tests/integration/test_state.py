@@ -9,7 +9,7 @@ import pytest
 
 from app.engine.context import Interrupted
 from tests.support.saved_state import BATCH, FLASH, NO_FLASH, Bench, Place, bench, some_tokens
-from tests.support.tiny_models import WINDOW, Kind
+from tests.support.tiny_models import Kind
 
 TinyModel = Callable[[Kind], Path]
 F16, Q8_0, Q4_0 = llama_cpp.GGML_TYPE_F16, llama_cpp.GGML_TYPE_Q8_0, llama_cpp.GGML_TYPE_Q4_0

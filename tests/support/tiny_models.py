@@ -64,6 +64,8 @@ class Kind(StrEnum):
     """The same, its attention in a sliding window (lfm2)."""
     M_ROPE = "m_rope"
     """Full attention with positions in several dimensions (qwen2vl)."""
+    RECURRENT = "recurrent"
+    """Recurrent states only (mamba)."""
 
 
 def byte_tokens() -> list[str]:
@@ -188,7 +190,7 @@ def make(
     `end_bias` is the logit added to <|im_end|> (kinds "full" and "m_rope" only): as it is they never end a
     reply, with 1000 they end it at once. The other kinds end one in about a hundred thousand tokens.
     """
-    architectures = {Kind.FULL: "qwen2", Kind.WINDOW: "gemma3", Kind.M_ROPE: "qwen2vl"}
+    architectures = {Kind.FULL: "qwen2", Kind.WINDOW: "gemma3", Kind.M_ROPE: "qwen2vl", Kind.RECURRENT: "mamba"}
     writer = _Writer(path, architectures.get(kind, "lfm2"), seed)
     writer.gguf.add_name(f"Tiny {kind.value}")
     if with_vocabulary:
@@ -200,6 +202,8 @@ def make(
         _window(writer, context_length, window)
     elif kind in (Kind.HYBRID, Kind.HYBRID_WINDOW):
         _hybrid(writer, context_length, window if kind is Kind.HYBRID_WINDOW else 0)
+    elif kind is Kind.RECURRENT:
+        _recurrent(writer, context_length)
     else:
         _full(writer, context_length, end_bias, m_rope=kind is Kind.M_ROPE)
     writer.close()
@@ -260,6 +264,31 @@ def _hybrid(writer: _Writer, context_length: int, window: int) -> None:
             writer.random(block + "shortconv.conv.weight", EMBD, 3)
             writer.random(block + "shortconv.in_proj.weight", 3 * EMBD, EMBD)
             writer.random(block + "shortconv.out_proj.weight", EMBD, EMBD)
+
+
+def _recurrent(writer: _Writer, context_length: int) -> None:
+    """Write two layers of selective state spaces."""
+    inner, states, rank, kernel = 2 * EMBD, 16, 8, 4
+    writer.shape(2, 0, context_length)
+    writer.gguf.add_ssm_conv_kernel(kernel)
+    writer.gguf.add_ssm_inner_size(inner)
+    writer.gguf.add_ssm_state_size(states)
+    writer.gguf.add_ssm_time_step_rank(rank)
+    writer.random("token_embd.weight", VOCABULARY_SIZE, EMBD, scale=0.5)
+    writer.ones("output_norm.weight", EMBD)
+    writer.output()
+    for layer in range(2):
+        block = f"blk.{layer}."
+        writer.ones(block + "attn_norm.weight", EMBD)
+        writer.random(block + "ssm_in.weight", 2 * inner, EMBD)
+        writer.random(block + "ssm_conv1d.weight", inner, kernel, scale=0.5)
+        writer.zeros(block + "ssm_conv1d.bias", inner)
+        writer.random(block + "ssm_x.weight", rank + 2 * states, inner)
+        writer.random(block + "ssm_dt.weight", inner, rank)
+        writer.zeros(block + "ssm_dt.bias", inner)
+        writer.gguf.add_tensor(block + "ssm_a", np.full((inner, states), -0.5, np.float32))
+        writer.ones(block + "ssm_d", inner)
+        writer.random(block + "ssm_out.weight", EMBD, inner)
 
 
 def make_embedding_model(path: Path) -> Path:
