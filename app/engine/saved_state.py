@@ -79,6 +79,7 @@ def _blend(old: float, new: float) -> float:
 
 
 DAMAGED = "Its saved state was damaged; it was set aside."
+REMOVED = "Its saved state was removed in the meantime."
 NOT_WORTH_IT = "Reading it again is faster here than loading its saved state."
 
 
@@ -276,27 +277,24 @@ class SavedState:
         Raises StoreUnavailable, with the context cleared.
         """
         began, size, row, end = time.perf_counter(), 0, rows[-1], rows[-1].end
-        loading_checkpoint = False
+        set_aside = self._store.quarantine
         try:
             if self._state.has_rows:
-                for row, data in self._read_ahead([row for row in rows if row.start >= base], end):
+                for row, read in self._read_ahead([row for row in rows if row.start >= base], end):
                     if stopped():
                         end = row.start
                         break
+                    data = read.result()
                     self._state.append(data.buffer, data.rows_bytes, data.window_bytes, row.start, row.tokens)
                     size += row.bytes
             if self._state.has_checkpoints and end == rows[-1].end:
-                row, loading_checkpoint = rows[-1], True
+                row, set_aside = rows[-1], self._store.quarantine_checkpoint
                 self._state.load_checkpoint(self._store.read_checkpoint(row), end)
                 size += row.checkpoint_bytes
         except (Damaged, Mismatch) as refused:
             logger.warning("chunk %s at %d was refused: %s", row.key.hex(), row.start, refused)
             self._forget()
-            if loading_checkpoint:
-                self._store.quarantine_checkpoint(row.key)
-            else:
-                self._store.quarantine(row.key)
-            return 0, DAMAGED
+            return 0, DAMAGED if set_aside(row.key) else REMOVED
         except StoreUnavailable:
             self._forget()
             raise
@@ -307,8 +305,8 @@ class SavedState:
         self._take_over([row for row in rows if row.end <= end])
         return end, ""
 
-    def _read_ahead(self, rows: list[ChunkRow], end: int) -> Iterator[tuple[ChunkRow, ChunkData]]:
-        """The chunks' data in order, read by another thread while the one before is put into the context."""
+    def _read_ahead(self, rows: list[ChunkRow], end: int) -> Iterator[tuple[ChunkRow, Future[ChunkData]]]:
+        """The chunks in order, each read by another thread while the one before is put into the context."""
         waiting: deque[tuple[ChunkRow, Future[ChunkData]]] = deque()
         for row in rows:
             window = self._state.mode == "window" and self._in_window(row, end)
@@ -316,10 +314,8 @@ class SavedState:
             read = self._reader.submit(self._store.read, row, window=window, before=before, behind=behind)
             waiting.append((row, read))
             if len(waiting) > READ_AHEAD:
-                ready, data = waiting.popleft()
-                yield ready, data.result()
-        for ready, data in waiting:
-            yield ready, data.result()
+                yield waiting.popleft()
+        yield from waiting
 
     def _take_over(self, rows: list[ChunkRow]) -> None:
         """The live sequence's chain is that one now."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from app.core.errors import EmberError
 from app.core.ledger import common_prefix
 from app.engine.context import Context, Interrupted
-from app.engine.saved_state import DAMAGED, NOT_WORTH_IT, SavedState
+from app.engine.saved_state import DAMAGED, NOT_WORTH_IT, REMOVED, SavedState
 from app.kvstore.errors import StoreUnavailable
 from app.protocol.messages import MemoryMode
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 NEVER_READ = "This conversation was not in memory yet."
 UNAVAILABLE = "Its saved state cannot be read just now."
 MAX_REFUSALS = 4
-"""Damaged chunks that are set aside in one turn before the prompt is simply read."""
+"""Damaged chunks that are met in one turn before the prompt is simply read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class LiveSequence:
             trouble = trouble or refusal
             if restored is not None:
                 return replace(restored, seconds=time.perf_counter() - began, trouble=trouble)
-            if refusal != DAMAGED:
+            if refusal not in (DAMAGED, REMOVED):
                 break
         matched = min(common_prefix(self.tokens, prompt), len(prompt) - 1)
         kept = self._keep(matched)
