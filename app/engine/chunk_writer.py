@@ -19,6 +19,9 @@ MAX_QUEUED = 512 * 1024 * 1024
 PATIENCE = 1.0
 """Seconds that a turn waits for room in the queue; then its state is not saved, but its reply comes."""
 FULL_QUEUE = "the disk is too slow for it"
+NO_BUDGET = "its budget is used up by what must stay"
+NO_FINGERPRINT = "the model's file could not be read through"
+TOO_LARGE = "it is larger than a file of saved state may be"
 
 
 @dataclass(slots=True)
@@ -30,6 +33,8 @@ class Link:
     parent: "Link | None" = None
     key: bytes | None = None
     """The store's key, once the model's file is hashed."""
+    written: bool = False
+    """The store has it, or had it."""
     failed: bool = False
     """It could not be written, so nothing can be built on it."""
 
@@ -141,22 +146,33 @@ class ChunkWriter:
 
     def _write(self, chunk: WriteChunk) -> None:
         """Write one chunk; what cannot be written is noted, and the next report says so."""
+        chunk.link.written = self._put(chunk)
+        chunk.link.failed = not chunk.link.written
+
+    def _put(self, chunk: WriteChunk) -> bool:
+        """Whether the store has it now."""
         link, root = chunk.link, chunk.root()
+        if root is None:
+            self._written.trouble = NO_FINGERPRINT
+            return False
         parent = link.parent.key if link.parent is not None else root
-        if root is None or parent is None or (link.parent is not None and link.parent.failed):
-            link.failed = True
-            return
+        if parent is None or (link.parent is not None and link.parent.failed):
+            return False
         link.key = chunk_key(parent, chunk.tokens)
         try:
             result = self._store.put(
                 root, parent, link.start, chunk.tokens, *((part,) if len(part) else () for part in chunk.payload)
             )
         except StoreUnavailable as error:
-            link.failed, self._written.trouble = True, error.reason
-            return
+            self._written.trouble = error.reason
+            return False
+        except ValueError as error:  # the store's bound on one file
+            logger.warning("a chunk of %d bytes cannot be saved: %s", chunk.size, error)
+            self._written.trouble = TOO_LARGE
+            return False
         if result.outcome is Outcome.FULL:
-            self._written.trouble = "its budget is used up by what must stay"
-        link.failed = result.outcome in (Outcome.FULL, Outcome.NO_PARENT)
+            self._written.trouble = NO_BUDGET
         self._written.bytes += result.written
         if result.written:
             self._written.checkpoint_bytes += len(chunk.payload[2])
+        return result.outcome in (Outcome.WRITTEN, Outcome.PRESENT)

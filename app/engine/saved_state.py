@@ -78,6 +78,11 @@ def _blend(old: float, new: float) -> float:
     return new if not old else 0.5 * old + 0.5 * new
 
 
+def _last_written(links: Sequence[Link]) -> bytes | None:
+    """The key of the last link that the store has."""
+    return next((link.key for link in reversed(links) if link.written), None)
+
+
 DAMAGED = "Its saved state was damaged; it was set aside."
 REMOVED = "Its saved state was removed in the meantime."
 NOT_WORTH_IT = "Reading it again is faster here than loading its saved state."
@@ -119,25 +124,34 @@ class SavedState:
 
     @property
     def tip(self) -> bytes | None:
-        """The key of the last chunk of the live sequence."""
-        return self._links[-1].key if self._links else None
+        """The key of the last chunk of the live sequence that is written, or about to be."""
+        return next((link.key for link in reversed(self._links) if not link.failed), None)
 
     @property
     def root(self) -> bytes | None:
         """The fingerprint, if it is known by now."""
         return self._root.wait(0)
 
+    @property
+    def _end(self) -> int:
+        """Where the last link ends."""
+        return self._links[-1].end if self._links else 0
+
     def _check_links(self) -> None:
         """Forget the links that could not be written or are no longer in the store."""
         broken = next((i for i, link in enumerate(self._links) if link.failed), len(self._links))
         del self._links[broken:]
-        if self._store.generation != self._generation:
-            self._generation = self._store.generation
-            self._writer.flush()
-            keys = [link.key for link in self._links if link.key is not None]
-            held = self._store.held(keys[-1:]) if keys else {}
-            if keys and keys[-1] not in held:
-                self._links.clear()
+        generation = self._store.generation
+        if generation == self._generation:
+            return
+        written = [(link.key, link.start) for link in self._links if link.written and link.key is not None]
+        try:
+            held = self._store.held(key for key, _ in written)
+        except StoreUnavailable as error:
+            logger.warning("the saved state cannot be asked because %s", error.reason)
+            return
+        self._generation = generation
+        self.trim(next((start for key, start in written if key not in held), self._end))
 
     # --- saving ------------------------------------------------------------------------------------------------------
 
@@ -145,11 +159,9 @@ class SavedState:
         """Tokens were read; take what cannot be had later: the state at a `checkpoint`, the rows of a window."""
         if checkpoint and self._state.has_checkpoints:
             self.collect(tokens, boundaries, final=True)
-        elif (
-            self._state.mode == "window"
-            and len(tokens) - (self._links[-1].end if self._links else 0) >= self.chunk_tokens
-        ):
-            self.collect(tokens, boundaries, final=False)
+        elif self._state.mode == "window" and len(tokens) - self._end >= self.chunk_tokens:
+            if not any(link.failed for link in self._links):  # the end of the turn tries again, not every token
+                self.collect(tokens, boundaries, final=False)
 
     def collect(self, tokens: Sequence[int], boundaries: Iterable[int], *, final: bool) -> None:
         """Queue what the store lacks of the live sequence, cut at boundaries; `final` closes the last chunk too.
@@ -159,13 +171,9 @@ class SavedState:
         self._check_links()
         if len(tokens) < MIN_SAVED_TOKENS:
             return
-        start = self._links[-1].end if self._links else 0
-        try:
-            for end in self._cuts(start, len(tokens), boundaries, final):
-                self._queue(tokens, start, end)
-                start = end
-        except Mismatch as mismatch:
-            logger.warning("tokens from %d on cannot be saved: %s", start, mismatch)
+        for end in self._cuts(self._end, len(tokens), boundaries, final):
+            if self._queue(tokens, self._end, end).failed:
+                return
 
     def _cuts(self, start: int, end: int, boundaries: Iterable[int], final: bool) -> Iterator[int]:
         """Where chunks end: at boundaries, full chunks, and at the very end if that is final."""
@@ -180,36 +188,39 @@ class SavedState:
             start += self.chunk_tokens
             yield start
 
-    def _queue(self, tokens: Sequence[int], start: int, end: int) -> None:
+    def _queue(self, tokens: Sequence[int], start: int, end: int) -> Link:
         part = tuple(tokens[start:end])
-        rows, window = self._state.take(start, end) if self._state.has_rows else (b"", b"")
         parent = self._links[-1] if self._links else None
         link = Link(start, end, parent)
+        self._links.append(link)
+        try:
+            rows, window = self._state.take(start, end) if self._state.has_rows else (b"", b"")
+        except Mismatch as mismatch:
+            logger.warning("tokens from %d on cannot be saved: %s", start, mismatch)
+            link.failed = True
+            return link
         above = parent.key if parent is not None else self._root.wait(0)
         if above is not None:
             link.key = chunk_key(above, part)
         checkpoint = self._state.checkpoint() if self._state.has_checkpoints and end == len(tokens) else b""
-        self._links.append(link)
         self._writer.put(WriteChunk(self._root.wait, link, part, (rows, window, checkpoint)))
+        return link
 
     def report(self, tokens: Sequence[int], call: Callable[[Written, bytes | None], None]) -> None:
         """Have `call` run on the writer's thread with what was written and the tip, once all is."""
-        link = self._links[-1] if self._links else None
+        links = tuple(self._links)
         if self._state.has_checkpoints:
             self._writer.run(self._thin(tokens))
         self._pin()
-
-        def tell(written: Written) -> None:
-            call(written, link.key if link is not None and not link.failed else None)
-
-        self._writer.report(tell)
+        self._writer.report(lambda written: call(written, _last_written(links)))
 
     def _pin(self) -> None:
         """Keep the live chain from being evicted."""
-        link = self._links[-1] if self._links else None
+        links = tuple(self._links)
 
         def pin() -> None:
-            self._store.pin([link.key] if link is not None and link.key is not None else [])
+            tip = _last_written(links)
+            self._store.pin([tip] if tip is not None else [])
 
         self._writer.run(pin)
 
@@ -321,10 +332,14 @@ class SavedState:
         """The live sequence's chain is that one now."""
         self._links = []
         for row in rows:
-            self._links.append(Link(row.start, row.end, self._links[-1] if self._links else None, row.key))
+            above = self._links[-1] if self._links else None
+            self._links.append(Link(row.start, row.end, above, row.key, written=True))
         self._generation = self._store.generation
-        self._store.touch([row.key for row in rows])
         self._pin()
+        try:
+            self._store.touch([row.key for row in rows])
+        except StoreUnavailable as error:
+            logger.warning("what was restored is not marked as used because %s", error.reason)
 
     def _forget(self) -> None:
         """Empty the context after a restore that failed."""

@@ -65,12 +65,18 @@ class Saving:
             time.sleep(LOCK_INTERVAL)
 
     def set_budget(self, budget: int | None) -> None:
-        """Keep to another budget, in the writer's turn."""
-        self.budget = budget if budget is not None else _default_budget(self.folder)
+        """Keep to another budget, in the writer's turn; the default one stays as it was where it cannot be read."""
+        try:
+            self.budget = budget if budget is not None else _default_budget(self.folder)
+        except OSError as error:
+            logger.warning("the default budget cannot be read: %s", error)
         self.writer.run(lambda: self._set_budget(self.budget))
 
     def _set_budget(self, budget: int) -> None:
-        logger.info("budget %d bytes, %d freed", budget, self.store.set_budget(budget))
+        try:
+            logger.info("budget %d bytes, %d freed", budget, self.store.set_budget(budget))
+        except StoreUnavailable as error:
+            logger.warning("nothing can be evicted because %s", error.reason)
 
     def bytes(self) -> int:
         """Bytes that are saved; 0 where it cannot be asked."""
