@@ -26,6 +26,7 @@ from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
 from app.protocol.messages import ModelInfo
 from app.services.background import run_in_background
+from app.services.cache_command import CacheRequests
 from app.services.transfer import ExportFormat, export_conversation, import_conversation
 from app.services.workspace import Workspace
 
@@ -65,6 +66,7 @@ class MainWindow(QMainWindow):
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
         self.saved = SavedFeed(self.chat, self.notices, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
+        self.commands = CacheRequests(workspace, self)
         self._connect()
         self._shortcuts()
         self._restore()

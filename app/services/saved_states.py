@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.conversation import ConversationId, MessageId
@@ -30,20 +31,23 @@ logger = logging.getLogger(__name__)
 
 ON = "saved_state.on"
 BUDGET = "saved_state.budget"
-"""Keys of settings: whether state is saved at all, and the bytes it may take (None: the default)."""
+DEFAULT_BUDGET = "saved_state.default_budget"
+"""Keys of settings: whether state is saved at all, the bytes it may take (None: the default), and that default as the
+engine last said it."""
 USAGE_DELAY_MS = 300
 """Many changes in one moment are one question to the engine."""
 
 OnUsage = Callable[[dict[ConversationId, TipUsage], SavedUsage], None]
+OnDropped = Callable[[SavedDropped | Failed], None]
+OnSettled = Callable[[int | None], None]
+"""Gets the bytes that were freed; None if the engine cannot remove them now, and will when it is there again."""
 
 
 class SavedStates(QObject):
     """Tells the engine where state is saved, and keeps account of what each chat has there."""
 
     changed = Signal()
-    """`of` may answer otherwise now."""
-    opened = Signal()
-    """The engine has opened the store."""
+    """`of`, `usage` or a setting may be otherwise now."""
     trouble = Signal(str)
     """A sentence: state cannot be saved; empty when it can again."""
 
@@ -58,8 +62,13 @@ class SavedStates(QObject):
         self._engine = engine
         self._usage: dict[ConversationId, TipUsage] = {}
         self._generation: int | None = None
-        self.budget = 0
-        """Bytes; 0 while there is no store."""
+        self.usage: SavedUsage | None = None
+        """The whole, as the engine last said."""
+        self.is_open = False
+        """Whether the engine has opened the store."""
+        self.why_not = ""
+        """A sentence: why it could not be opened."""
+        self._waiting: list[Callable[[str], None]] = []
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(USAGE_DELAY_MS)
@@ -70,7 +79,7 @@ class SavedStates(QObject):
     def close(self) -> None:
         """Ask nothing any more."""
         self._later.stop()
-        self.budget = 0
+        self.is_open = False
 
     # --- settings ----------------------------------------------------------------------------------------------------
 
@@ -82,6 +91,17 @@ class SavedStates(QObject):
     def switch(self, on: bool) -> None:
         """Save state from now on, or write nothing any more; what is saved stays until it is cleared."""
         self._settings.set(ON, on)
+        self.changed.emit()
+
+    @property
+    def chosen_budget(self) -> int | None:
+        """The bytes that the person lets saved state take; None for the default."""
+        return self._settings.get(BUDGET, int, None)
+
+    @property
+    def default_budget(self) -> int:
+        """The default in bytes, as the engine worked it out at the first start; 0 while that is not known."""
+        return self._settings.get(DEFAULT_BUDGET, int, 0)
 
     def set_budget(self, budget: int | None) -> None:
         """Let the saved state take that many bytes; None for the default."""
@@ -92,37 +112,70 @@ class SavedStates(QObject):
         """Whether a turn of this chat is saved, and may use what is."""
         return self.is_on and self._roots.may_save(conversation)
 
-    def set_may_save(self, conversation: ConversationId, may: bool) -> None:
-        """Let this chat's state be saved, or never; then what there is of it is removed at once."""
+    def is_let(self, conversation: ConversationId) -> bool:
+        """Whether the person lets this chat's state be saved, wherever saving is on."""
+        return self._roots.may_save(conversation)
+
+    def set_may_save(self, conversation: ConversationId, may: bool, told: OnSettled = lambda _freed: None) -> None:
+        """Let this chat's state be saved, or never; then what there is of it is removed at once. Raises EmberError."""
         self._roots.set_may_save(conversation, may)
-        self.settle()
+        self.changed.emit()
+        self.settle(told)
 
     # --- the engine's store ------------------------------------------------------------------------------------------
 
     def _engine_changed(self, state: EngineState) -> None:
         if state == "ready":
             self._open()
+            return
+        self.is_open, self.why_not = False, ""
+        if state == "failed":
+            self._tell_waiting()
+
+    def when_open(self, call: Callable[[str], None]) -> None:
+        """Call once the engine has the store and has removed what was owed, or with a sentence if it cannot open it.
+
+        Where no engine runs it is called too: what is asked then fails with a sentence of its own.
+        """
+        if self.is_open or self.why_not or self._engine.state in ("stopped", "failed"):
+            call(self.why_not)
+        else:
+            self._waiting.append(call)
+
+    def _tell_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call(self.why_not)
 
     def _open(self) -> None:
-        budget = self._settings.get(BUDGET, int, None)
-        request = OpenStore(id=self._engine.new_id(), folder=str(self._folder), budget=budget)
+        request = OpenStore(id=self._engine.new_id(), folder=str(self._folder), budget=self.chosen_budget)
         self._engine.send(request, self._opened)
 
     def _opened(self, answer: Response) -> None:
         if isinstance(answer, StoreOpened):
-            self.budget = answer.budget
+            self.is_open, self.why_not = True, ""
+            if self.chosen_budget is None:
+                self._remember_default(answer.budget)
             self.trouble.emit("")
-            self.opened.emit()
-            self.settle()
+            self.settle(lambda _freed: self._tell_waiting())
             self._later.start()
         elif isinstance(answer, Failed) and answer.kind != "engine_died":
-            self.budget = 0
+            self.is_open, self.why_not = False, answer.sentence
             self.trouble.emit(answer.sentence)
+            self._tell_waiting()
 
-    def settle(self) -> None:
+    def _remember_default(self, budget: int) -> None:
+        try:
+            if budget != self.default_budget:
+                self._settings.set(DEFAULT_BUDGET, budget)
+        except EmberError as error:  # it is said again at the next start
+            logger.warning("the default budget was not noted: %s", error.sentence)
+
+    def settle(self, told: OnSettled = lambda _freed: None) -> None:
         """Have the engine remove what is owed; without an engine it waits for the next one."""
         owed = self._roots.owed()
-        if not owed or not self.budget:
+        if not owed or not self.is_open:
+            told(None if owed else 0)
             return
         keep = tuple({tip for tips in self._roots.tips().values() for tip in tips})
         request = DropSaved(id=self._engine.new_id(), tips=owed, keep=keep)
@@ -131,6 +184,9 @@ class SavedStates(QObject):
             if isinstance(answer, SavedDropped):
                 logger.info("%d bytes of saved state removed", answer.freed_bytes)
                 self._settled(owed)
+                told(answer.freed_bytes)
+            elif isinstance(answer, Failed):
+                told(None)
 
         self._engine.send(request, dropped)
 
@@ -165,12 +221,16 @@ class SavedStates(QObject):
             self._later.start()
 
     def _ask_usage(self) -> None:
-        if self.budget:
+        if self.is_open:
             self.ask(self._keep_usage, lambda _failed: None)
 
-    def _keep_usage(self, usage: dict[ConversationId, TipUsage], _all: SavedUsage) -> None:
-        if usage != self._usage:
-            self._usage = usage
+    def refresh(self) -> None:
+        """Ask again in a moment; `changed` follows if it is otherwise than before."""
+        self._later.start()
+
+    def _keep_usage(self, usage: dict[ConversationId, TipUsage], everything: SavedUsage) -> None:
+        if usage != self._usage or self.usage is None or not _is_same(everything, self.usage):
+            self._usage, self.usage = usage, everything
             self.changed.emit()
 
     def ask(self, told: OnUsage, failed: Callable[[Failed], None]) -> None:
@@ -188,8 +248,8 @@ class SavedStates(QObject):
 
     # --- removing and checking ---------------------------------------------------------------------------------------
 
-    def clear(self, told: Callable[[SavedDropped | Failed], None], conversation: ConversationId | None = None) -> None:
-        """Remove one chat's saved state, or (None) everything; the texts stay."""
+    def clear(self, told: OnDropped, conversation: ConversationId | None = None) -> None:
+        """Remove one chat's saved state, or (None) everything; the texts stay. Raises EmberError."""
         self._roots.forget(conversation)
         owed = self._roots.owed()
         if conversation is None:
@@ -206,16 +266,15 @@ class SavedStates(QObject):
         """The fingerprints under which state of a model's file was saved."""
         return tuple(root for root, model in self._roots.models().items() if Path(model.path) == path)
 
-    def clear_roots(self, roots: tuple[bytes, ...], told: Callable[[SavedDropped | Failed], None]) -> None:
+    def clear_roots(self, roots: tuple[bytes, ...], told: OnDropped) -> None:
         """Remove everything that is saved under some fingerprints."""
         self._order(ClearSaved(id=self._engine.new_id(), roots=roots), (), told)
 
-    def _order(
-        self, request: DropSaved | ClearSaved, owed: tuple[bytes, ...], told: Callable[[SavedDropped | Failed], None]
-    ) -> None:
+    def _order(self, request: DropSaved | ClearSaved, owed: tuple[bytes, ...], told: OnDropped) -> None:
         def answered(answer: Response) -> None:
             if isinstance(answer, SavedDropped):
                 self._settled(owed)
+                self._engine.refresh_statistics()
                 told(answer)
             elif isinstance(answer, Failed):
                 told(answer)
@@ -227,3 +286,8 @@ class SavedStates(QObject):
         request = VerifySaved(id=self._engine.new_id())
         self._engine.send(request, told)
         return request.id
+
+
+def _is_same(one: SavedUsage, other: SavedUsage) -> bool:
+    """Whether two answers say the same, whatever was asked."""
+    return msgspec.structs.replace(one, id=0) == msgspec.structs.replace(other, id=0)

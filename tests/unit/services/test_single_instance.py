@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PySide6.QtNetwork import QLocalSocket
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
-from app.services.single_instance import LOCK_NAME, SingleInstance, in_use
+from app.services import single_instance
+from app.services.single_instance import LOCK_NAME, LONGEST_REQUEST, MOST_CALLERS, Caller, SingleInstance, in_use
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = """
@@ -108,6 +110,96 @@ def test_the_socket_of_a_killed_window_is_taken_over(tmp_path: Path, qtbot: QtBo
         second = subprocess.Popen([sys.executable, "-c", RAISE, str(tmp_path)], cwd=ROOT)
     qtbot.waitUntil(lambda: second.poll() is not None, timeout=10_000)
     next_one.release()
+
+
+# --- what comes over the socket ---------------------------------------------------------------------------------------
+
+
+class Window:
+    """An instance that listens, what it was asked, and connections to it."""
+
+    def __init__(self, instance: SingleInstance, folder: Path, qtbot: QtBot) -> None:
+        self.qtbot, self._name = qtbot, single_instance._socket_name(folder)
+        self.asked: list[tuple[Caller, bytes]] = []
+        instance.asked.connect(lambda caller, line: self.asked.append((caller, line)))
+        assert instance.acquire()
+        instance.listen()
+
+    def connect(self, *pieces: bytes) -> QLocalSocket:
+        """A connection that says this, piece after piece."""
+        socket = QLocalSocket()
+        socket.connectToServer(self._name)
+        assert socket.waitForConnected(1000)
+        for piece in pieces:
+            socket.write(piece)
+            assert socket.flush()
+        return socket
+
+    def wait_for_end(self, socket: QLocalSocket) -> None:
+        """Until the connection has ended."""
+        self.qtbot.waitUntil(lambda: socket.state() == QLocalSocket.LocalSocketState.UnconnectedState)
+
+    def hear(self, line: bytes) -> Caller:
+        """Wait for that line; who sent it."""
+        self.qtbot.waitUntil(lambda: any(said == line for _, said in self.asked))
+        return next(caller for caller, said in self.asked if said == line)
+
+
+@pytest.fixture
+def window(instance: SingleInstance, tmp_path: Path, qtbot: QtBot) -> Window:
+    return Window(instance, tmp_path, qtbot)
+
+
+def test_a_request_is_answered_line_by_line(window: Window) -> None:
+    socket = window.connect(b'{"a":', b" 1}\n")
+    caller = window.hear(b'{"a": 1}')
+    caller.answer(b"one")
+    caller.answer(b"two")
+    caller.end()
+    window.wait_for_end(socket)
+    assert socket.readAll().data() == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"x" * (LONGEST_REQUEST + 1),),
+        (b"x" * 4 * LONGEST_REQUEST, b"\n"),
+        (b"one\ntwo\n",),
+    ],
+    ids=["no end of the line", "too long a line", "two lines"],
+)
+def test_what_is_no_request_is_sent_away_unheard(pieces: tuple[bytes, ...], window: Window) -> None:
+    window.wait_for_end(window.connect(*pieces))
+    assert window.asked == []
+    window.connect(b"good\n")
+    window.hear(b"good")
+
+
+def test_whoever_says_only_half_a_line_is_sent_away_after_a_while(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(single_instance, "REQUEST_MS", 10)
+    window.wait_for_end(window.connect(b"half a li"))
+    assert window.asked == []
+
+
+def test_more_connections_than_a_few_are_refused_until_one_ends(window: Window) -> None:
+    waiting = [window.connect(b"%d\n" % number) for number in range(MOST_CALLERS)]
+    window.hear(b"%d" % (MOST_CALLERS - 1))
+    window.wait_for_end(window.connect(b"one more\n"))
+    assert len(window.asked) == MOST_CALLERS
+    with window.qtbot.waitSignal(window.asked[0][0].gone):
+        waiting[0].abort()
+    window.connect(b"now\n")
+    window.hear(b"now")
+
+
+def test_a_caller_that_leaves_is_noticed(window: Window) -> None:
+    socket = window.connect(b"check\n")
+    caller = window.hear(b"check")
+    with window.qtbot.waitSignal(caller.gone):
+        socket.abort()
 
 
 def test_the_refusal_names_the_folder_and_a_way_out(tmp_path: Path) -> None:
