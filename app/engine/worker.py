@@ -43,8 +43,8 @@ Work = LoadModel | OpenStore | Unload | Generate | Prepare | ClearCache
 MAX_WAITING = 64
 LONGEST_COUNTED = 200_000
 """Characters; of a longer text the rest is estimated, so that a Stop is not kept waiting behind the count."""
-LAST_SECONDS = 5.0
-"""How long the end of the process waits for what is still to be saved."""
+LAST_SECONDS = 2.5
+"""How long the end of the process waits for the turn that runs, and for what waits to be saved (the window gives it 3)."""
 PROGRESS_INTERVAL = 1 / 30
 """Seconds between two reports of load progress."""
 
@@ -63,6 +63,8 @@ class Worker:
         self._waiting: set[int] = set()
         self._session: Session | None = None
         self._saving: Saving | None = None
+        self._idle = threading.Event()
+        self._idle.set()
         self._session_lock = threading.Lock()
         """Held while a model is swapped and while another thread uses its vocabulary."""
         threading.Thread(target=self._run, name="llama", daemon=True).start()
@@ -127,9 +129,16 @@ class Worker:
         self._send(answer)
 
     def finish(self) -> None:
-        """Write what waits to be saved, for a few seconds at most; the process ends afterwards."""
+        """Stop what runs and write what waits to be saved, for a few seconds at most; the process ends afterwards."""
+        with self._lock:
+            if self._current is not None:
+                self._cancelled.add(self._current)
+                if self._session is not None:
+                    self._session.abort()
+        deadline = time.monotonic() + LAST_SECONDS
+        self._idle.wait(LAST_SECONDS)
         if self._saving is not None:
-            self._saving.writer.flush(LAST_SECONDS)
+            self._saving.writer.flush(max(0.0, deadline - time.monotonic()))
 
     # --- the saved state, asked for from the reader's thread and answered from one that may wait for the disk --------
 
@@ -162,6 +171,7 @@ class Worker:
             with self._lock:
                 self._waiting.discard(work.id)
                 self._current = work.id
+                self._idle.clear()
                 if self._session is not None:
                     self._session.lower_abort()
             try:
@@ -173,6 +183,7 @@ class Worker:
                 with self._lock:
                     self._current = None
                     self._cancelled.discard(work.id)
+                    self._idle.set()
 
     def _stopped(self, work: Work) -> bool:
         return work.id in self._cancelled

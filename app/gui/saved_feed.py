@@ -44,7 +44,10 @@ class SavedFeed(QObject):
         if sentence:
             self._notices.show_notice(Notice(sentence, "warning", key=NO_STORE))
 
-    def _turn_saved(self, _outcome: TurnOutcome, trouble: str) -> None:
+    def _turn_saved(self, outcome: TurnOutcome, trouble: str) -> None:
+        open_chat = self._chat.conversation_id
+        if open_chat is not None and open_chat != outcome.reply.conversation:
+            self._chats.prepare(open_chat)  # it was opened while the other was being answered
         if not trouble:
             self._notices.dismiss(NOT_SAVED)
         elif trouble != self._told:

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.sampling import SamplerSettings
 from app.core.turn import TokenCounts
-from app.protocol.messages import Done, Loaded, Prepare, Prepared, Saved, StoreOpened
+from app.protocol.messages import ChatMessage, Done, Generate, Loaded, Prepare, Prepared, Saved, StoreOpened, Text
 from tests.support.engine import Engine, Talk
 from tests.support.tiny_models import Kind
 
@@ -234,3 +234,16 @@ def test_another_size_of_context_keeps_the_state(model: Path, tmp_path: Path) ->
         done = after_restart(talk, engine).say("Go on.", max_tokens=2)
         assert tokens(done).reused_saved > 0
         assert done.figures.reread is None
+
+
+def test_a_window_that_closes_in_the_middle_of_a_reply_finds_its_state_again(model: Path, tmp_path: Path) -> None:
+    with engine_with(model, tmp_path / "kv") as engine:
+        talk = talk_of_three(engine)
+        asked = ChatMessage(id="last", role="user", text="Tell me everything.")
+        request = Generate(id=engine.next_id(), conversation="c", messages=(*talk.path, asked), sampler=GREEDY)
+        engine.send(request)
+        assert any(isinstance(answer, Text) for answer in engine.answers(request.id))
+    with engine_with(model, tmp_path / "kv") as engine:
+        done = engine.generate([*talk.path, asked], max_tokens=2)
+        assert isinstance(done, Done)
+        assert tokens(done).evaluated <= GENERATION_PROMPT + 1
