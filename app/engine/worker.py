@@ -44,7 +44,7 @@ MAX_WAITING = 64
 LONGEST_COUNTED = 200_000
 """Characters; of a longer text the rest is estimated, so that a Stop is not kept waiting behind the count."""
 LAST_SECONDS = 2.5
-"""How long the end of the process waits for the turn that runs, and for what waits to be saved (the window gives it 3)."""
+"""How long the end of the process waits for the running turn and for what is to be saved (the window gives it 3)."""
 PROGRESS_INTERVAL = 1 / 30
 """Seconds between two reports of load progress."""
 
