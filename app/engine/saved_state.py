@@ -159,13 +159,10 @@ class SavedState:
         """Tokens were read; take what cannot be had later: the state at a `checkpoint`, the rows of a window."""
         if checkpoint and self._state.has_checkpoints:
             self.collect(tokens, boundaries, final=True)
-        elif self._state.mode == "window" and len(tokens) - self._end >= self.chunk_tokens and not self._is_broken:
+            return
+        full = self._state.mode == "window" and len(tokens) - self._end >= self.chunk_tokens
+        if full and not any(link.failed for link in self._links):  # the end of the turn tries again, not every token
             self.collect(tokens, boundaries, final=False)
-
-    @property
-    def _is_broken(self) -> bool:
-        """Whether a chunk could not be written; the end of the turn tries again, not every token."""
-        return any(link.failed for link in self._links)
 
     def collect(self, tokens: Sequence[int], boundaries: Iterable[int], *, final: bool) -> None:
         """Queue what the store lacks of the live sequence, cut at boundaries; `final` closes the last chunk too.

@@ -53,6 +53,8 @@ class LiveSequence:
         self.emptied_because = NEVER_READ
         self._restored_ahead = 0
         """Tokens restored before their turn began, not yet accounted for."""
+        self.trouble_ahead = ""
+        """A sentence where there was saved state that could not be used then."""
 
     # --- beginning a turn --------------------------------------------------------------------------------------------
 
@@ -61,19 +63,27 @@ class LiveSequence:
 
         The live sequence is then a prefix of the prompt.
         """
-        began, trouble = time.perf_counter(), ""
-        for _ in range(MAX_REFUSALS if use_saved and self.saved is not None else 0):
-            restored, refusal = self._restore_further(prompt, stopped)
-            trouble = trouble or refusal
-            if restored is not None:
-                return replace(restored, seconds=time.perf_counter() - began, trouble=trouble)
-            if refusal not in (DAMAGED, REMOVED):
-                break
+        self.trouble_ahead = ""
+        restored, trouble = self._restore(prompt, stopped) if use_saved else (None, "")
+        if restored is not None:
+            return restored
         matched = min(common_prefix(self.tokens, prompt), len(prompt) - 1)
         kept = self._keep(matched)
         ahead = min(self._restored_ahead, kept)
         self._restored_ahead = 0
         return Resumed(kept - ahead, ahead, 0.0, rewound=kept < matched, trouble=trouble)
+
+    def _restore(self, prompt: Sequence[int], stopped: Callable[[], bool]) -> tuple[Resumed | None, str]:
+        """Restore a saved prefix as `_restore_further` does, and a shorter one where its end is refused."""
+        began, trouble = time.perf_counter(), ""
+        for _ in range(MAX_REFUSALS if self.saved is not None else 0):
+            restored, refusal = self._restore_further(prompt, stopped)
+            trouble = trouble or refusal
+            if restored is not None:
+                return replace(restored, seconds=time.perf_counter() - began, trouble=trouble), trouble
+            if refusal not in (DAMAGED, REMOVED):
+                break
+        return None, trouble
 
     def _restore_further(self, prompt: Sequence[int], stopped: Callable[[], bool]) -> tuple[Resumed | None, str]:
         """Restore a saved prefix that is longer than what memory holds; None, and why if there is one, if not."""
@@ -103,10 +113,15 @@ class LiveSequence:
         return Resumed(base - ahead, end - base + ahead), ""
 
     def restore_ahead(self, prompt: Sequence[int], stopped: Callable[[], bool]) -> int:
-        """Restore what is saved of a prompt before its turn begins; the tokens that came from the store."""
-        resumed = self.resume(prompt, use_saved=True, stopped=stopped)
-        self._restored_ahead = resumed.saved
-        return resumed.saved
+        """Restore what is saved of a prompt before its turn begins; the tokens that came from the store.
+
+        Where there is nothing to restore, what is in memory stays there, whosever it is.
+        """
+        restored, self.trouble_ahead = self._restore(prompt, stopped)
+        if restored is None or not restored.saved:
+            return 0
+        self._restored_ahead = restored.saved
+        return restored.saved
 
     @property
     def survives_aborts(self) -> bool:

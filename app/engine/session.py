@@ -190,11 +190,11 @@ class Session:
     def prepare(self, request: Prepare, stopped: Callable[[], bool]) -> Prepared:
         """Restore what is saved of a conversation that was opened. Raises EmberError."""
         began = time.perf_counter()
-        restored = self._need_runner().restore_ahead(request, stopped)
+        tokens, restored = self._need_runner().restore_ahead(request, stopped)
         return Prepared(
             id=request.id,
             conversation=request.conversation,
-            tokens=self.context_used,
+            tokens=tokens,
             restored=restored,
             seconds=time.perf_counter() - began,
         )

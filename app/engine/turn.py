@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.core.errors import EmberError
+from app.core.ledger import common_prefix
 from app.core.reread import explain_reread
 from app.core.stream_text import StreamText
 from app.core.turn import FinishReason, KvFigures, Reread, TokenCounts, TurnFigures, TurnSeconds
@@ -139,17 +140,17 @@ class TurnRunner:
             notices=turn.notices,
         )
 
-    def restore_ahead(self, request: Prepare, stopped: Callable[[], bool]) -> int:
-        """Restore what is saved of a conversation before its next turn; the tokens that came from the store.
+    def restore_ahead(self, request: Prepare, stopped: Callable[[], bool]) -> tuple[int, int]:
+        """Restore what is saved of a conversation before its next turn.
 
-        Raises EmberError.
+        How many of its tokens are in memory then, and how many came from the store. Raises EmberError.
         """
-        turn = self._builder.build(request.messages, request.started)
-        if not turn.ids or len(turn.ids) >= self._context.size:
-            return 0
-        restored = self._sequence.restore_ahead(turn.ids, stopped)
-        self._sequence.conversation = request.conversation
-        return restored
+        turn, sequence, restored = self._builder.build(request.messages, request.started), self._sequence, 0
+        if 0 < len(turn.ids) < self._context.size:
+            restored = sequence.restore_ahead(turn.ids, stopped)
+        if restored:
+            sequence.conversation = request.conversation
+        return common_prefix(sequence.tokens, turn.ids), restored
 
     def _check_room(self, ids: Sequence[int]) -> None:
         if not ids:
@@ -169,6 +170,7 @@ class TurnRunner:
         if not request.use_kv:
             self._sequence.empty(SWITCHED_OFF)
         live, because = self._sequence.conversation, self._sequence.emptied_because
+        ahead = self._sequence.trouble_ahead if live == request.conversation else ""
         resumed = self._sequence.resume(turn.ids, use_saved=request.use_kv and request.save, stopped=stopped)
         self._sequence.conversation = request.conversation
         replies = [i for i, message in enumerate(request.messages) if message.role == "assistant"]
@@ -181,7 +183,7 @@ class TurnRunner:
             conversation=request.conversation,
             emptied_because=because,
             rewound=resumed.rewound,
-            trouble=resumed.trouble,
+            trouble=resumed.trouble or ahead,
         )
         return resumed, reread
 

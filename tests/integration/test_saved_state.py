@@ -119,13 +119,62 @@ def test_a_conversation_that_was_opened_is_restored_before_anything_is_sent(mode
         talk = talk_of_three(engine)
     with engine_with(model, tmp_path / "kv") as engine:
         again = after_restart(talk, engine)
-        prepared = engine.ask(Prepare(id=engine.next_id(), conversation="c", messages=again.path))
-        assert isinstance(prepared, Prepared)
-        assert prepared.restored == prepared.tokens > 0
+        opened = prepared(engine, again)
+        assert opened.restored == opened.tokens > 0
         done = again.say("Go on.", max_tokens=4, sampler=GREEDY)
-        assert tokens(done).reused_saved == prepared.tokens
+        assert tokens(done).reused_saved == opened.tokens
         assert done.figures.reread is None
         assert tokens(again.say("And on.", max_tokens=4)).reused_saved == 0  # counted once
+
+
+def prepared(engine: Engine, talk: Talk) -> Prepared:
+    answer = engine.ask(Prepare(id=engine.next_id(), conversation=talk.name, messages=talk.path))
+    assert isinstance(answer, Prepared)
+    return answer
+
+
+def test_looking_at_a_chat_with_nothing_saved_costs_the_live_one_nothing(model: Path, tmp_path: Path) -> None:
+    """Also where the live one is not saved either."""
+    with engine_with(model, tmp_path / "kv") as engine:
+        live = talk_of_three(engine, save=False)
+        other = talk_of_three(engine, "other", save=False, sampler=SamplerSettings(seed=3))
+        looked = prepared(engine, live)
+        assert looked.restored == 0
+        assert looked.tokens < tokens(other.say("Go on.", max_tokens=4, save=False)).reused_memory
+        assert tokens(other.say("And on.", max_tokens=4, save=False)).evaluated < 30
+
+
+def test_a_live_chat_that_is_opened_again_stays_as_it_is(model: Path, tmp_path: Path) -> None:
+    with engine_with(model, tmp_path / "kv") as engine:
+        talk = talk_of_three(engine)
+        looked = prepared(engine, talk)
+        assert looked.restored == 0 < looked.tokens
+        done = talk.say("Go on.", max_tokens=4)
+        assert tokens(done).reused_saved == 0
+        assert tokens(done).reused_memory == looked.tokens
+
+
+def test_a_chat_longer_than_the_context_is_opened_without_being_restored(tiny_model: TinyModel, tmp_path: Path) -> None:
+    with engine_with(tiny_model(Kind.FULL), tmp_path / "kv", context=1024) as engine:
+        talk = talk_of_three(engine)
+    with engine_with(tiny_model(Kind.FULL), tmp_path / "kv", context=256) as engine:
+        assert prepared(engine, after_restart(talk, engine)).restored == 0
+
+
+@pytest.mark.parametrize("number", [0, -2])
+def test_damage_met_while_a_chat_is_opened_is_said_with_its_next_turn(
+    number: int, tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    store = tmp_path / "kv"
+    with engine_with(tiny_model(Kind.FULL), store) as engine:
+        talk = talk_of_three(engine)
+    flip_a_bit(chunk_files(store)[number])
+    with engine_with(tiny_model(Kind.FULL), store) as engine:
+        again = after_restart(talk, engine)
+        assert (prepared(engine, again).restored > 0) == (number != 0)
+        done = again.say("Go on.", max_tokens=4)
+        assert done.figures.reread is not None
+        assert "damaged" in done.figures.reread.reason
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -187,14 +236,17 @@ def chunk_files(store: Path) -> list[Path]:
     return sorted(store.rglob("*.chunk"), key=lambda path: path.stat().st_mtime_ns)
 
 
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 4
+    path.write_bytes(data)
+
+
 def test_a_damaged_chunk_is_set_aside_and_its_words_are_read_again(tiny_model: TinyModel, tmp_path: Path) -> None:
     store = tmp_path / "kv"
     with engine_with(tiny_model(Kind.FULL), store) as engine:
         talk = talk_of_three(engine)
-    victim = chunk_files(store)[-2]
-    data = bytearray(victim.read_bytes())
-    data[-5] ^= 4
-    victim.write_bytes(data)
+    flip_a_bit(chunk_files(store)[-2])
     with engine_with(tiny_model(Kind.FULL), store) as engine:
         again = after_restart(talk, engine)
         done = again.say("Go on.", max_tokens=4, sampler=GREEDY)
