@@ -147,9 +147,10 @@ def check_section(data: Buffer, layout: SectionLayout, start: int, count: int) -
 
 @dataclass(frozen=True, slots=True)
 class RecurrentState:
-    """A recurrent section: the position it stands at, and (type, bytes) of each state."""
+    """A recurrent section: the position it stands at, the model's layers, and (type, bytes) of each state."""
 
     position: int
+    layers: int
     states: tuple[tuple[int, int], ...]
 
 
@@ -164,4 +165,4 @@ def read_recurrent(data: memoryview, at: int) -> RecurrentState:
         kind, size = reader.take("iQ")
         reader.skip(size)
         states.append((kind, size))
-    return RecurrentState(position, tuple(states))
+    return RecurrentState(position, layers, tuple(states))
