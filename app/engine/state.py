@@ -43,6 +43,8 @@ class Layouts:
     window: SectionLayout | None = None
     states: tuple[tuple[int, int], ...] = ()
     """Types and bytes of the recurrent states."""
+    state_layers: int = 0
+    """The layers that are counted beside them."""
 
 
 class ContextState:
@@ -147,7 +149,7 @@ class ContextState:
                 raise Mismatch("its window rows are others")
             at = section.end
         found = read_recurrent(view, at)
-        if found != RecurrentState(position - 1, self.layouts.states):
+        if found != RecurrentState(position - 1, self.layouts.state_layers, self.layouts.states):
             raise Mismatch("its states are others")
 
     # --- self-test ---------------------------------------------------------------------------------------------------
@@ -206,15 +208,15 @@ class ContextState:
             window, at = section.layout, section.end
         if self.mode in ("full", "window") and at != len(whole):
             raise Mismatch("there is more than rows")
-        states: tuple[tuple[int, int], ...] = ()
+        self.layouts = Layouts(rows, window)
         if self.has_checkpoints:
             blob = self.checkpoint()
             at = read_header(blob)
             if self.mode == "hybrid" and self._has_window(blob, at, extension):
                 section = read_section(blob, at, extension)
                 window, at = section.layout, section.end
-            states = read_recurrent(blob, at).states
-        self.layouts = Layouts(rows, window, states)
+            found = read_recurrent(blob, at)
+            self.layouts = Layouts(rows, window, found.states, found.layers)
 
     @staticmethod
     def _has_window(blob: memoryview, at: int, extension: int) -> bool:

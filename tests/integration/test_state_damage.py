@@ -1,12 +1,18 @@
 """Damaged saved state in this process: what is not exactly as it was written is never used, and the rest still is."""
 
+import shutil
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from app.engine.saved_state import DAMAGED, REMOVED
-from tests.support.saved_state import ROOT, Bench, bench, some_tokens
+from app.kvstore.chunk_file import HEADER_BYTES
+from app.kvstore.keys import TOKEN_BYTES
+from app.kvstore.store import Store
+from tests.support.saved_state import PLENTY, ROOT, Bench, bench, some_tokens
 from tests.support.tiny_models import Kind
 
 TinyModel = Callable[[Kind], Path]
@@ -25,9 +31,9 @@ def made(tiny_model: TinyModel, tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
-def flip(path: Path, byte: int = -5) -> None:
+def flip(path: Path, byte: int = -5, bit: int = 4) -> None:
     data = bytearray(path.read_bytes())
-    data[byte] ^= 16
+    data[byte] ^= 1 << bit
     path.write_bytes(data)
 
 
@@ -63,3 +69,57 @@ def test_a_chunk_that_goes_while_it_is_restored_is_no_damage(made: Bench, monkey
     assert resumed.saved == chain[3].end
     assert resumed.trouble == REMOVED
     assert made.store.totals().quarantined_bytes == 0
+
+
+# --- every bit --------------------------------------------------------------------------------------------------------
+
+SAMPLE_OF_BITS = 30
+
+
+def some_bits(path: Path, tokens: int) -> list[tuple[int, int]]:
+    """A sample of a file's bits: of its header, its tokens, and what follows; its first and its last."""
+    random, size = Random(path.stat().st_size), path.stat().st_size
+    ends = (0, HEADER_BYTES, HEADER_BYTES + tokens * TOKEN_BYTES, size)
+    parts = [range(begin, end) for begin, end in pairwise(ends) if begin < end]
+    bytes_of = [random.choice(part) for part in parts for _ in range(SAMPLE_OF_BITS // len(parts))]
+    return [(byte, random.randrange(8)) for byte in (0, *bytes_of, size - 1)]
+
+
+@pytest.mark.parametrize("indexed", [True, False], ids=["indexed", "index-lost"])
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.WINDOW, Kind.HYBRID_WINDOW, Kind.M_ROPE, Kind.RECURRENT])
+def test_no_flip_of_a_bit_is_ever_used(kind: Kind, indexed: bool, tiny_model: TinyModel, tmp_path: Path) -> None:
+    text, whole = TEXT[:150], tmp_path / "whole"
+    with bench(tiny_model(kind), whole) as made:
+        reader = made.place()
+        reader.read(text, (50, 100), (50, 100))
+        reader.keep((50, 100))
+        chain = made.store.find(ROOT, text)
+        truth = {}
+        for end in (0, *(row.end for row in chain)):
+            place = made.place(saving=False)
+            if end:
+                place.read(text[:end], checkpoints=(50, 100))
+                truth[end] = place.held()
+    victim = chain[1]
+    with bench(tiny_model(kind), tmp_path / "unused") as made:
+        place = made.place(saving=False)
+        for suffix in ("chunk", "checkpoint"):
+            for file in whole.rglob(f"{victim.key.hex()}.{suffix}"):
+                for number, (byte, bit) in enumerate(some_bits(file, victim.tokens if suffix == "chunk" else 0)):
+                    copy = tmp_path / f"{suffix}-{number}"
+                    shutil.copytree(whole, copy)
+                    flip(copy / file.relative_to(whole), byte, bit)
+                    if not indexed:
+                        (copy / "index.db").unlink()
+                    store = Store(copy, PLENTY)
+                    store.reconcile()
+                    place.save_into(store, made.writer)
+                    place.context.clear()
+                    saved = place.resume([*text, 9]).saved
+                    assert place.sequence.tokens == text[:saved]
+                    unread = suffix == "checkpoint" or kind is Kind.RECURRENT  # only the last checkpoint is
+                    assert saved == chain[0].end or (unread and saved == chain[2].end)
+                    assert place.held() == truth[saved]
+                    assert place.saved is not None
+                    place.saved.close()
+                    store.close()
