@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.engine.context import Interrupted
+from app.protocol.messages import MemoryMode
 from tests.support.saved_state import BATCH, FLASH, NO_FLASH, Bench, Place, bench, some_tokens
 from tests.support.tiny_models import Kind
 
@@ -134,3 +135,47 @@ def test_after_an_abort_in_the_middle_of_a_prefill_nothing_false_is_saved_or_kep
     never = unbroken(made, TEXT)
     never.read(NEXT)
     assert off(place, never) <= (WRAPPED if made.model.window else 0.0)
+
+
+# --- memory that is not what it is taken for --------------------------------------------------------------------------
+
+MODES = ("full", "window", "hybrid", "recurrent", "opaque")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_memory_taken_for_another_kind_is_found_out_and_comes_back_whole(made: Bench, mode: MemoryMode) -> None:
+    right = made.place(saving=False).state.mode
+    made.mode = mode
+    before = saved_text(made)
+    assert before.state.works
+    assert before.state.mode == (mode if mode == right else "opaque")
+    after = made.place()
+    assert after.state.layouts == before.state.layouts
+    assert after.resume([*TEXT, *NEXT]).saved == len(TEXT)
+    never_saved = unbroken(made, TEXT)
+    for place in (before, after, never_saved):
+        place.read(NEXT)
+    assert off(before, never_saved) == 0.0
+    assert off(after, never_saved) <= (WRAPPED if made.model.window else 0.0)
+
+
+def test_what_is_saved_whole_comes_back_at_the_boundaries_of_a_branch(made: Bench) -> None:
+    made.mode = "opaque"
+    saved_text(made)
+    after = made.place()
+    assert after.resume([*TEXT[:320], *NEXT]).saved == 300
+    never_saved = unbroken(made, TEXT[:300])
+    for place in (after, never_saved):
+        place.read(NEXT)
+    assert off(after, never_saved) <= (WRAPPED if made.model.window else 0.0)
+
+
+def test_memory_that_does_not_come_back_at_all_is_not_saved(
+    made: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(llama_cpp, "llama_state_seq_set_data_ext", lambda *_: 0)
+    place = made.place(saving=False)
+    assert not place.state.works
+    assert "saved whole" in caplog.text
+    place.read(NEXT)  # it still reads and writes
+    assert np.isfinite(place.logits()).all()

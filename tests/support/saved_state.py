@@ -19,6 +19,7 @@ from app.engine.session import memory_mode
 from app.engine.state import ContextState
 from app.engine.state_blob import HEADER, SectionLayout, as_bytes, read_section
 from app.kvstore.store import Store
+from app.protocol.messages import MemoryMode
 from tests.support.tiny_models import VOCABULARY_SIZE
 
 ROOT = bytes(range(32))
@@ -44,10 +45,10 @@ def settings(**options: int) -> ContextSettings:
 class Place:
     """A context with its state; what a session is made of."""
 
-    def __init__(self, model: Model, wanted: ContextSettings) -> None:
+    def __init__(self, model: Model, wanted: ContextSettings, mode: MemoryMode | None = None) -> None:
         self.model = model
         self.context = Context(model, wanted)
-        self.state = ContextState(self.context, memory_mode(model), SAMPLE)
+        self.state = ContextState(self.context, mode or memory_mode(model), SAMPLE)
         self.saved: SavedState | None = None
         self.sequence = LiveSequence(self.context, self.state.mode, model.window)
 
@@ -141,9 +142,12 @@ class Bench:
     writer: ChunkWriter
     places: list[Place] = field(default_factory=list)
 
+    mode: MemoryMode | None = None
+    """What its memory is taken for, if not for what llama.cpp says."""
+
     def place(self, *, saving: bool = True, **options: int) -> Place:
         """A fresh context, as after a restart."""
-        place = Place(self.model, settings(**options))
+        place = Place(self.model, settings(**options), self.mode)
         self.places.append(place)
         return place.save_into(self.store, self.writer) if saving else place
 
