@@ -1,12 +1,15 @@
-"""The dialogs: the chat's instructions, where to export to, and what to reload."""
+"""The dialogs: the chat's instructions, removing all saved state, where to export to, and what to reload."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFileDialog,
     QLabel,
+    QMessageBox,
     QPlainTextEdit,
     QVBoxLayout,
     QWidget,
@@ -45,6 +48,22 @@ class InstructionsDialog(QDialog):
     def text(self) -> str:
         """What is written now."""
         return self._edit.toPlainText()
+
+
+def ask_to_remove_all(parent: QWidget, size: str, remove: Callable[[], None]) -> None:
+    """Ask whether all saved state shall go (`size`, as far as it is known), and let `remove` do it."""
+    box = QMessageBox(QMessageBox.Icon.NoIcon, "Clear cache", "", QMessageBox.StandardButton.NoButton, parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setText(f"Remove all saved state{f', {size}' if size else ''}?")
+    box.setInformativeText(
+        "This cannot be undone: each chat is read again when it is next used. All texts stay as they are."
+    )
+    yes = box.addButton("Remove all saved state", QMessageBox.ButtonRole.AcceptRole)
+    keep = box.addButton("Keep it", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(keep)
+    box.setEscapeButton(keep)
+    yes.clicked.connect(lambda: remove())
+    box.open()
 
 
 def export_path(parent: QWidget, title: str, form: ExportFormat) -> Path | None:

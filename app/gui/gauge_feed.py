@@ -1,13 +1,17 @@
 """Feeds the gauges and the Clear button from the engine's statistics."""
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject
 
+from app.core.conversation import ConversationId
 from app.core.units import format_bytes, format_count
-from app.gui.gauges.figures import ContextFigures, MemoryFigures, SavedFigures
+from app.gui.gauges.clearing import CLEAR, NO_MODEL, NOTHING_OF_THIS, NOTHING_SAVED, WRITING
+from app.gui.gauges.figures import ClearFigures, ContextFigures, MemoryFigures, SavedFigures
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.notices import Notice, NoticeBar
 from app.gui.open_chat import OpenChat
-from app.protocol.messages import CacheCleared, ClearCache, Device, Failed, ModelInfo, Response, Statistics
+from app.protocol.messages import CacheCleared, ClearCache, Device, Failed, ModelInfo, Response, Statistics, TipUsage
 from app.services.workspace import Workspace
 
 CLEARED = "cleared"
@@ -32,8 +36,8 @@ class GaugeFeed(QObject):
         self._engine.model_changed.connect(self._model_changed)
         self._chats.queue_changed.connect(self._show_clear)
         chat.figures_changed.connect(self._show_context)
-        chat.opened.connect(lambda _conversation: self._show_saved())
-        self._saved.changed.connect(self._show_saved)
+        chat.opened.connect(lambda _conversation: self._show_state())
+        self._saved.changed.connect(self._show_state)
         strip.clear.connect(self.clear)
         self._show()
 
@@ -51,17 +55,30 @@ class GaugeFeed(QObject):
         self._show_context()
         statistics = self._statistics
         self._strip.show_memory(memory_figures(statistics) if statistics is not None else None)
+        self._show_state()
+
+    def _show_state(self) -> None:
         self._show_saved()
         self._show_clear()
 
     def _show_saved(self) -> None:
-        statistics, conversation = self._statistics, self._chat.conversation_id
+        statistics, conversation, everything = self._statistics, self._chat.conversation_id, self._saved.usage
         if statistics is None:
             self._strip.show_saved(None)
             return
         usage = self._saved.of(conversation) if conversation is not None else None
-        this_chat = usage.own + usage.shared if usage is not None else 0
-        self._strip.show_saved(SavedFigures(this_chat, statistics.saved_bytes, statistics.saved_budget))
+        own, shared = (usage.own, usage.shared) if usage is not None else (0, 0)
+        self._strip.show_saved(
+            SavedFigures(
+                min(own + shared, statistics.saved_bytes),
+                statistics.saved_bytes,
+                statistics.saved_budget,
+                shared=min(shared, statistics.saved_bytes),
+                disk_free=everything.disk_free if everything is not None else None,
+                is_off=not self._saved.is_on,
+                is_never=conversation is not None and not self._saved.is_let(conversation),
+            )
+        )
 
     def _show_context(self) -> None:
         """The same budget that the composer shows."""
@@ -82,15 +99,56 @@ class GaugeFeed(QObject):
         )
 
     def _show_clear(self) -> None:
+        here, statistics = self._chat.conversation_id, self._statistics
+        usage = self._saved.of(here) if here is not None else None
+        budget = self._chat.budget()
+        figures = ClearFigures(
+            own=usage.own if usage is not None else 0,
+            shared=usage.shared if usage is not None else 0,
+            tokens=budget.used if budget is not None else 0,
+            no_memory=self._why_no_memory(),
+            no_chat=self._why_no_chat(here, usage),
+            no_saved=NOTHING_SAVED,
+        )
+        if statistics is not None:
+            live = ConversationId(statistics.live_conversation) if statistics.live_conversation is not None else None
+            figures = replace(
+                figures,
+                memory=sum(memory.kv_reserved + memory.compute for memory in statistics.memory),
+                held=statistics.context_used,
+                held_saved=self._saved_bytes(live),
+                is_held=live is not None and live == here and statistics.context_used > 0,
+                all_saved=statistics.saved_bytes,
+                read_rate=statistics.read_rate,
+                restore_rate=statistics.restore_rate,
+                no_saved=self._why_not_all(statistics),
+            )
+        self._strip.show_clear(figures)
+
+    def _why_no_memory(self) -> str:
         statistics = self._statistics
         if self._engine.model is None:
-            self._strip.set_clear_enabled(False, "There is nothing to clear: no model is loaded.")
-        elif self._chats.running is not None:
-            self._strip.set_clear_enabled(False, "A reply is being written; stop it first, or wait for it.")
-        elif statistics is not None and not any(memory.kv_reserved for memory in statistics.memory):
-            self._strip.set_clear_enabled(False, "The cache is clear already; the next reply makes it again.")
-        else:
-            self._strip.set_clear_enabled(True)
+            return NO_MODEL
+        if self._chats.running is not None:
+            return WRITING
+        if statistics is not None and not any(memory.kv_reserved for memory in statistics.memory):
+            return CLEAR
+        return ""
+
+    def _why_no_chat(self, here: ConversationId | None, usage: TipUsage | None) -> str:
+        if here is not None and self._chats.is_running(here):
+            return WRITING
+        return "" if usage is not None else NOTHING_OF_THIS
+
+    def _why_not_all(self, statistics: Statistics) -> str:
+        if not statistics.saved_bytes:
+            return NOTHING_SAVED
+        return WRITING if self._chats.running is not None else ""
+
+    def _saved_bytes(self, live: ConversationId | None) -> int:
+        """What is saved of the chat in memory and would be used; 0 for nothing."""
+        usage = self._saved.of(live) if live is not None and self._saved.may_save(live) else None
+        return usage.own + usage.shared if usage is not None else 0
 
     def clear(self) -> None:
         """Free the context's memory; the text is untouched, the next reply reads it again."""
@@ -99,8 +157,8 @@ class GaugeFeed(QObject):
     def _cleared(self, answer: Response) -> None:
         if isinstance(answer, CacheCleared):
             text = f"{format_bytes(answer.freed_bytes)} of memory given back. Your chats are untouched"
-            conversation = self._chat.conversation_id
-            if answer.tokens and conversation is not None and self._saved.of(conversation) is not None:
+            live = self._statistics.live_conversation if self._statistics is not None else None
+            if answer.tokens and live is not None and self._saved_bytes(ConversationId(live)):
                 text += "; the next reply goes on from the saved state."
             elif answer.tokens:
                 text += f"; the next reply reads {format_count(answer.tokens)} tokens again."

@@ -7,7 +7,8 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QSizePolicy, QStackedWidget, QWidget
 
-from app.gui import theme
+from app.core.units import format_bytes
+from app.gui import icons, theme
 from app.gui.model_pill import ModelChoice, ModelPill
 from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
 
@@ -146,10 +147,14 @@ class Header(QWidget):
     """The new title."""
     delete_requested = Signal()
     instructions_requested = Signal()
+    saving_chosen = Signal(bool)
+    """Whether this chat's state may be saved."""
+    remove_saved_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._of_chat: list[QAction] = []
+        self._has_chat, self._saved_bytes = False, 0
         self.title = EditableTitle(self)
         self.pill = ModelPill(self)
         self.instructions_button = icon_button("instructions", "Instructions for this chat…", self)
@@ -166,12 +171,22 @@ class Header(QWidget):
     def set_conversation(self, title: str | None) -> None:
         """The open conversation's title; None for a new one, of which nothing is kept yet."""
         self.title.set_title(title if title is not None else "New chat", can_rename=title is not None)
+        self._has_chat = title is not None
         for action in self._of_chat:
-            action.setEnabled(title is not None)
+            action.setEnabled(self._has_chat)
+        self.set_saved(is_let=True, saved=0)
 
-    def set_model(self, name: str | None, place: str = "") -> None:
-        """The loaded model and where it runs, such as `on the CPU`; None when there is none."""
-        self.pill.set_model(name, place)
+    def set_saved(self, *, is_let: bool, saved: int) -> None:
+        """Whether this chat's state may be saved, and the bytes that clearing it would free."""
+        self._saves.setChecked(is_let)
+        self._saves.setIcon(icons.icon("check") if is_let else icons.blank())
+        size = f" ({format_bytes(saved)})" if saved else ""
+        self._removes.setText(f"Remove this chat's saved state{size}")
+        self._removes.setEnabled(self._has_chat and saved > 0)
+
+    def set_model(self, name: str | None, place: str = "", saving: tuple[str, str] = ("", "")) -> None:
+        """The loaded model, where it runs (`on the CPU`), and how its state is saved; None when there is none."""
+        self.pill.set_model(name, place, saving)
 
     def set_models(self, choices: Sequence[ModelChoice]) -> None:
         """The models of the menu, in this order: the starter first."""
@@ -229,8 +244,16 @@ class Header(QWidget):
         rename.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
         self._add(menu, "Instructions…", self.instructions_requested.emit)
         menu.addSeparator()
+        self._saves = self._add(menu, "Save this chat's state", self._choose_saving, of_chat=True)
+        self._saves.setCheckable(True)
+        self._saves.setToolTip("The chat then goes on without being read again. Its text is kept in any case.")
+        self._removes = self._add(menu, "Remove this chat's saved state", self.remove_saved_requested.emit)
+        menu.addSeparator()
         self._add(menu, "Delete", self.delete_requested.emit, of_chat=True)
         return menu
+
+    def _choose_saving(self) -> None:
+        self.saving_chosen.emit(self._saves.isChecked())
 
     def _add(self, menu: QMenu, words: str, what: Callable[[], None], *, of_chat: bool = False) -> QAction:
         action = QAction(words, menu)

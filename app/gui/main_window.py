@@ -21,6 +21,8 @@ from app.gui.model_control import ModelControl
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.gui.saved_feed import SavedFeed
+from app.gui.saved_settings import SavedSettings
+from app.gui.sidebar.panel import SAVED_KEYS
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
@@ -64,7 +66,8 @@ class MainWindow(QMainWindow):
         self.chat_list = ChatList(self.sidebar, workspace, self)
         self.model = ModelControl(self.header, self.chat, self.notices, workspace, self)
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
-        self.saved = SavedFeed(self.chat, self.notices, workspace, self)
+        self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
+        self.settings = SavedSettings(self.notices, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self.commands = CacheRequests(workspace, self)
         self._connect()
@@ -105,6 +108,7 @@ class MainWindow(QMainWindow):
         self.sidebar.import_requested.connect(self.reload)
         self.sidebar.focus_released.connect(self.composer.focus_draft)
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
+        self.sidebar.saved_settings.connect(self.settings.open)
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))
         self.header.export_requested.connect(lambda form: self._with_open(lambda id_: self.export(id_, form)))
@@ -124,6 +128,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
             (QKeySequence("Ctrl+K"), self.sidebar.focus_search),
             (QKeySequence("Ctrl+L"), self.composer.focus_draft),
+            (QKeySequence(SAVED_KEYS), self.settings.open),
             (QKeySequence("Ctrl+E"), lambda: self._with_open(lambda id_: self.export(id_, "ember"))),
             (QKeySequence(QKeySequence.StandardKey.Open), self.reload),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),

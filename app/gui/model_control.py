@@ -96,7 +96,8 @@ class ModelControl(QObject):
         if model is None:
             self._header.set_model(None)
         else:
-            self._header.set_model(wording.model_label(model), wording.place_of(model, self._statistics))
+            place, saving = wording.place_of(model, self._statistics), wording.MODES[model.memory_mode]
+            self._header.set_model(wording.model_label(model), place, saving)
 
     def _model_changed(self, model: ModelInfo | None) -> None:
         if not self._engine.is_loading:
@@ -105,8 +106,10 @@ class ModelControl(QObject):
             self._notices.dismiss(ENGINE)
             self._notices.dismiss(LOAD)
             self._library.opened(Path(model.path))
-            sentences = (*model.notices, wording.MODE_SENTENCES[model.memory_mode])
-            for number, sentence in enumerate(filter(None, sentences)):
+            sentences = model.notices
+            if model.memory_mode in wording.CANNOT_GO_BACK:
+                sentences = (*sentences, wording.MODES[model.memory_mode][1])
+            for number, sentence in enumerate(sentences):
                 self._notices.show_notice(Notice(sentence, "info", timeout_ms=15_000, key=f"model-{number}"))
         self._show_models()
         self._show_model()

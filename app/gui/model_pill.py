@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Final
 
 from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
@@ -53,6 +54,7 @@ class ModelPill(QToolButton):
         super().__init__(parent)
         self._name: str | None = None
         self._place = ""
+        self._saving = ("", "")
         self._progress: float | None = None
         self._loading = False
         self._choices: tuple[ModelChoice, ...] = ()
@@ -74,9 +76,12 @@ class ModelPill(QToolButton):
         """The models of the menu, in this order."""
         self._choices = tuple(choices)
 
-    def set_model(self, name: str | None, place: str = "") -> None:
-        """The loaded model and where it runs (`on the CPU`); None when there is none."""
-        self._name, self._place = name, place
+    def set_model(self, name: str | None, place: str = "", saving: tuple[str, str] = ("", "")) -> None:
+        """The loaded model and where it runs (`on the CPU`); None when there is none.
+
+        `saving` says how its state is saved: in a few words, and in a sentence.
+        """
+        self._name, self._place, self._saving = name, place, saving
         self._show()
 
     def set_loading(self, loading: bool, fraction: float | None = None) -> None:
@@ -163,7 +168,10 @@ class ModelPill(QToolButton):
         words = self.words()
         self.cancel_button.setVisible(self._loading)
         self.setAccessibleName(words if self._loading else f"Model: {words}")
-        self.setToolTip(words if self._loading else f"{words}. Click to choose another model.")
+        how = self._saving[1] if not self._loading else ""
+        about = f"{words}. {how}".strip()
+        self.setToolTip(words if self._loading else f"<p>{escape(about)}</p><p>Click to choose another model.</p>")
+        self.setAccessibleDescription(how)
         if self._name is None and not self._loading:
             self.setToolTip("No model is loaded. Click to choose one.")
         self.updateGeometry()
@@ -185,6 +193,11 @@ class ModelPill(QToolButton):
         opens.setShortcut(QKeySequence(QKeySequence.StandardKey.Open))
         opens.triggered.connect(self.open_model_file)
         menu.addAction(opens)
+        if self._name is not None and self._saving[0]:
+            menu.addSeparator()
+            how = menu.addAction(icons.blank(), self._saving[0])
+            how.setToolTip(self._saving[1])
+            how.setEnabled(False)
         if self._name is not None:
             leave = QAction(icons.blank(), "Unload the model", menu)
             leave.triggered.connect(self.unload)

@@ -1,38 +1,71 @@
-"""Has saved state restored when a chat is opened, and tells what keeps it from being saved."""
+"""Has saved state restored when a chat is opened, removes it as the person chooses, and tells what keeps it away."""
 
 from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QWidget
 
-from app.core.conversation import Conversation
-from app.gui.notices import Notice, NoticeBar
+from app.core.conversation import Conversation, ConversationId
+from app.core.errors import EmberError
+from app.core.units import format_bytes
+from app.gui import dialogs
+from app.gui.gauges.strip import GaugeStrip
+from app.gui.header import Header
+from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
-from app.protocol.messages import ModelInfo
+from app.protocol.messages import Failed, ModelInfo, SavedDropped
 from app.services.chats import TurnOutcome
 from app.services.workspace import Workspace
 
 NOT_SAVED = "state-not-saved"
 NO_STORE = "no-saved-state"
-"""Keys of notices: a turn's state could not be saved, nothing can be."""
+REMOVED = "state-removed"
+"""Keys of notices: a turn's state could not be saved, nothing can be, some was removed."""
+TOLD_MS = 12_000
 
 
 class SavedFeed(QObject):
     """Connects the open chat with its saved state."""
 
-    def __init__(self, chat: OpenChat, notices: NoticeBar, workspace: Workspace, parent: QObject) -> None:
+    def __init__(
+        self,
+        header: Header,
+        strip: GaugeStrip,
+        chat: OpenChat,
+        notices: NoticeBar,
+        workspace: Workspace,
+        parent: QWidget,
+    ) -> None:
         """Follow what is opened, and what model is there."""
         super().__init__(parent)
+        self._window = parent
+        self._header = header
         self._chat = chat
         self._notices = notices
         self._chats = workspace.chats
+        self._saved = workspace.saved
         self._told = ""
         """The trouble that was told last; it is not told again after each turn."""
         chat.opened.connect(self._opened)
+        header.saving_chosen.connect(self._choose_saving)
+        header.remove_saved_requested.connect(self.remove_of_chat)
+        strip.clear_chat.connect(self.remove_of_chat)
+        strip.clear_all.connect(self._ask_for_all)
         workspace.engine.model_changed.connect(self._model_changed)
         workspace.saved.trouble.connect(self._store_trouble)
+        workspace.saved.changed.connect(self._show)
         workspace.chats.turn_saved.connect(self._turn_saved)
 
     def _opened(self, conversation: Conversation | None) -> None:
+        self._show()
         if conversation is not None:
             self._chats.prepare(conversation.id)
+
+    def _show(self) -> None:
+        """The open chat's entries in the header's menu."""
+        conversation = self._chat.conversation_id
+        if conversation is not None:
+            usage = self._saved.of(conversation)
+            saved = usage.own + usage.shared if usage is not None else 0
+            self._header.set_saved(is_let=self._saved.is_let(conversation), saved=saved)
 
     def _model_changed(self, model: ModelInfo | None) -> None:
         conversation = self._chat.conversation_id
@@ -53,3 +86,58 @@ class SavedFeed(QObject):
         elif trouble != self._told:
             self._notices.show_notice(Notice(trouble, "warning", key=NOT_SAVED))
         self._told = trouble
+
+    # --- never save this chat's state --------------------------------------------------------------------------------
+
+    def _choose_saving(self, saves: bool) -> None:
+        conversation = self._chat.conversation_id
+        if conversation is not None:
+            self._set_saving(conversation, saves)
+
+    def _set_saving(self, conversation: ConversationId, saves: bool) -> None:
+        """Let a chat's state be saved, or never; what there is of it goes then."""
+        try:
+            self._saved.set_may_save(conversation, saves, lambda freed: self._tell_saving(conversation, saves, freed))
+        except EmberError as error:
+            self._notices.show_notice(Notice(error.sentence, "error", key=REMOVED))
+            self._show()
+
+    def _tell_saving(self, conversation: ConversationId, saves: bool, freed: int | None) -> None:
+        if saves:
+            text = "This chat's state is saved again, from its next reply on."
+            if not self._saved.is_on:
+                text = "This chat's state may be saved again. Saving is off for all chats, in the settings."
+            self._notices.show_notice(Notice(text, "info", timeout_ms=TOLD_MS, key=REMOVED))
+            return
+        removed = f" {format_bytes(freed)} were freed." if freed else ""
+        if freed is None:
+            removed = " What there is of it is removed as soon as the engine is there."
+        text = f"This chat's state is not saved any more.{removed} Its text is untouched."
+        undo = ("Undo", lambda: self._set_saving(conversation, True))
+        self._notices.show_notice(Notice(text, "info", actions=[undo], timeout_ms=UNDO_MS, key=REMOVED))
+
+    # --- removing ----------------------------------------------------------------------------------------------------
+
+    def remove_of_chat(self) -> None:
+        """Remove what is saved of the open chat; the text stays."""
+        if self._chat.conversation_id is not None:
+            self._remove(self._chat.conversation_id)
+
+    def _ask_for_all(self) -> None:
+        """It cannot be undone, so it is asked once more."""
+        usage = self._saved.usage
+        size = format_bytes(sum(root.bytes for root in usage.roots)) if usage is not None else ""
+        dialogs.ask_to_remove_all(self._window, size, lambda: self._remove(None))
+
+    def _remove(self, conversation: ConversationId | None) -> None:
+        try:
+            self._saved.clear(self._removed, conversation)
+        except EmberError as error:
+            self._notices.show_notice(Notice(error.sentence, "error", key=REMOVED))
+
+    def _removed(self, answer: SavedDropped | Failed) -> None:
+        if isinstance(answer, SavedDropped):
+            text = f"{format_bytes(answer.freed_bytes)} of saved state removed from the disk. Your texts are untouched."
+            self._notices.show_notice(Notice(text, "info", timeout_ms=TOLD_MS, key=REMOVED))
+        else:
+            self._notices.show_notice(Notice(answer.sentence, "error", key=REMOVED))

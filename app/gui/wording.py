@@ -12,16 +12,32 @@ from app.protocol.messages import MemoryMode, ModelInfo, Statistics
 from app.services.model_library import display_name
 from app.storage.conversations import INTERRUPTED
 
-MODE_SENTENCES: dict[MemoryMode, str] = {
-    "full": "",
-    "window": (
-        "This model reads through a sliding window: follow-ups are quick, but going back to an earlier message "
-        "reads the chat again."
+SNAPSHOTS: Final = (
+    "Saved state: snapshots",
+    "This model's memory cannot go back; Ember keeps a snapshot at the last turns, so editing an old message may read "
+    "from an earlier point.",
+)
+MODES: Final[dict[MemoryMode, tuple[str, str]]] = {
+    "full": (
+        "Saved state: word by word",
+        "This model's state is saved word by word, so a chat and each of its branches goes on where it was.",
     ),
-    "hybrid": "This model keeps a running summary: follow-ups are quick, but going back reads the chat again.",
-    "recurrent": "This model keeps a running summary: follow-ups are quick, but going back reads the chat again.",
-    "opaque": "This model's memory can only be kept as a whole: going back reads the chat again.",
+    "window": (
+        "Saved state: while it reads",
+        "This model looks back through a window. Its state is saved while it reads, so a chat and each of its "
+        "branches goes on where it was.",
+    ),
+    "hybrid": SNAPSHOTS,
+    "recurrent": SNAPSHOTS,
+    "opaque": (
+        "Saved state: whole",
+        "This model's state is saved as a whole at the end of each turn, so going back to an earlier message reads "
+        "the chat again.",
+    ),
 }
+"""How the state of a model with such a memory is saved, in a few words and in a sentence."""
+CANNOT_GO_BACK: Final[tuple[MemoryMode, ...]] = ("hybrid", "recurrent", "opaque")
+"""Those of them that are told when the model is loaded."""
 
 EDITING: Final = Aim("edit", "Editing your message. The old one stays as a variant.", "Cancel")
 BRANCHING: Final = Aim("branch", "A new branch begins here. The old one stays.", "Undo")

@@ -5,15 +5,20 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from app.gui import icons, theme
-from app.gui.parts import icon_button, name_button, paint_card, popup_menu
-
-_WHAT = "Frees the memory of the context. Every word stays; the next reply reads the conversation again."
+from app.gui.gauges.clear_menu import ClearMenu
+from app.gui.gauges.clearing import Choice
+from app.gui.parts import icon_button, name_button, paint_card
 
 
 class ClearButton(QWidget):
     """A split button that never gives way in a narrow window."""
 
     clear = Signal()
+    """The memory."""
+    clear_chat = Signal()
+    """The saved state of the open chat."""
+    clear_all = Signal()
+    """All saved state."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -30,26 +35,26 @@ class ClearButton(QWidget):
         self.main.clicked.connect(self.clear)
         self.arrow = icon_button("up", "What to clear", self, 28)
         self.arrow.setFixedHeight(32)
-        menu = popup_menu(self.arrow)
-        action = menu.addAction("Clear this conversation’s context from memory")
-        action.setToolTip(_WHAT)
-        action.triggered.connect(lambda _=False: self.clear.emit())
-        self.arrow.setMenu(menu)
+        self.menu = ClearMenu(3, self)
+        self.arrow.clicked.connect(lambda: self.menu.pop_up(self))
+        self.menu.chosen.connect(lambda number: (self.clear, self.clear_chat, self.clear_all)[number].emit())
+        name_button(self.main, "Clear cache")
         row = QHBoxLayout(self)
         row.setContentsMargins(2, 2, 2, 2)
         row.setSpacing(1)
         row.addWidget(self.main)
         row.addWidget(self.arrow)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.set_enabled(True, "")
 
-    def set_enabled(self, enabled: bool, reason: str = "") -> None:
-        """Offer the clearing, or say in a sentence why there is nothing to clear."""
-        for button in (self.main, self.arrow):
-            button.setEnabled(enabled)
-        name_button(self.main, "Clear cache")
-        self.main.setToolTip(_WHAT if enabled else reason)
-        self.main.setAccessibleDescription(_WHAT if enabled else reason)
+    def show_choices(self, choices: tuple[Choice, Choice, Choice]) -> None:
+        """Offer the clearings; the button itself is the first, or says why there is nothing to clear."""
+        self.menu.show_choices(choices)
+        first = choices[0]
+        if self.main.isEnabled() != first.enabled:
+            self.main.setEnabled(first.enabled)
+        if self.main.toolTip() != first.sentence:
+            self.main.setToolTip(first.sentence)
+            self.main.setAccessibleDescription(first.sentence)
 
     def set_icon_shown(self, shown: bool) -> None:
         """Leave the icon out where the words alone have room."""

@@ -49,3 +49,40 @@ class SavedFigures:
     """All of them, this one included."""
     budget: int
     """0 when there is none yet."""
+    shared: int = 0
+    """Of this chat's: what other chats need too."""
+    disk_free: int | None = None
+    """None when it is not known."""
+    is_off: bool = False
+    """Nothing is saved at all."""
+    is_never: bool = False
+    """This chat's is not saved, as the person chose."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearFigures:
+    """What there is to clear, and what that would cost; bytes and tokens, rates by the second (0: not measured)."""
+
+    memory: int = 0
+    """What the model's context takes."""
+    held: int = 0
+    """Tokens in it."""
+    held_saved: int = 0
+    """What is saved of them; 0 if they would have to be read again."""
+    own: int = 0
+    """What the open chat alone has saved."""
+    shared: int = 0
+    """What it shares with others, which stays."""
+    tokens: int = 0
+    """Of the open chat; 0 if that is not known."""
+    is_held: bool = False
+    """The open chat is the one in memory."""
+    all_saved: int = 0
+    read_rate: float = 0.0
+    """Tokens."""
+    restore_rate: float = 0.0
+    """Bytes."""
+    no_memory: str = ""
+    no_chat: str = ""
+    no_saved: str = ""
+    """Sentences: why each cannot be cleared now."""

@@ -122,25 +122,47 @@ def read_saved(figures: SavedFigures | None) -> Reading:
     """The gauge of the saved state on disk."""
     names = ("Saved state", "Saved")
     what = "Saved state lets a chat go on without being read again. The texts never depend on it."
-    if figures is None or not figures.all_chats:
-        shown = ("0 B",) if figures is not None else ()
-        return Reading(names, figures=shown, lines=("Nothing is saved yet", "Nothing yet"), sentence=what)
+    if figures is None:
+        return Reading(names, lines=("Nothing is saved yet", "Nothing yet"), sentence=what)
+    what += _about_saving(figures)
+    if not figures.all_chats:
+        nothing = ("Saving is off",) if figures.is_off else ("Nothing is saved yet", "Nothing yet")
+        return Reading(names, figures=("0 B",), lines=nothing, sentence=what)
     others = max(0, figures.all_chats - figures.this_chat)
+    own = figures.this_chat - figures.shared
     segments = [
-        _bytes("this chat", figures.this_chat, "kv_used"),
+        _bytes("this chat alone" if figures.shared else "this chat", own, "kv_used"),
+        _bytes("this chat, shared with others", figures.shared, "system"),
         _bytes("other chats", others, "kv_reserved"),
         _bytes("left of the budget", max(0, figures.budget - figures.all_chats), "track"),
     ]
     everything = format_bytes(figures.all_chats)
     this = f"this chat {format_bytes(figures.this_chat)}"
+    lines: tuple[str, ...] = (f"{this} · others {format_bytes(others)}", this)
+    if figures.is_off:
+        lines = ("Saving is off · what is saved stays", "Saving is off")
+    elif figures.is_never:
+        lines = (f"this chat never · others {format_bytes(others)}", "this chat never")
     return Reading(
         names,
         figures=(_of(figures.all_chats, figures.budget), everything) if figures.budget else (everything,),
         segments=tuple(segment for segment in segments if segment.value > 0),
         total=max(figures.budget, figures.all_chats),
-        lines=(f"{this} · others {format_bytes(others)}", this),
+        lines=lines,
         sentence=what,
     )
+
+
+def _about_saving(figures: SavedFigures) -> str:
+    """What is to be known beside the bytes: that nothing is saved, and the room on the disk."""
+    text = ""
+    if figures.is_off:
+        text = " Saving is off: nothing is written any more."
+    elif figures.is_never:
+        text = " This chat's state is never saved, as you chose."
+    if figures.disk_free is not None:
+        text += f" The disk has {format_bytes(figures.disk_free)} free."
+    return text
 
 
 def _tokens(name: str, value: int, role: str) -> Segment:

@@ -8,7 +8,8 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from app.gui import theme
 from app.gui.gauges.clear_button import ClearButton
-from app.gui.gauges.figures import ContextFigures, MemoryFigures, SavedFigures
+from app.gui.gauges.clearing import NO_MODEL, NOTHING_SAVED, clear_choices
+from app.gui.gauges.figures import ClearFigures, ContextFigures, MemoryFigures, SavedFigures
 from app.gui.gauges.gauge import Gauge
 from app.gui.gauges.reading import read_context, read_memory, read_saved
 
@@ -26,6 +27,10 @@ class GaugeStrip(QWidget):
     """Context, memory and saved state side by side with the button that clears."""
 
     clear = Signal()
+    """The memory."""
+    clear_chat = Signal()
+    clear_all = Signal()
+    """The saved state of the open chat, or all of it."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -34,6 +39,9 @@ class GaugeStrip(QWidget):
         self.saved = Gauge(read_saved(None), self)
         self.clear_button = ClearButton(self)
         self.clear_button.clear.connect(self.clear)
+        self.clear_button.clear_chat.connect(self.clear_chat)
+        self.clear_button.clear_all.connect(self.clear_all)
+        self.show_clear(ClearFigures(no_memory=NO_MODEL, no_chat=NOTHING_SAVED, no_saved=NOTHING_SAVED))
         self._row = QHBoxLayout(self)
         for gauge in self.gauges():
             gauge.setMaximumWidth(360)
@@ -60,9 +68,9 @@ class GaugeStrip(QWidget):
         """State saved on disk; None when nothing is known of it yet."""
         self.saved.show_reading(read_saved(figures))
 
-    def set_clear_enabled(self, enabled: bool, reason: str = "") -> None:
-        """Offer Clear cache, or say in a sentence why there is nothing to clear."""
-        self.clear_button.set_enabled(enabled, reason)
+    def show_clear(self, figures: ClearFigures) -> None:
+        """What Clear cache frees and costs."""
+        self.clear_button.show_choices(clear_choices(figures))
 
     # --- Qt's side ----------------------------------------------------------------------------------
 

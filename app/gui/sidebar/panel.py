@@ -1,9 +1,10 @@
 """What stands around the list: the name, New chat, the search field, and the row at the bottom."""
 
+from collections.abc import Callable
 from datetime import date
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QKeyEvent, QKeySequence, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from app.gui import icons, theme
@@ -12,10 +13,12 @@ from app.gui.sidebar.conversation_list import ConversationList
 from app.gui.sidebar.model import ConversationModel
 
 _PREFERENCES: tuple[tuple[theme.Preference, str], ...] = (
-    ("system", "Like the system"),
+    ("system", "Colours like the system"),
     ("light", "Light"),
     ("dark", "Dark"),
 )
+SAVED_KEYS = "Ctrl+,"
+"""Opens the settings of saved state."""
 
 
 class SearchField(QLineEdit):
@@ -50,16 +53,24 @@ class SearchField(QLineEdit):
         return (bool(self.text()) and claim_escape(event)) or super().event(event)
 
 
-def theme_menu(parent: QWidget) -> QMenu:
-    """The choice between the system's colours, light and dark; each entry's data is the preference."""
+def settings_menu(parent: QWidget, choose: Callable[[theme.Preference], None], open_saved: Callable[[], None]) -> QMenu:
+    """The system's colours, light or dark; and the settings of saved state."""
     menu = popup_menu(parent)
+    colours = []
     for preference, words in _PREFERENCES:
         action = menu.addAction(words)
         action.setCheckable(True)
         action.setData(preference)
+        action.triggered.connect(lambda _=False, preference=preference: choose(preference))
+        colours.append(action)
+    menu.addSeparator()
+    saved = menu.addAction(icons.blank(), "Saved state…")
+    saved.setShortcut(QKeySequence(SAVED_KEYS))
+    saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
+    saved.triggered.connect(lambda _=False: open_saved())
 
     def mark() -> None:
-        for action in menu.actions():
+        for action in colours:
             chosen = action.data() == theme.preference()
             action.setChecked(chosen)
             action.setIcon(icons.icon("check") if chosen else icons.blank())
@@ -77,6 +88,7 @@ class Panel(QWidget):
     search_requested = Signal(str)
     import_requested = Signal()
     theme_chosen = Signal(str)
+    saved_settings = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -144,16 +156,15 @@ class Panel(QWidget):
     def _bottom_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(0)
-        self.theme_button = icon_button("theme", "Colours of the window", self)
-        self.theme_button.setMenu(theme_menu(self.theme_button))
-        self.theme_button.menu().triggered.connect(lambda action: self._on_theme(action.data()))
+        self.settings_button = icon_button("settings", "Settings", self)
+        self.settings_button.setMenu(settings_menu(self.settings_button, self._on_theme, self.saved_settings.emit))
         self.import_button = icon_button("import", "Reload an .ember file…", self)
         self.import_button.clicked.connect(self.import_requested)
         promise = ElidedLabel("Nothing leaves this computer", self)
         promise.setFont(theme.font("small"))
         promise.setProperty("tone", "faint")
         promise.setAlignment(Qt.AlignmentFlag.AlignRight)
-        row.addWidget(self.theme_button)
+        row.addWidget(self.settings_button)
         row.addWidget(self.import_button)
         row.addSpacing(8)
         row.addWidget(promise, 1)

@@ -36,6 +36,8 @@ class Sidebar(QWidget):
     """The laid-over list has closed and had the keyboard, which belongs to the message now."""
     theme_chosen = Signal(str)
     """`system`, `light` or `dark`, already in effect; to be remembered."""
+    saved_settings = Signal()
+    """Show the settings of saved state."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -169,6 +171,7 @@ class Sidebar(QWidget):
         panel.filter_changed.connect(self.filter_changed)
         panel.search_requested.connect(self.search_requested)
         panel.theme_chosen.connect(self.theme_chosen)
+        panel.saved_settings.connect(self.saved_settings)
         theme.notifier().changed.connect(self.update)
 
     def _on_new_chat(self) -> None:

@@ -1,6 +1,8 @@
 """The gauges: figures in words, exact on demand, calm when nothing changes."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
@@ -9,13 +11,15 @@ from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.gui import theme
-from app.gui.gauges import ContextFigures, Gauge, GaugeStrip, MemoryFigures, SavedFigures
+from app.gui.gauges import ClearFigures, ContextFigures, Gauge, GaugeStrip, MemoryFigures, SavedFigures
+from app.gui.gauges.clearing import clear_choices
 from app.gui.gauges.reading import read_context, read_memory, read_saved
 
 MIB, GIB = 1 << 20, 1 << 30
 
 CONTEXT = ContextFigures(used=3911, limit=8192, system=410, history=3501)
 MEMORY = MemoryFigures("Ryzen 7", "cpu", 24 * GIB, 92 * MIB, 88 * MIB, 184 * MIB, 98 * MIB, 7 * GIB, 16 * GIB)
+CLEAR = ClearFigures(memory=282 * MIB, held=3911, own=92 * MIB, shared=12 * MIB, tokens=2000, all_saved=1331 * MIB)
 SAVED = SavedFigures(this_chat=92 * MIB, all_chats=1331 * MIB, budget=10 * GIB)
 
 Shown = Callable[..., QWidget]
@@ -115,6 +119,26 @@ def test_saved_state_tells_this_chat_from_the_others() -> None:
     assert reading.lines[0] == "this chat 92 MiB · others 1.2 GiB"
 
 
+def test_saved_state_tells_own_from_shared_and_the_room_on_the_disk() -> None:
+    reading = read_saved(replace(SAVED, shared=12 * MIB, disk_free=80 * GIB))
+    assert {part.name: part.value for part in reading.segments} == {
+        "this chat alone": 80 * MIB,
+        "this chat, shared with others": 12 * MIB,
+        "other chats": 1239 * MIB,
+        "left of the budget": 10 * GIB - 1331 * MIB,
+    }
+    assert reading.sentence.endswith("The disk has 80 GiB free.")
+
+
+def test_saved_state_says_when_nothing_is_saved_any_more() -> None:
+    off = read_saved(replace(SAVED, is_off=True))
+    assert off.lines[0] == "Saving is off · what is saved stays"
+    assert "nothing is written any more" in off.sentence
+    assert read_saved(SavedFigures(0, 0, GIB, is_off=True)).lines == ("Saving is off",)
+    never = read_saved(replace(SAVED, this_chat=0, is_never=True))
+    assert never.lines[0] == "this chat never · others 1.3 GiB"
+
+
 def test_nothing_saved_is_no_figure_to_worry_about() -> None:
     assert read_saved(SavedFigures(0, 0, 10 * GIB)).lines[0] == "Nothing is saved yet"
     assert read_saved(SavedFigures(0, 0, 0)).figures[0] == "0 B"
@@ -190,20 +214,97 @@ def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.
     assert spoken == ["The context is nearly full: 792 tokens are left."]
 
 
-def test_clear_is_one_click_or_the_menu(qtbot: QtBot, strip: GaugeStrip) -> None:
+@pytest.mark.parametrize(
+    ("changes", "details"),
+    [
+        (
+            {},
+            (
+                "The next reply reads 3,911 tokens again.",
+                "12 MiB more is shared with other chats and stays. The next reply reads up to 2,000 tokens again.",
+                "Each chat is read again when it is next used. The texts stay.",
+            ),
+        ),
+        (
+            {"held_saved": 92 * MIB, "shared": 0, "read_rate": 160.0, "restore_rate": 300.0 * MIB},
+            (
+                "The next reply goes on from the saved state, about 0.3 s.",
+                "The next reply reads 2,000 tokens again, about 12 s.",
+                "Each chat is read again when it is next used. The texts stay.",
+            ),
+        ),
+        (
+            {"held": 0, "tokens": 0, "shared": 0},
+            (
+                "No chat is in it; the next reply makes it again.",
+                "The next reply reads this chat again.",
+                "Each chat is read again when it is next used. The texts stay.",
+            ),
+        ),
+        (
+            {"is_held": True, "shared": 0, "read_rate": 160.0, "no_saved": "Nothing is saved."},
+            (
+                "The next reply reads 3,911 tokens again, about 24 s.",
+                "The next reply goes on from memory.",
+                "Nothing is saved.",
+            ),
+        ),
+    ],
+    ids=["nothing measured", "measured and saved", "nothing in memory", "in memory"],
+)
+def test_each_clearing_says_beforehand_what_it_costs(changes: dict[str, Any], details: tuple[str, ...]) -> None:
+    assert tuple(choice.detail for choice in clear_choices(replace(CLEAR, **changes))) == details
+
+
+def test_each_clearing_says_beforehand_what_it_frees() -> None:
+    assert [choice.title for choice in clear_choices(CLEAR)] == [
+        "Memory now: 282 MiB",
+        "This chat's saved state: 92 MiB",
+        "All saved state: 1.3 GiB…",
+    ]
+
+
+def test_the_memory_is_one_click_away(qtbot: QtBot, strip: GaugeStrip) -> None:
+    strip.show_clear(CLEAR)
+    assert strip.clear_button.main.toolTip() == "Memory now: 282 MiB. The next reply reads 3,911 tokens again."
     with qtbot.waitSignal(strip.clear):
         strip.clear_button.main.click()
-    with qtbot.waitSignal(strip.clear):
-        strip.clear_button.arrow.menu().actions()[0].trigger()
+
+
+def test_the_menu_of_clearings_works_with_the_keyboard(qtbot: QtBot, strip: GaugeStrip) -> None:
+    strip.show_clear(replace(CLEAR, no_memory="A reply is being written; stop it first, or wait for it."))
+    menu = strip.clear_button.menu
+    qtbot.keyClick(strip.clear_button.arrow, Qt.Key.Key_Space)
+    qtbot.waitUntil(menu.buttons[1].hasFocus)  # the first that can be taken
+    assert not menu.buttons[0].isEnabled()
+    assert menu.buttons[1].accessibleName() == "This chat's saved state: 92 MiB"
+    assert menu.buttons[1].accessibleDescription().startswith("12 MiB more is shared")
+    qtbot.keyClick(menu, Qt.Key.Key_Down)
+    assert menu.buttons[2].hasFocus()
+    qtbot.keyClick(menu, Qt.Key.Key_Up)
+    with qtbot.waitSignal(strip.clear_chat):
+        qtbot.keyClick(menu, Qt.Key.Key_Return)
+    assert not menu.isVisible()
+    qtbot.keyClick(strip.clear_button.arrow, Qt.Key.Key_Space)
+    qtbot.keyClick(menu, Qt.Key.Key_Escape)
+    assert not menu.isVisible()
+
+
+def test_what_a_clearing_says_follows_the_figures_while_its_menu_is_open(qtbot: QtBot, strip: GaugeStrip) -> None:
+    strip.show_clear(CLEAR)
+    strip.clear_button.arrow.click()
+    strip.show_clear(replace(CLEAR, all_saved=2 * GIB))
+    assert strip.clear_button.menu.buttons[2].accessibleName() == "All saved state: 2.0 GiB…"
+    with qtbot.waitSignal(strip.clear_all):
+        strip.clear_button.menu.buttons[2].click()
 
 
 def test_clear_says_why_it_is_off(qtbot: QtBot, strip: GaugeStrip) -> None:
-    strip.set_clear_enabled(False, "There is nothing to clear: no model is loaded.")
     assert not strip.clear_button.main.isEnabled()
     assert strip.clear_button.main.toolTip() == "There is nothing to clear: no model is loaded."
     with qtbot.assertNotEmitted(strip.clear):
         strip.clear_button.main.click()
-    strip.set_clear_enabled(True)
+    strip.show_clear(CLEAR)
     assert strip.clear_button.main.isEnabled()
 
 

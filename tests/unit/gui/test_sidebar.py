@@ -261,13 +261,18 @@ def test_the_buttons_report(qtbot: QtBot, sidebar: Sidebar) -> None:
 
 
 def test_the_colours_change_from_the_menu_and_are_reported(qtbot: QtBot, sidebar: Sidebar) -> None:
-    menu = sidebar._panel.theme_button.menu()
+    menu = sidebar._panel.settings_button.menu()
     with qtbot.waitSignal(sidebar.theme_chosen) as chosen:
         action(menu, "Dark")
     assert chosen.args == ["dark"]
     assert theme.current() is theme.DARK
     menu.aboutToShow.emit()
     assert [entry.text() for entry in menu.actions() if entry.isChecked()] == ["Dark"]
+
+
+def test_the_settings_of_saved_state_are_in_the_same_menu(qtbot: QtBot, sidebar: Sidebar) -> None:
+    with qtbot.waitSignal(sidebar.saved_settings), qtbot.assertNotEmitted(sidebar.theme_chosen):
+        action(sidebar._panel.settings_button.menu(), "Saved state…")
 
 
 def test_a_screen_reader_hears_title_and_state(chats: ConversationList) -> None:

@@ -1,0 +1,243 @@
+"""The settings of saved state: whether it is saved, how much of the disk it may take, and checking it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.core.units import format_bytes
+from app.gui import theme
+from app.gui.parts import set_tone
+
+GIB: Final = 1024**3
+SMALLEST, LARGEST = 0.1, 99_999.9
+"""GiB."""
+MOST_BY_DEFAULT: Final = 10 * GIB
+"""A disk with much room gets this instead of a tenth of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedChoice:
+    """What the person chose."""
+
+    is_on: bool
+    budget: int | None
+    """Bytes; None for the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTotals:
+    """What there is; bytes."""
+
+    used: int
+    budget: int
+    written: int
+    """Ever."""
+    disk_free: int
+    set_aside: int
+    """Damaged files."""
+
+
+class SavedStateDialog(QDialog):
+    """Shows and changes the settings of saved state; `choice()` after it was accepted."""
+
+    check_requested = Signal()
+    stop_requested = Signal()
+
+    def __init__(self, choice: SavedChoice, default: int, parent: QWidget) -> None:
+        """Show a choice; `default` is the default budget in bytes, 0 while it is not known."""
+        super().__init__(parent)
+        self._before, self._default = choice, default
+        self._totals: SavedTotals | None = None
+        self.setWindowTitle("Saved state")
+        self.setMinimumWidth(440)
+        self._build()
+        self._show_choice(choice)
+        self.switch.toggled.connect(self._explain)
+        self.budget.valueChanged.connect(self._explain)
+        self._explain()
+
+    # --- what it shows -----------------------------------------------------------------------------------------------
+
+    def choice(self) -> SavedChoice:
+        """What is chosen now; a budget that nobody touched stays as it was, to the byte."""
+        value = self.budget.value()
+        budget: int | None = round(value * GIB)
+        if value == self._shown(self._before.budget):
+            budget = self._before.budget
+        elif value == self._shown(None):
+            budget = None
+        return SavedChoice(self.switch.isChecked(), budget)
+
+    def show_totals(self, totals: SavedTotals) -> None:
+        """Show what there is."""
+        self._totals = totals
+        self.used.setText(f"{format_bytes(totals.used)} of {format_bytes(totals.budget)}")
+        self.written.setText(f"{format_bytes(totals.written)} since it was begun")
+        self.free.setText(format_bytes(totals.disk_free))
+        self.set_aside.setText(f"{format_bytes(totals.set_aside)}; never used, and removed with the next clearing")
+        self._form.setRowVisible(self.set_aside, totals.set_aside > 0)
+        self._explain()
+
+    def set_check_enabled(self, enabled: bool) -> None:
+        """Offer the check."""
+        self.check.setEnabled(enabled)
+
+    def show_progress(self, done: int, total: int) -> None:
+        """The check runs; `total` 0 while it begins."""
+        self._check_row.setCurrentIndex(1)
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        self.outcome.clear()
+
+    def show_result(self, words: str, tone: str = "soft") -> None:
+        """The check is over."""
+        had_focus = self.stop.hasFocus()
+        self._check_row.setCurrentIndex(0)
+        self.outcome.setText(words)
+        set_tone(self.outcome, tone)
+        if had_focus:
+            self.check.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # --- building ----------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.switch = QCheckBox("Save chats' state on this disk", self)
+        about = self._words("A chat then goes on where it was, without being read again. Texts are always kept.")
+        self.off = self._words("", "warning")
+        self._form = QFormLayout()
+        self._form.setVerticalSpacing(8)
+        self._form.setHorizontalSpacing(16)
+        self._form.addRow("At most", self._budget_row())
+        self.default_line = self._words("", "faint")
+        self.too_small = self._words("", "warning")
+        self._form.addRow("", self.default_line)
+        self._form.addRow("", self.too_small)
+        self.used, self.written, self.free, self.set_aside = (self._words("…") for _ in range(4))
+        for name, label in (
+            ("Used now", self.used),
+            ("Written", self.written),
+            ("Free on the disk", self.free),
+            ("Damaged, set aside", self.set_aside),
+        ):
+            self._form.addRow(name, label)
+            label.setAccessibleName(name)
+        self._form.setRowVisible(self.set_aside, False)
+        self.outcome = self._words("")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 20, 20, 16)
+        column.setSpacing(8)
+        for widget in (self.switch, about, self.off):
+            column.addWidget(widget)
+        column.addSpacing(8)
+        column.addLayout(self._form)
+        column.addSpacing(8)
+        column.addWidget(self._build_check())
+        column.addWidget(self.outcome)
+        column.addSpacing(8)
+        column.addWidget(buttons)
+
+    def _words(self, text: str, tone: str = "soft") -> QLabel:
+        label = QLabel(text, self)
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setFont(theme.font("small"))
+        label.setWordWrap(True)
+        label.setProperty("tone", tone)
+        return label
+
+    def _budget_row(self) -> QHBoxLayout:
+        self.budget = QDoubleSpinBox(self)
+        self.budget.setLocale(QLocale.c())
+        self.budget.setDecimals(1)
+        self.budget.setRange(SMALLEST, LARGEST)
+        self.budget.setSuffix(" GiB")
+        self.budget.setAccessibleName("Disk space for saved state, in GiB")
+        self.to_default = QPushButton("Default", self)
+        self.to_default.setProperty("kind", "quiet")
+        self.to_default.clicked.connect(lambda: self.budget.setValue(self._shown(None)))
+        self.to_default.setVisible(self._default > 0)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.budget)
+        row.addWidget(self.to_default)
+        row.addStretch(1)
+        return row
+
+    def _build_check(self) -> QWidget:
+        """The button, or in its place the progress of the check with a way to stop it."""
+        self.check = QPushButton("Check…", self)
+        self.check.setToolTip("Reads every file of the saved state, and sets aside what is damaged.")
+        self.check.setAccessibleDescription(self.check.toolTip())
+        self.check.setAutoDefault(False)
+        self.check.clicked.connect(self.check_requested)
+        self.progress = QProgressBar(self)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Checking the saved state")
+        self.stop = QPushButton("Stop", self)
+        self.stop.setAutoDefault(False)
+        self.stop.clicked.connect(self.stop_requested)
+        self._check_row = QStackedWidget(self)
+        for widgets in ((self.check, None), (self.progress, self.stop)):
+            page = QWidget(self._check_row)
+            row = QHBoxLayout(page)
+            row.setContentsMargins(0, 0, 0, 0)
+            row.setSpacing(8)
+            first, second = widgets
+            row.addWidget(first, 1 if second is not None else 0)
+            if second is not None:
+                row.addWidget(second)
+            else:
+                row.addStretch(1)
+            self._check_row.addWidget(page)
+        self._check_row.setSizePolicy(
+            self._check_row.sizePolicy().horizontalPolicy(), self.check.sizePolicy().Policy.Fixed
+        )
+        return self._check_row
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _show_choice(self, choice: SavedChoice) -> None:
+        self.switch.setChecked(choice.is_on)
+        self.budget.setValue(self._shown(choice.budget))
+        if self._default:
+            share = "" if self._default >= MOST_BY_DEFAULT else " (a tenth of what the disk had free at first)"
+            self.default_line.setText(f"Default: {format_bytes(self._default)}{share}.")
+
+    def _shown(self, budget: int | None) -> float:
+        """A budget as the field shows it, in GiB; None for the default."""
+        size = self._default if budget is None else budget
+        return min(max(round(size / GIB, 1), SMALLEST), LARGEST)
+
+    def _explain(self) -> None:
+        """What follows from the choice."""
+        used = self._totals.used if self._totals is not None else 0
+        off = ""
+        if not self.switch.isChecked():
+            off = "Nothing is written any more."
+            if used:
+                off += f" The {format_bytes(used)} that are saved stay, unused, until you clear them."
+        chosen = self.choice().budget
+        over = used - (self._default if chosen is None else chosen) if self._totals is not None else 0
+        goes = f"{format_bytes(over)} of what was used longest ago will be removed." if over > 0 else ""
+        for label, words in ((self.off, off), (self.too_small, goes)):
+            label.setText(words)
+        self.off.setVisible(bool(off))
+        self._form.setRowVisible(self.too_small, bool(goes))
+        self._form.setRowVisible(self.default_line, self._default > 0)

@@ -1,0 +1,79 @@
+"""What Clear cache offers: each choice with what it frees, and what the next reply will then cost."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.core.units import format_bytes, format_count, format_seconds
+from app.gui.gauges.figures import ClearFigures
+
+NO_MODEL: Final = "There is nothing to clear: no model is loaded."
+CLEAR: Final = "The memory is clear already; the next reply makes it again."
+WRITING: Final = "A reply is being written; stop it first, or wait for it."
+NOTHING_SAVED: Final = "Nothing is saved."
+NOTHING_OF_THIS: Final = "Nothing of this chat is saved."
+"""Why there is nothing to clear now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A choice in words; one that cannot be taken says why in its detail."""
+
+    title: str
+    detail: str
+    enabled: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """Both together."""
+        return f"{self.title}. {self.detail}" if self.enabled else self.detail
+
+
+def clear_choices(figures: ClearFigures) -> tuple[Choice, Choice, Choice]:
+    """Memory, this chat's saved state, all saved state."""
+    return _memory(figures), _this_chat(figures), _everything(figures)
+
+
+def _memory(figures: ClearFigures) -> Choice:
+    if figures.no_memory:
+        return Choice("Memory", figures.no_memory, enabled=False)
+    if not figures.held:
+        detail = "No chat is in it; the next reply makes it again."
+    elif figures.held_saved:
+        spent = _about(figures.held_saved, figures.restore_rate)
+        detail = f"The next reply goes on from the saved state{spent}."
+    else:
+        detail = f"The next reply {_reads_again(figures.held, figures.read_rate)}."
+    return Choice(f"Memory now: {format_bytes(figures.memory)}", detail)
+
+
+def _this_chat(figures: ClearFigures) -> Choice:
+    name = "This chat's saved state"
+    if figures.no_chat:
+        return Choice(name, figures.no_chat, enabled=False)
+    if figures.is_held:
+        cost = "The next reply goes on from memory."
+    else:
+        cost = f"The next reply {_reads_again(figures.tokens, figures.read_rate, at_most=bool(figures.shared))}."
+    stays = f"{format_bytes(figures.shared)} more is shared with other chats and stays. " if figures.shared else ""
+    return Choice(f"{name}: {format_bytes(figures.own)}", stays + cost)
+
+
+def _everything(figures: ClearFigures) -> Choice:
+    name = "All saved state"
+    if figures.no_saved:
+        return Choice(name, figures.no_saved, enabled=False)
+    return Choice(
+        f"{name}: {format_bytes(figures.all_saved)}…",
+        "Each chat is read again when it is next used. The texts stay.",
+    )
+
+
+def _reads_again(tokens: int, rate: float, *, at_most: bool = False) -> str:
+    if not tokens:
+        return "reads this chat again"
+    return f"reads {'up to ' if at_most else ''}{format_count(tokens)} tokens again{_about(tokens, rate)}"
+
+
+def _about(amount: int, rate: float) -> str:
+    """The time that it takes, once that was measured."""
+    return f", about {format_seconds(max(amount / rate, 0.1))}" if rate > 0 else ""
