@@ -64,7 +64,7 @@ class SavedStateDialog(QDialog):
         self._before, self._default = choice, default
         self._totals: SavedTotals | None = None
         self.setWindowTitle("Saved state")
-        self.setMinimumWidth(440)
+        self.setFixedWidth(460)
         self._build()
         self._show_choice(choice)
         self.switch.toggled.connect(self._explain)
@@ -87,7 +87,7 @@ class SavedStateDialog(QDialog):
         """Show what there is."""
         self._totals = totals
         self.used.setText(f"{format_bytes(totals.used)} of {format_bytes(totals.budget)}")
-        self.written.setText(f"{format_bytes(totals.written)} since it was begun")
+        self.written.setText(format_bytes(totals.written))
         self.free.setText(format_bytes(totals.disk_free))
         self.set_aside.setText(f"{format_bytes(totals.set_aside)}; never used, and removed with the next clearing")
         self._form.setRowVisible(self.set_aside, totals.set_aside > 0)
@@ -110,6 +110,7 @@ class SavedStateDialog(QDialog):
         self._check_row.setCurrentIndex(0)
         self.outcome.setText(words)
         set_tone(self.outcome, tone)
+        self._fit()
         if had_focus:
             self.check.setFocus(Qt.FocusReason.OtherFocusReason)
 
@@ -130,7 +131,7 @@ class SavedStateDialog(QDialog):
         self.used, self.written, self.free, self.set_aside = (self._words("…") for _ in range(4))
         for name, label in (
             ("Used now", self.used),
-            ("Written", self.written),
+            ("Written ever", self.written),
             ("Free on the disk", self.free),
             ("Damaged, set aside", self.set_aside),
         ):
@@ -141,7 +142,7 @@ class SavedStateDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        column = QVBoxLayout(self)
+        self._column = column = QVBoxLayout(self)
         column.setContentsMargins(20, 20, 20, 16)
         column.setSpacing(8)
         for widget in (self.switch, about, self.off):
@@ -168,6 +169,7 @@ class SavedStateDialog(QDialog):
         self.budget.setDecimals(1)
         self.budget.setRange(SMALLEST, LARGEST)
         self.budget.setSuffix(" GiB")
+        self.budget.setMinimumHeight(32)
         self.budget.setAccessibleName("Disk space for saved state, in GiB")
         self.to_default = QPushButton("Default", self)
         self.to_default.setProperty("kind", "quiet")
@@ -241,3 +243,9 @@ class SavedStateDialog(QDialog):
         self.off.setVisible(bool(off))
         self._form.setRowVisible(self.too_small, bool(goes))
         self._form.setRowVisible(self.default_line, self._default > 0)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as the words need: lines that break do not make a dialog grow by themselves."""
+        self._column.activate()
+        self.setFixedHeight(self._column.totalHeightForWidth(self.width()))

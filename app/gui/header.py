@@ -154,7 +154,7 @@ class Header(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._of_chat: list[QAction] = []
-        self._has_chat, self._saved_bytes = False, 0
+        self._has_chat = False
         self.title = EditableTitle(self)
         self.pill = ModelPill(self)
         self.instructions_button = icon_button("instructions", "Instructions for this chat…", self)
@@ -174,15 +174,15 @@ class Header(QWidget):
         self._has_chat = title is not None
         for action in self._of_chat:
             action.setEnabled(self._has_chat)
-        self.set_saved(is_let=True, saved=0)
+        self.set_saved(is_let=True, saved=None)
 
-    def set_saved(self, *, is_let: bool, saved: int) -> None:
-        """Whether this chat's state may be saved, and the bytes that clearing it would free."""
+    def set_saved(self, *, is_let: bool, saved: int | None) -> None:
+        """Whether this chat's state may be saved, and the bytes that removing it would free; None: nothing is saved."""
         self._saves.setChecked(is_let)
         self._saves.setIcon(icons.icon("check") if is_let else icons.blank())
-        size = f" ({format_bytes(saved)})" if saved else ""
+        size = f" ({format_bytes(saved)})" if saved is not None else ""
         self._removes.setText(f"Remove this chat's saved state{size}")
-        self._removes.setEnabled(self._has_chat and saved > 0)
+        self._removes.setEnabled(self._has_chat and saved is not None)
 
     def set_model(self, name: str | None, place: str = "", saving: tuple[str, str] = ("", "")) -> None:
         """The loaded model, where it runs (`on the CPU`), and how its state is saved; None when there is none."""

@@ -64,7 +64,7 @@ class SavedFeed(QObject):
         conversation = self._chat.conversation_id
         if conversation is not None:
             usage = self._saved.of(conversation)
-            saved = usage.own + usage.shared if usage is not None else 0
+            saved = usage.own if usage is not None else None
             self._header.set_saved(is_let=self._saved.is_let(conversation), saved=saved)
 
     def _model_changed(self, model: ModelInfo | None) -> None:

@@ -48,6 +48,13 @@ QLineEdit:focus {{ border: 2px solid {focus}; padding: 5px 9px; }}
 QLineEdit[kind="in_place"] {{ padding: 5px 5px; }}
 QLineEdit[kind="in_place"]:focus {{ padding: 4px 4px; }}
 
+QCheckBox::indicator:unchecked {{ border: 1px solid {text_faint}; border-radius: 3px; background: {card}; width: 12px;
+    height: 12px; }}
+QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ border: none; padding: 0 6px; }}
+
+QProgressBar {{ background: {track}; border: none; border-radius: 4px; min-height: 8px; max-height: 8px; }}
+QProgressBar::chunk {{ background: {accent}; border-radius: 4px; }}
+
 QScrollBar:vertical {{ background: transparent; width: 12px; margin: 0; border: none; }}
 QScrollBar:horizontal {{ background: transparent; height: 12px; margin: 0; border: none; }}
 QScrollBar::handle {{ background: {border}; border-radius: 4px; margin: 2px; }}

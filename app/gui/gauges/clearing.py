@@ -64,7 +64,7 @@ def _everything(figures: ClearFigures) -> Choice:
         return Choice(name, figures.no_saved, enabled=False)
     return Choice(
         f"{name}: {format_bytes(figures.all_saved)}…",
-        "Each chat is read again when it is next used. The texts stay.",
+        "Each chat is then read again. The texts stay.",
     )
 
 

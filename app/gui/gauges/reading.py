@@ -142,7 +142,7 @@ def read_saved(figures: SavedFigures | None) -> Reading:
     if figures.is_off:
         lines = ("Saving is off · what is saved stays", "Saving is off")
     elif figures.is_never:
-        lines = (f"this chat never · others {format_bytes(others)}", "this chat never")
+        lines = (f"this chat not saved · others {format_bytes(others)}", "this chat not saved")
     return Reading(
         names,
         figures=(_of(figures.all_chats, figures.budget), everything) if figures.budget else (everything,),

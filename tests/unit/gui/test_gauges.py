@@ -136,7 +136,7 @@ def test_saved_state_says_when_nothing_is_saved_any_more() -> None:
     assert "nothing is written any more" in off.sentence
     assert read_saved(SavedFigures(0, 0, GIB, is_off=True)).lines == ("Saving is off",)
     never = read_saved(replace(SAVED, this_chat=0, is_never=True))
-    assert never.lines[0] == "this chat never · others 1.3 GiB"
+    assert never.lines[0] == "this chat not saved · others 1.3 GiB"
 
 
 def test_nothing_saved_is_no_figure_to_worry_about() -> None:
@@ -222,7 +222,7 @@ def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.
             (
                 "The next reply reads 3,911 tokens again.",
                 "12 MiB more is shared with other chats and stays. The next reply reads up to 2,000 tokens again.",
-                "Each chat is read again when it is next used. The texts stay.",
+                "Each chat is then read again. The texts stay.",
             ),
         ),
         (
@@ -230,7 +230,7 @@ def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.
             (
                 "The next reply goes on from the saved state, about 0.3 s.",
                 "The next reply reads 2,000 tokens again, about 12 s.",
-                "Each chat is read again when it is next used. The texts stay.",
+                "Each chat is then read again. The texts stay.",
             ),
         ),
         (
@@ -238,7 +238,7 @@ def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.
             (
                 "No chat is in it; the next reply makes it again.",
                 "The next reply reads this chat again.",
-                "Each chat is read again when it is next used. The texts stay.",
+                "Each chat is then read again. The texts stay.",
             ),
         ),
         (
