@@ -154,7 +154,6 @@ class Header(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._of_chat: list[QAction] = []
-        self._has_chat = False
         self.title = EditableTitle(self)
         self.pill = ModelPill(self)
         self.instructions_button = icon_button("instructions", "Instructions for this chat…", self)
@@ -165,16 +164,15 @@ class Header(QWidget):
         self.more_button.setMenu(self._build_more_menu())
         self._build()
         self.set_conversation(None)
+        self.set_saved(is_let=True, saved=None)
 
     # --- what it shows ------------------------------------------------------------------------------
 
     def set_conversation(self, title: str | None) -> None:
         """The open conversation's title; None for a new one, of which nothing is kept yet."""
         self.title.set_title(title if title is not None else "New chat", can_rename=title is not None)
-        self._has_chat = title is not None
         for action in self._of_chat:
-            action.setEnabled(self._has_chat)
-        self.set_saved(is_let=True, saved=None)
+            action.setEnabled(title is not None)
 
     def set_saved(self, *, is_let: bool, saved: int | None) -> None:
         """Whether this chat's state may be saved, and the bytes that removing it would free; None: nothing is saved."""
@@ -182,7 +180,7 @@ class Header(QWidget):
         self._saves.setIcon(icons.icon("check") if is_let else icons.blank())
         size = f" ({format_bytes(saved)})" if saved is not None else ""
         self._removes.setText(f"Remove this chat's saved state{size}")
-        self._removes.setEnabled(self._has_chat and saved is not None)
+        self._removes.setEnabled(saved is not None)
 
     def set_model(self, name: str | None, place: str = "", saving: tuple[str, str] = ("", "")) -> None:
         """The loaded model, where it runs (`on the CPU`), and how its state is saved; None when there is none."""

@@ -62,10 +62,9 @@ class SavedFeed(QObject):
     def _show(self) -> None:
         """The open chat's entries in the header's menu."""
         conversation = self._chat.conversation_id
-        if conversation is not None:
-            usage = self._saved.of(conversation)
-            saved = usage.own if usage is not None else None
-            self._header.set_saved(is_let=self._saved.is_let(conversation), saved=saved)
+        usage = self._saved.of(conversation) if conversation is not None else None
+        is_let = conversation is None or self._saved.is_let(conversation)
+        self._header.set_saved(is_let=is_let, saved=usage.own if usage is not None else None)
 
     def _model_changed(self, model: ModelInfo | None) -> None:
         conversation = self._chat.conversation_id

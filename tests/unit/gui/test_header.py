@@ -99,6 +99,12 @@ def test_the_menus_report(qtbot: QtBot, header: Header) -> None:
         more["Instructions…"].trigger()
     with qtbot.waitSignal(header.delete_requested):
         more["Delete"].trigger()
+    with qtbot.waitSignal(header.saving_chosen) as chosen:
+        more["Save this chat's state"].trigger()
+    assert chosen.args == [False]
+    header.set_saved(is_let=True, saved=5 << 20)
+    with qtbot.waitSignal(header.remove_saved_requested):
+        entries(header.more_button.menu())["Remove this chat's saved state (5.0 MiB)"].trigger()
     more["Rename"].trigger()
     assert header.title.is_editing()
 

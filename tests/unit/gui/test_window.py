@@ -1,122 +1,17 @@
 """The whole window on a data folder of its own, with an engine process that says what the test tells it to."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
-from pytestqt.qtbot import QtBot
 
-from app.core.turn import TokenCounts, TurnFigures
 from app.gui import dialogs
-from app.gui.main_window import MainWindow
-from app.protocol.messages import CountTokens, Done, Failed, Generate, TokenCount
+from app.protocol.messages import Failed
 from app.services import engine_client
-from app.services.workspace import Workspace
+from tests.unit.gui.person import Person
 from tests.unit.services.fakes import KILLED, FakeProcess
-
-CONTEXT = 4096
-"""Tokens of the fake's model."""
-RESERVE = 64
-"""Of those, kept for a reply."""
-
-
-class Person:
-    """The window, what a person does with it, and what the engine answers."""
-
-    def __init__(self, window: MainWindow, qtbot: QtBot) -> None:
-        self.window, self.qtbot = window, qtbot
-        self.composer = window.composer
-
-    @property
-    def engine(self) -> FakeProcess:
-        return FakeProcess.made[-1]
-
-    def load(self, path: str = "/models/a.gguf") -> None:
-        self.window.model.load(Path(path))
-        self.engine.finish_load()
-
-    def write(self, text: str, tokens: int) -> None:
-        """Write a message, which the engine says has so many tokens."""
-        asked = len(self.engine.asked(CountTokens))
-        self.composer.set_draft(text)
-        self.qtbot.waitUntil(lambda: len(self.engine.asked(CountTokens)) > asked)
-        self.engine.say(TokenCount(id=self.engine.asked(CountTokens)[-1].id, count=tokens))
-
-    def send(self, text: str) -> None:
-        """Write a message and press Send, before its tokens are counted."""
-        self.composer.set_draft(text)
-        self.composer.button.click()
-
-    def asked(self) -> Generate:
-        """The turn that the engine was asked for last."""
-        asked: Generate = self.engine.asked(Generate)[-1]
-        return asked
-
-    def say(self, text: str, reply: str, *, prompt: int = 0, generated: int = 0) -> None:
-        """Send a message and let the engine answer it."""
-        self.send(text)
-        asked = self.asked()
-        figures = TurnFigures(tokens=TokenCounts(prompt=prompt, generated=generated))
-        self.engine.say(
-            Done(
-                id=asked.id,
-                conversation=asked.conversation,
-                text=reply,
-                token_ids=(1,),
-                prompt_ids={},
-                finish_reason="stop",
-                figures=figures,
-            )
-        )
-
-    def fail(self, kind: str, sentence: str) -> None:
-        """The turn that runs cannot be carried out."""
-        self.engine.say(Failed(id=self.asked().id, kind=kind, sentence=sentence))
-
-    def restart(self) -> None:
-        """Let the next process come and greet."""
-        before = len(FakeProcess.made)
-        self.qtbot.waitUntil(lambda: len(FakeProcess.made) > before)
-        self.engine.greet()
-
-    @property
-    def notices(self) -> list[str]:
-        return [notice.text for notice in self.window.notices.notices()]
-
-    @property
-    def shown(self) -> str:
-        return self.window.transcript.document().toPlainText()
-
-
-@pytest.fixture
-def person(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
-    """The window with the engine there and no model loaded."""
-    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    monkeypatch.setattr(engine_client, "RESTART_DELAYS_MS", (0, 0, 0, 0))
-    FakeProcess.made.clear()
-    workspace = Workspace(tmp_path / "data")
-    workspace.library.unloaded()
-    window = MainWindow(workspace)
-    window.start()
-    qtbot.waitUntil(lambda: bool(FakeProcess.made))
-    FakeProcess.made[-1].greet()
-    yield Person(window, qtbot)
-    window.close() or window.close()  # the first time it may warn
-    workspace.close()
-    window.deleteLater()
-    workspace.deleteLater()
-    QApplication.processEvents()
-    FakeProcess.made.clear()
-
-
-@pytest.fixture
-def talking(person: Person) -> Person:
-    """The same with a model of 4,096 tokens."""
-    person.load()
-    return person
 
 
 def actions(person: Person, at: int) -> tuple[str, ...]:

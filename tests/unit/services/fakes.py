@@ -92,10 +92,10 @@ class FakeProcess(QObject):
         """The requests of a kind that came."""
         return [request for request in self.sent if isinstance(request, kind)]
 
-    def finish_load(self) -> None:
+    def finish_load(self, **fields: Any) -> None:
         """The model that was asked for last is there."""
         load: LoadModel = self.asked(LoadModel)[-1]
-        self.say(Loaded(id=load.id, model=model_info(load.path), seconds=0.1))
+        self.say(Loaded(id=load.id, model=model_info(load.path, **fields), seconds=0.1))
 
 
 class FakeClient(QObject):
