@@ -7,6 +7,7 @@ from app.core.conversation import Conversation, ConversationId
 from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.gui import dialogs
+from app.gui.gauges.clearing import WRITING
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import Header
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
@@ -129,6 +130,11 @@ class SavedFeed(QObject):
         dialogs.ask_to_remove_all(self._window, size, lambda: self._remove(None))
 
     def _remove(self, conversation: ConversationId | None) -> None:
+        """Remove a chat's saved state, or (None) all; what a reply is about to save would come back."""
+        running = self._chats.running
+        if running is not None and conversation in (None, running.request.conversation):
+            self._notices.show_notice(Notice(WRITING, "info", timeout_ms=TOLD_MS, key=REMOVED))
+            return
         try:
             self._saved.clear(self._removed, conversation)
         except EmberError as error:

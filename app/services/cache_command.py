@@ -94,6 +94,9 @@ class CacheDeeds(QObject):
             conversation = None
             if options.conversation is not None:
                 conversation = self._workspace.store.resolve(options.conversation)
+            running = self._workspace.chats.running
+            if running is not None and conversation in (None, running.request.conversation):
+                raise EmberError("A reply is being written in Ember's window; stop it first, or wait for it.", "busy")
             saved.ask(lambda groups, usage: self._clear(options, conversation, groups, usage, told, refused), refused)
 
     def _report(self, groups: dict[ConversationId, TipUsage], usage: SavedUsage) -> Answer:

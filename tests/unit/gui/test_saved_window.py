@@ -224,6 +224,9 @@ def test_while_a_reply_is_written_nothing_of_it_can_be_cleared(saving: Saving) -
     saving.person.send("And now?")
     assert {detail for _, detail, _ in saving.choices()} == {"A reply is being written; stop it first, or wait for it."}
     assert not any(enabled for _, _, enabled in saving.choices())
+    saving.entry("Remove this chat's saved state").trigger()
+    assert saving.person.notices == ["A reply is being written; stop it first, or wait for it."]
+    assert not saving.engine.asked(DropSaved)
 
 
 def test_all_saved_state_goes_only_after_a_second_word(saving: Saving) -> None:
