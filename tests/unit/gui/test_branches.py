@@ -9,11 +9,9 @@ from app.core.turn import FinishReason, TokenCounts, TurnFigures
 from app.gui import wording
 from app.gui.transcript.action_row import ActionRow
 from app.protocol.messages import Done, Failed, Generate, PromptProgress, Text
-from tests.unit.gui import test_window
-from tests.unit.gui.test_window import Person, actions
+from tests.unit.gui.person import Person
+from tests.unit.gui.test_window import actions
 from tests.unit.services.fakes import KILLED
-
-person, talking = test_window.person, test_window.talking
 
 ALT = Qt.KeyboardModifier.AltModifier
 
