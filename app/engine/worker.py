@@ -64,7 +64,7 @@ class Worker:
         self._session: Session | None = None
         self._saving: Saving | None = None
         self._idle = threading.Event()
-        self._idle.set()
+        """Set between two requests."""
         self._session_lock = threading.Lock()
         """Held while a model is swapped and while another thread uses its vocabulary."""
         threading.Thread(target=self._run, name="llama", daemon=True).start()
@@ -129,16 +129,16 @@ class Worker:
         self._send(answer)
 
     def finish(self) -> None:
-        """Stop what runs and write what waits to be saved, for a few seconds at most; the process ends afterwards."""
-        with self._lock:
-            if self._current is not None:
-                self._cancelled.add(self._current)
-                if self._session is not None:
-                    self._session.abort()
+        """Stop what runs, and write what waits to be saved, for a few seconds at most; the process ends afterwards."""
+        if self._saving is None:
+            return
         deadline = time.monotonic() + LAST_SECONDS
-        self._idle.wait(LAST_SECONDS)
-        if self._saving is not None:
-            self._saving.writer.flush(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            running = self._current
+        if running is not None:
+            self.cancel(running)
+            self._idle.wait(LAST_SECONDS)
+        self._saving.writer.flush(max(0.0, deadline - time.monotonic()))
 
     # --- the saved state, asked for from the reader's thread and answered from one that may wait for the disk --------
 
@@ -182,8 +182,8 @@ class Worker:
             finally:
                 with self._lock:
                     self._current = None
-                    self._cancelled.discard(work.id)
                     self._idle.set()
+                    self._cancelled.discard(work.id)
 
     def _stopped(self, work: Work) -> bool:
         return work.id in self._cancelled

@@ -1,5 +1,6 @@
 """What a disk may do to the engine's saving: the chat goes on, it is said, and it works again when the disk does."""
 
+import errno
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ TinyModel = Callable[[Kind], Path]
 TEXT = some_tokens(400)
 MORE = some_tokens(80, seed=1)
 MESSAGES = (50, 90, 137, 300, 350)
-DISK_FULL = OSError(28, "No space left on device")
+DISK_FULL = OSError(errno.ENOSPC, "No space left on device")
+READ_ONLY = OSError(errno.EROFS, "Read-only file system")
 
 
 @pytest.fixture(params=[Kind.FULL, Kind.WINDOW, Kind.HYBRID, Kind.RECURRENT], ids=lambda kind: kind.value)
@@ -55,16 +57,19 @@ def saved_after_restart(made: Bench, tokens: list[int]) -> int:
     return made.place().resume([*tokens, 9]).saved
 
 
-def test_on_a_full_disk_the_next_turn_saves_what_this_one_could_not(
-    made: Bench, place: Place, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "reason"), [(DISK_FULL, "the disk is full"), (READ_ONLY, "the disk is read-only")], ids=["full", "locked"]
+)
+def test_the_next_turn_saves_what_this_one_could_not(
+    made: Bench, place: Place, error: OSError, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.read(TEXT, MESSAGES, MESSAGES)
     place.keep(MESSAGES)
     with monkeypatch.context() as full:
-        full.setattr(chunk_file.os, "write", raises(DISK_FULL))
+        full.setattr(chunk_file.os, "write", raises(error))
         place.read(MORE, MESSAGES)
         written, tip = place.keep(MESSAGES)
-        assert "the disk is full" in written.trouble
+        assert written.trouble == reason
         assert written.bytes == 0
         assert tip == made.store.find(ROOT, TEXT)[-1].key  # a chat that is deleted takes this along
         assert saved_after_restart(made, [*TEXT, *MORE]) == len(TEXT)
@@ -80,7 +85,7 @@ def raises(error: OSError) -> Callable[..., int]:
     return fail
 
 
-@pytest.mark.parametrize("between", ["folder", "data", "index"])
+@pytest.mark.parametrize("between", ["folder", "data", "index", "index garbled"])
 def test_a_folder_deleted_while_running_costs_a_sentence_at_most(
     made: Bench, place: Place, between: str, tmp_path: Path
 ) -> None:
@@ -90,6 +95,9 @@ def test_a_folder_deleted_while_running_costs_a_sentence_at_most(
     if between == "index":
         for path in (data / "kv").glob("index.db*"):
             path.unlink()
+    elif between == "index garbled":
+        for path in (data / "kv").glob("index.db*"):
+            path.write_bytes(b"not what it was " * 1000)
     else:
         shutil.move(data if between == "data" else data / "kv", moved)
     place.read(MORE, MESSAGES)
