@@ -92,12 +92,12 @@ class Prompt:
         span = MessageSpan(message, len(self.ids), end)
         return Prompt([*self.ids, *ids], (*self.spans, span), self.learned, (*self.spliced, message), self.fragments)
 
-    def boundary(self, character: int) -> int:
-        """The last token at or before a character of the rendered text that begins a fragment; 0 where none does.
+    def fragment_at(self, character: int) -> int | None:
+        """The token of the fragment that begins at a character of the rendered text; None where none does.
 
         Up to there the ids do not depend on what follows.
         """
-        return max((token for start, token in self.fragments if start <= character), default=0)
+        return next((token for start, token in self.fragments if start == character), None)
 
     def boundary_before(self, token: int) -> int:
         """The last token up to `token` that begins a fragment."""

@@ -1,5 +1,6 @@
 """The prompt of a turn: the conversation through the model's template, as token ids, with its boundaries."""
 
+import os
 import time
 from dataclasses import dataclass, replace
 
@@ -95,21 +96,22 @@ class PromptBuilder:
         roles = [m.role for m in messages]
         skeleton = self._template.skeleton(roles, mark, rendering, started=began)
         entries = [LedgerEntry(m.id, m.text, self._usable_ids(m.token_ids)) for m in messages]
-        prompt = assemble(rendering.text, mark, entries, self._vocabulary, self._pattern, skeleton)
+        prompt = self._assemble(rendering.text, mark, entries, skeleton)
         closed = self._template.skeleton(roles, mark, rendering, started=began, generation_prompt=False)
         added = _generation_prompt(rendering, skeleton, closed)
-        before_reply = None
-        if added:
-            before_reply = prompt.boundary(len(rendering.text.replace(mark, "")) - len(added))
-            if len(prompt.ids) - before_reply > NEAR:  # a template without control tokens: ask what is the same
-                asked = assemble(rendering.text[: -len(added)], mark, entries, self._vocabulary, self._pattern, closed)
-                before_reply = common_prefix(asked.ids, prompt.ids)
-        bos = self._vocabulary.bos
-        if self._vocabulary.adds_bos and bos >= 0 and prompt.ids[:1] != [bos]:
-            prompt = prompt.shifted(bos)
-            before_reply = before_reply + 1 if before_reply is not None else None
+        before_reply = prompt.fragment_at(len(rendering.text.replace(mark, "")) - len(added)) if added else None
+        if added and before_reply is None:  # it begins inside a text, whose tokens may reach into it
+            before = self._assemble(rendering.text.removesuffix(added), mark, entries, closed)
+            before_reply = common_prefix(prompt.ids, before.ids)
         opening = next((start for start in REASONING_STARTS if rendering.text.endswith(start)), "")
         return TurnPrompt(prompt, opening, rendering.notices, _boundaries(prompt, messages, before_reply))
+
+    def _assemble(self, text: str, mark: str, entries: list[LedgerEntry], skeleton: str | None) -> Prompt:
+        """The ids of a rendered text, behind the token that begins every text where the template leaves it out."""
+        prompt = assemble(text, mark, entries, self._vocabulary, self._pattern, skeleton)
+        bos = self._vocabulary.bos
+        missing = self._vocabulary.adds_bos and bos >= 0 and prompt.ids[:1] != [bos]
+        return prompt.shifted(bos) if missing else prompt
 
     def _usable_ids(self, ids: tuple[int, ...] | None) -> tuple[int, ...] | None:
         """Stored ids that this vocabulary has; they may come from a file, so they are not trusted."""
@@ -119,10 +121,10 @@ class PromptBuilder:
 
 
 def _generation_prompt(rendering: Rendering, skeleton: str | None, closed: str | None) -> str:
-    """What the template adds to ask for a reply; empty where it does not simply append something."""
-    if skeleton is None or closed is None or not skeleton.startswith(closed):
+    """What the template puts at the end to ask for a reply (instead of an end, as some do); empty for nothing."""
+    if skeleton is None or closed is None:
         return ""
-    added = skeleton[len(closed) :]
+    added = skeleton[len(os.path.commonprefix((skeleton, closed))) :]
     return added if rendering.text.endswith(added) else ""
 
 
