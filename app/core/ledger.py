@@ -404,8 +404,8 @@ def _emit_text(
     ids.extend(whole)
 
 
-def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many leading ids are equal."""
+def common_prefix(left: Sequence[int] | str, right: Sequence[int] | str) -> int:
+    """How many leading ids, or characters, are equal."""
     shorter = min(len(left), len(right))
     if left[:shorter] == right[:shorter]:
         return shorter

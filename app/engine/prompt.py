@@ -1,6 +1,5 @@
 """The prompt of a turn: the conversation through the model's template, as token ids, with its boundaries."""
 
-import os
 import time
 from dataclasses import dataclass, replace
 
@@ -124,7 +123,7 @@ def _generation_prompt(rendering: Rendering, skeleton: str | None, closed: str |
     """What the template puts at the end to ask for a reply (instead of an end, as some do); empty for nothing."""
     if skeleton is None or closed is None:
         return ""
-    added = skeleton[len(os.path.commonprefix((skeleton, closed))) :]
+    added = skeleton[common_prefix(skeleton, closed) :]
     return added if rendering.text.endswith(added) else ""
 
 
