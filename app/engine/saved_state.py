@@ -29,6 +29,8 @@ KEPT_TURNS = 2
 """Turns whose checkpoints are kept on a chain; older ones are thinned (KV_STATE, Key of a chunk)."""
 RATE_TOKENS = 32
 """Tokens read in one go from which on their rate says something."""
+RATE_BYTES = 1024 * 1024
+"""The same for bytes restored."""
 
 
 class Root:
@@ -65,13 +67,17 @@ class Rates:
             self.prefill = _blend(self.prefill, tokens / seconds)
 
     def measured_restore(self, size: int, seconds: float) -> None:
-        """Take a measurement in."""
-        if size and seconds > 0:
+        """Take a measurement in; of a small one opening files is most, and says nothing of a large one."""
+        if size >= RATE_BYTES and seconds > 0:
             self.restore = _blend(self.restore, size / seconds)
 
     def reading_wins(self, tokens: int, size: int) -> bool:
         """Whether reading `tokens` again is faster than loading `size` bytes, as far as both were measured."""
         return bool(self.prefill and self.restore) and tokens / self.prefill < size / self.restore
+
+    def skipped_restore(self) -> None:
+        """Nothing was measured, so believe in twice the rate: one slow moment of a disk must not decide for ever."""
+        self.restore *= 2
 
 
 def _blend(old: float, new: float) -> float:
@@ -279,8 +285,12 @@ class SavedState:
 
     def worth_restoring(self, rows: Sequence[ChunkRow], held: int) -> bool:
         """Whether restoring a chain is faster than reading on from the `held` tokens in memory."""
-        size = sum(row.bytes for row in rows if row.end > held) + rows[-1].checkpoint_bytes
-        return not self.rates.reading_wins(rows[-1].end - held, size)
+        needed = held if self._state.mode == "full" else 0  # on others what is in memory has to make room
+        size = sum(row.bytes for row in rows if row.end > needed) + rows[-1].checkpoint_bytes
+        if not self.rates.reading_wins(rows[-1].end - held, size):
+            return True
+        self.rates.skipped_restore()
+        return False
 
     def restore(self, rows: list[ChunkRow], base: int, stopped: Callable[[], bool]) -> tuple[int, str]:
         """Put a chain into the context, which holds its first `base` tokens, the start of one of its chunks.

@@ -11,6 +11,7 @@ import pytest
 import app.engine.chunk_writer as chunk_writer
 import app.kvstore.saving as store_saving
 from app.engine.chunk_writer import Written
+from app.engine.saved_state import NOT_WORTH_IT
 from app.engine.saving import Saving
 from app.kvstore import chunk_file
 from app.kvstore.errors import StoreUnavailable
@@ -28,8 +29,8 @@ READ_ONLY = OSError(errno.EROFS, "Read-only file system")
 @pytest.fixture(params=[Kind.FULL, Kind.WINDOW, Kind.HYBRID, Kind.RECURRENT], ids=lambda kind: kind.value)
 def made(request: pytest.FixtureRequest, tiny_model: TinyModel, tmp_path: Path) -> Iterator[Bench]:
     """A tiny model of each kind of memory, and a store."""
+    (tmp_path / "data").mkdir()
     with bench(tiny_model(request.param), tmp_path / "data" / "kv") as made:
-        (tmp_path / "data").mkdir()
         yield made
 
 
@@ -247,3 +248,17 @@ def test_a_budget_set_while_the_folder_is_gone_ends_nothing(tmp_path: Path) -> N
     saving.writer.flush()
     assert saving.bytes() == 0
     saving.store.close()
+
+
+def test_state_that_is_slower_to_load_than_to_read_is_left_and_tried_again_later(made: Bench, place: Place) -> None:
+    place.read(TEXT, MESSAGES, MESSAGES)
+    place.keep(MESSAGES)
+    after = made.place()
+    assert after.saved is not None
+    chain = made.store.find(ROOT, TEXT)
+    size = sum(row.bytes for row in chain) + chain[-1].checkpoint_bytes
+    after.saved.rates.prefill, after.saved.rates.restore = 1.0, size / len(TEXT) / 3
+    for expected in (0, 0, len(TEXT)):
+        resumed = after.resume([*TEXT, 9])
+        assert resumed.saved == expected
+        assert resumed.trouble == ("" if expected else NOT_WORTH_IT)
