@@ -244,7 +244,7 @@ class SavedState:
                 held = [row for row in self._store.find(root, tokens) if row.checkpoint_bytes]
                 last = held[0].end if held else 0
                 for row in held[1 : -2 * KEPT_TURNS]:
-                    if not self.rates.prefill or self.rates.reading_wins(row.end - last, row.checkpoint_bytes):
+                    if self.rates.reading_wins(row.end - last, row.checkpoint_bytes):
                         self._store.drop_checkpoint(row.key)
                     else:
                         last = row.end

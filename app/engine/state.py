@@ -94,7 +94,9 @@ class ContextState:
         rows = self._section(blob, read_header(blob))
         if sorted(rows.positions) != list(range(start, end)):
             raise Mismatch("the context holds other positions")
-        window = blob[:0]
+        window = memoryview(b"")
+        if self.mode == "hybrid":  # with the rows came the recurrent states: not wanted, and large
+            return memoryview(bytes(blob[rows.begin : rows.end])), window
         if self.mode == "window":
             found = self._section(blob, rows.end)
             if len(found.positions) == end - start:

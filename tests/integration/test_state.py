@@ -1,6 +1,7 @@
 """Saved state in this process, row by row: what comes back is what was there, on every kind of memory."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import llama_cpp
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 from app.engine.context import Interrupted
+from app.engine.saved_state import KEPT_TURNS
 from app.protocol.messages import MemoryMode
-from tests.support.saved_state import BATCH, FLASH, NO_FLASH, Bench, Place, bench, some_tokens
+from tests.support.saved_state import BATCH, FLASH, NO_FLASH, ROOT, Bench, Place, bench, some_tokens
 from tests.support.tiny_models import Kind
 
 TinyModel = Callable[[Kind], Path]
@@ -179,3 +181,48 @@ def test_memory_that_does_not_come_back_at_all_is_not_saved(
     assert "saved whole" in caplog.text
     place.read(NEXT)  # it still reads and writes
     assert np.isfinite(place.logits()).all()
+
+
+def test_a_chunk_that_waits_to_be_written_holds_nothing_but_itself(made: Bench) -> None:
+    """A hybrid's blob has its recurrent states behind the rows, dozens of MiB on real models."""
+    place = made.place(saving=False)
+    place.read(TEXT[:70])
+    if place.state.has_rows:
+        rows, window = place.state.take(10, 70)
+        held = max(memoryview(part.obj).nbytes for part in (rows, window))
+        assert held <= len(rows) + len(window) + 64
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+TURNS = tuple(range(40, 440, 40))
+
+
+def checkpoints_after(made: Bench, prefill: float, restore: float) -> list[int]:
+    """Where a chain of ten turns has checkpoints, on a machine with such rates (tokens and bytes a second)."""
+    place = made.place()
+    assert place.saved is not None
+    place.saved.rates.prefill, place.saved.rates.restore = prefill, restore
+    for begin, end in pairwise((0, *TURNS)):
+        place.read(TEXT[begin:end], TURNS, TURNS)
+        place.keep(TURNS)
+    return [row.end for row in made.store.find(ROOT, TEXT) if row.checkpoint_bytes]
+
+
+CHECKPOINTED = [Kind.HYBRID, Kind.HYBRID_WINDOW, Kind.RECURRENT]
+
+
+@pytest.mark.parametrize("made", CHECKPOINTED, indirect=True, ids=lambda kind: kind.value)
+@pytest.mark.parametrize(("prefill", "restore"), [(0.0, 0.0), (1e9, 0.0), (0.0, 1.0), (1.0, 1e9)])
+def test_checkpoints_stay_where_loading_them_is_not_known_to_be_slower(
+    made: Bench, prefill: float, restore: float
+) -> None:
+    assert checkpoints_after(made, prefill, restore) == list(TURNS)
+
+
+@pytest.mark.parametrize("made", CHECKPOINTED, indirect=True, ids=lambda kind: kind.value)
+def test_where_reading_is_faster_the_first_checkpoint_and_those_of_the_last_turns_stay(made: Bench) -> None:
+    assert checkpoints_after(made, 1e9, 1.0) == [TURNS[0], *TURNS[-2 * KEPT_TURNS :]]
+    branch = made.place()
+    assert branch.resume([*TEXT[: TURNS[5]], *NEXT]).saved == TURNS[0]
+    assert_same_rows(unbroken(made, TEXT[: TURNS[0]]), branch)
