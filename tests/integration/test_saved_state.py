@@ -9,9 +9,21 @@ import pytest
 
 from app.core.sampling import SamplerSettings
 from app.core.turn import TokenCounts
-from app.protocol.messages import ChatMessage, Done, Generate, Loaded, Prepare, Prepared, Saved, StoreOpened, Text
+from app.protocol.messages import (
+    CacheCleared,
+    ChatMessage,
+    ClearCache,
+    ClearSaved,
+    Done,
+    Loaded,
+    Prepare,
+    Prepared,
+    Saved,
+    SavedDropped,
+    StoreOpened,
+)
 from tests.support.engine import Engine, Talk
-from tests.support.tiny_models import Kind
+from tests.support.tiny_models import CHATML, Kind, make
 
 GREEDY = SamplerSettings(temperature=0.0)
 TinyModel = Callable[[Kind], Path]
@@ -288,14 +300,67 @@ def test_another_size_of_context_keeps_the_state(model: Path, tmp_path: Path) ->
         assert done.figures.reread is None
 
 
-def test_a_window_that_closes_in_the_middle_of_a_reply_finds_its_state_again(model: Path, tmp_path: Path) -> None:
+# --- around a turn ----------------------------------------------------------------------------------------------------
+
+
+def test_after_a_cleared_cache_the_next_turn_is_restored(model: Path, tmp_path: Path) -> None:
     with engine_with(model, tmp_path / "kv") as engine:
         talk = talk_of_three(engine)
-        asked = ChatMessage(id="last", role="user", text="Tell me everything.")
-        request = Generate(id=engine.next_id(), conversation="c", messages=(*talk.path, asked), sampler=GREEDY)
-        engine.send(request)
-        assert any(isinstance(answer, Text) for answer in engine.answers(request.id))
-    with engine_with(model, tmp_path / "kv") as engine:
-        done = engine.generate([*talk.path, asked], max_tokens=2)
+        assert isinstance(engine.ask(ClearCache(id=engine.next_id())), CacheCleared)
+        done = talk.say("Go on.", max_tokens=4)
+        assert done.figures.reread is None
+        assert tokens(done).reused_saved > 0
+
+
+def test_what_waits_to_be_written_is_written_also_after_the_model_was_switched(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    with engine_with(tiny_model(Kind.HYBRID), tmp_path / "kv") as engine:
+        talk = Talk(engine, SYSTEM)
+        messages = (*talk.path, ChatMessage(id="q", role="user", text=QUESTIONS[0]))
+        done = engine.generate(messages, max_tokens=5, sampler=GREEDY)
         assert isinstance(done, Done)
-        assert tokens(done).evaluated <= GENERATION_PROMPT + 1
+        assert isinstance(engine.load(tiny_model(Kind.FULL), context=1024), Loaded)
+        assert isinstance(engine.load(tiny_model(Kind.HYBRID), context=1024), Loaded)
+        again = engine.generate(messages, max_tokens=5, sampler=GREEDY)
+        assert isinstance(again, Done)
+        assert tokens(again).evaluated <= GENERATION_PROMPT + 1
+
+
+def test_state_that_is_cleared_while_its_chat_is_live_is_saved_anew(model: Path, tmp_path: Path) -> None:
+    with engine_with(model, tmp_path / "kv") as engine:
+        talk = talk_of_three(engine)
+        dropped = engine.ask(ClearSaved(id=engine.next_id(), roots=None))
+        assert isinstance(dropped, SavedDropped)
+        assert dropped.freed_bytes > 0
+        talk.say("Go on.", max_tokens=4, sampler=GREEDY)
+    with engine_with(model, tmp_path / "kv") as engine:
+        done = after_restart(talk, engine).say("And on.", max_tokens=4)
+        assert tokens(done).evaluated < 40
+
+
+def test_a_stop_while_state_is_restored_costs_nothing_later(model: Path, tmp_path: Path) -> None:
+    with engine_with(model, tmp_path / "kv") as engine:
+        talk = talk_of_three(engine)
+    with engine_with(model, tmp_path / "kv") as engine:
+        again = after_restart(talk, engine)
+        kept = list(again.messages)
+        again.say("Go on.", stop_after=0)
+        again.messages = kept
+        done = again.say("Go on.", max_tokens=4)
+        assert done.figures.reread is None
+        assert tokens(done).evaluated < 40
+
+
+def test_a_template_that_strips_reasoning_reads_only_the_answer_and_the_new_words(tmp_path: Path) -> None:
+    """On every kind of memory, also ones that cannot go back."""
+    strips = CHATML.replace("message['content'] +", "message['content'].split('</think>')[-1] +")
+    for kind in Kind:
+        model = make(kind, tmp_path / f"{kind.value}.gguf", chat_template=strips)
+        with engine_with(model, tmp_path / kind.value) as engine:
+            talk = talk_of_three(engine)
+            reply = talk.messages[-1]
+            thought = "<think>" + "It could be so. " * 12 + "</think>" + "So it is."
+            talk.messages[-1] = ChatMessage(id=reply.id, role="assistant", text=thought)
+            first = talk.say("Why?", max_tokens=4, sampler=GREEDY)
+            assert tokens(first).evaluated < 60, kind

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.engine.context import Interrupted
-from app.engine.saved_state import KEPT_TURNS
+from app.engine.saved_state import KEPT_TURNS, MIN_SAVED_TOKENS
 from app.protocol.messages import MemoryMode
 from tests.support.saved_state import BATCH, FLASH, NO_FLASH, ROOT, Bench, Place, bench, some_tokens
 from tests.support.tiny_models import Kind
@@ -226,3 +226,53 @@ def test_where_reading_is_faster_the_first_checkpoint_and_those_of_the_last_turn
     branch = made.place()
     assert branch.resume([*TEXT[: TURNS[5]], *NEXT]).saved == TURNS[0]
     assert_same_rows(unbroken(made, TEXT[: TURNS[0]]), branch)
+
+
+# --- around a restore -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("calls", [0, 1, 3])
+def test_a_stop_in_the_middle_of_a_restore_leaves_a_sound_beginning(made: Bench, calls: int) -> None:
+    saved_text(made)
+    after, asked = made.place(), []
+
+    def stopped() -> bool:
+        asked.append(True)
+        return len(asked) > calls
+
+    part = after.resume([*TEXT, *NEXT], stopped)
+    assert part.tokens == len(after.sequence.tokens) <= len(TEXT)
+    if part.tokens:
+        assert_same_rows(unbroken(made, TEXT[: part.tokens]), after)
+    after.keep(MESSAGES)
+    whole = after.resume([*TEXT, *NEXT])
+    assert whole.tokens == len(TEXT)
+    assert_same_rows(unbroken(made, TEXT), after)
+
+
+def test_tokens_restored_ahead_count_as_saved_once_and_only_those_that_are_of_use(made: Bench) -> None:
+    saved_text(made)
+    place = made.place()
+    assert place.sequence.restore_ahead([*TEXT, *NEXT], lambda: False) == len(TEXT)
+    assert place.sequence.restore_ahead([*TEXT, *NEXT], lambda: False) == 0
+    turn = place.resume([*TEXT, *NEXT])
+    assert (turn.memory, turn.saved) == (0, len(TEXT))
+    place.read(NEXT)
+    turn = place.resume([*TEXT, *NEXT, *NEXT])
+    assert (turn.memory, turn.saved) == (len(TEXT) + len(NEXT), 0)
+    other = made.place()
+    other.sequence.restore_ahead([*TEXT, *NEXT], lambda: False)
+    branch = other.resume([*TEXT[:300], *NEXT])
+    assert (branch.memory, branch.saved) == (0, 300)
+
+
+def test_a_few_words_are_not_saved_but_a_short_beginning_of_more_is(made: Bench) -> None:
+    place = made.place()
+    short = MIN_SAVED_TOKENS - 1
+    place.read(TEXT[:short], [10], [10])
+    assert place.keep([10])[1] is None
+    assert made.store.totals().all.bytes == 0
+    place.read(TEXT[short:100], [10], [10])
+    assert place.keep([10])[1] is not None
+    assert next(row.end for row in made.store.find(ROOT, TEXT)) == 10
+    assert made.place().resume([*TEXT[:100], 9]).saved == 100
