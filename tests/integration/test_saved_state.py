@@ -41,7 +41,7 @@ def engine_with(model: Path, store: Path, **options: object) -> Iterator[Engine]
     with Engine() as engine:
         opened = engine.open_store(store)
         assert isinstance(opened, StoreOpened), opened
-        loaded = engine.load(model, **({"context": 1024} | options))
+        loaded = engine.load(model, **({"context": 1024, "threads": 1} | options))
         assert isinstance(loaded, Loaded), loaded
         yield engine
 
