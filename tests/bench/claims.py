@@ -11,7 +11,7 @@ from app.protocol.messages import ChatMessage, Done, Loaded
 from tests.bench.figure import Figure
 from tests.bench.models import STARTER_NAME, starter
 from tests.bench.prose import question
-from tests.bench.saved_first_word import text_of_tokens
+from tests.bench.short_turn import text_of_tokens
 from tests.support.engine import Engine, Talk
 
 GENERATED = 64

@@ -1,16 +1,14 @@
 """First word of a follow-up: reading everything again against reuse."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
-from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, CountTokens, Done, Failed, Generate, Loaded, Text, TokenCount
+from app.protocol.messages import ChatMessage, Loaded
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import STARTER_NAME, starter
-from tests.bench.prose import text_of
+from tests.bench.short_turn import first_word, text_of_tokens
 from tests.support.engine import Engine
 
 CONTEXT = 4096
@@ -30,46 +28,15 @@ def measure() -> Iterator[Figure]:
 
 
 def _compare(engine: Engine, tokens: int, readings: int, bar: Bar | None) -> Iterator[Figure]:
-    talk = [ChatMessage(id="m0", role="user", text=_text_of_tokens(engine, tokens))]
-    _, reply = _turn(engine, talk, f"c{tokens}", use_kv=True)  # warm-up, and the first reading
+    talk = [ChatMessage(id="m0", role="user", text=text_of_tokens(engine, tokens))]
+    _, reply = first_word(engine, talk, conversation=f"c{tokens}")  # warm-up, and the first reading
     reused = []
     for _ in range(FOLLOW_UPS):
         talk.append(ChatMessage(id=f"m{len(talk)}", role="assistant", text=reply.text, token_ids=reply.token_ids))
         talk.append(ChatMessage(id=f"m{len(talk)}", role="user", text=QUESTION))
-        seconds, reply = _turn(engine, talk, f"c{tokens}", use_kv=True)
+        seconds, reply = first_word(engine, talk, conversation=f"c{tokens}")
         reused.append(seconds)
-    read = [_turn(engine, talk, f"c{tokens}", use_kv=False)[0] for _ in range(readings)]
+    read = [first_word(engine, talk, conversation=f"c{tokens}", use_kv=False)[0] for _ in range(readings)]
     counts = reply.figures.tokens
     name = f"{STARTER_NAME}, {counts.prompt:,} tokens, {counts.evaluated} evaluated"
     yield Figure(f"{name}: re-read", median(read), "s", median(reused), "reuse", bar, tuple(read))
-
-
-def _text_of_tokens(engine: Engine, tokens: int) -> str:
-    """Prose of about that many tokens: counted once at four characters a token, then cut to size."""
-    text = text_of(4 * tokens)
-    answer = engine.ask(CountTokens(id=engine.next_id(), text=text))
-    assert isinstance(answer, TokenCount)
-    return text_of(round(4 * tokens * tokens / answer.count))
-
-
-def _turn(engine: Engine, messages: Sequence[ChatMessage], conversation: str, *, use_kv: bool) -> tuple[float, Done]:
-    """Seconds from the request to the first piece of text, and how the turn ended."""
-    request = Generate(
-        id=engine.next_id(),
-        conversation=conversation,
-        messages=tuple(messages),
-        sampler=SamplerSettings(temperature=0),
-        max_tokens=4,
-        use_kv=use_kv,
-        started=1.0,
-    )
-    started = perf_counter()
-    engine.send(request)
-    first = 0.0
-    for answer in engine.answers(request.id):
-        if isinstance(answer, Text) and not first:
-            first = perf_counter() - started
-        if isinstance(answer, Done):
-            return first, answer
-        assert not isinstance(answer, Failed), answer
-    raise AssertionError("unreachable")

@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
-from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, Done, Failed, Generate, Saved, Text
+from app.protocol.messages import ChatMessage, Done
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import STARTER_NAME, starter
-from tests.bench.prose import text_of
-from tests.bench.saved_turns import count_tokens, engine_with
-from tests.support.engine import Engine
+from tests.bench.saved_turns import engine_with
+from tests.bench.short_turn import first_word, text_of_tokens
 
 TOKENS = 3850
 QUESTION = "Which of these notes was the most surprising one?"
@@ -76,35 +73,3 @@ def _asked(reply: Done) -> list[ChatMessage]:
         ChatMessage(id="m1", role="assistant", text=reply.text, token_ids=reply.token_ids),
         ChatMessage(id="m2", role="user", text=QUESTION),
     ]
-
-
-def text_of_tokens(engine: Engine, tokens: int, start: int = 0) -> str:
-    """Prose of about that many tokens: counted once at four characters a token, then cut to size."""
-    text = text_of(4 * tokens, start)
-    return text_of(round(4 * tokens * tokens / count_tokens(engine, text)), start)
-
-
-def first_word(
-    engine: Engine, messages: list[ChatMessage], *, use_kv: bool = True, save: bool = True, conversation: str = "c"
-) -> tuple[float, Done]:
-    """Seconds from the request to the first piece of text, and how the turn ended; returns before it is saved."""
-    request = Generate(
-        id=engine.next_id(),
-        conversation=conversation,
-        messages=tuple(messages),
-        sampler=SamplerSettings(temperature=0),
-        max_tokens=4,
-        use_kv=use_kv,
-        save=save,
-        started=1.0,
-    )
-    started = perf_counter()
-    engine.send(request)
-    first = 0.0
-    for answer in engine.answers(request.id):
-        if isinstance(answer, Text) and not first:
-            first = perf_counter() - started
-        if isinstance(answer, Done):
-            return first, answer
-        assert not isinstance(answer, Failed | Saved), answer
-    raise AssertionError("unreachable")

@@ -7,10 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, CountTokens, Done, Loaded, StoreOpened, TokenCount
+from app.protocol.messages import ChatMessage, Done, Loaded, StoreOpened
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import GEMMA_NAME, STARTER_NAME, gemma, starter, tiny
 from tests.bench.prose import question, text_of
+from tests.bench.short_turn import count_tokens
 from tests.support.engine import Engine, Talk
 from tests.support.tiny_models import Kind
 
@@ -90,13 +91,6 @@ def _evaluated(model: Path, name: str, folder: Path, *, has_control_tokens: bool
             for other in [*others, told]
         ]
         yield _figure(f"{name}: switching among {SWITCHED} (the worst)", switches)
-
-
-def count_tokens(engine: Engine, text: str) -> int:
-    """The tokens of a plain text."""
-    answer = engine.ask(CountTokens(id=engine.next_id(), text=text))
-    assert isinstance(answer, TokenCount)
-    return answer.count
 
 
 def _sampler(seed: int) -> SamplerSettings:

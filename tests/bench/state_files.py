@@ -11,8 +11,8 @@ from typing import Any
 from app.protocol.messages import ChatMessage
 from tests.bench.figure import Figure
 from tests.bench.models import STARTER_NAME, starter
-from tests.bench.saved_first_word import first_word, text_of_tokens
 from tests.bench.saved_turns import engine_with
+from tests.bench.short_turn import first_word, text_of_tokens
 from tests.support.engine import ROOT
 
 TOKENS = 2000
