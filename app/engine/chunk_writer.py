@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from app.engine.state_blob import Buffer
 from app.kvstore.errors import StoreUnavailable
-from app.kvstore.keys import chunk_key
 from app.kvstore.records import Outcome
 from app.kvstore.store import Store
 
@@ -158,7 +157,6 @@ class ChunkWriter:
         parent = link.parent.key if link.parent is not None else root
         if parent is None or (link.parent is not None and link.parent.failed):
             return False
-        link.key = chunk_key(parent, chunk.tokens)
         try:
             result = self._store.put(
                 root, parent, link.start, chunk.tokens, *((part,) if len(part) else () for part in chunk.payload)
@@ -170,6 +168,7 @@ class ChunkWriter:
             logger.warning("a chunk of %d bytes cannot be saved: %s", chunk.size, error)
             self._written.trouble = TOO_LARGE
             return False
+        link.key = result.key
         if result.outcome is Outcome.FULL:
             self._written.trouble = NO_BUDGET
         self._written.bytes += result.written

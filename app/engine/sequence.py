@@ -124,19 +124,15 @@ class LiveSequence:
         return restored.saved
 
     @property
-    def survives_aborts(self) -> bool:
-        """Whether a decode can be broken off without losing what was there before it."""
+    def can_go_back(self) -> bool:
+        """Whether this memory can return to an earlier token at all, also after a decode that was broken off."""
         return self._mode in ("full", "window")
 
     def _can_keep(self, position: int) -> bool:
         """Whether the sequence can be cut to its first `position` tokens; seq_rm's own True is not to be trusted."""
         if position == len(self.tokens):
             return True
-        if position == 0 or self._mode in ("recurrent", "hybrid", "opaque"):
-            return False  # cleared fully instead
-        if self._window:
-            return self._context.oldest_position() <= max(0, position - self._window + 1)
-        return True
+        return position > 0 and self.can_go_back and self._window_reaches(position)  # else it is cleared fully
 
     def _keep(self, position: int) -> int:
         """Keep the first `position` tokens, or none where this memory cannot go back to there; how many stay."""
@@ -181,12 +177,13 @@ class LiveSequence:
 
     def _recover(self) -> None:
         """After an abort: drop the half-decoded tail, or everything where pos_max lies (hybrids)."""
-        rewindable = self._mode == "full" or (self._mode == "window" and self._window_reaches(len(self.tokens)))
+        rewindable = self.can_go_back and self._window_reaches(len(self.tokens))
         if not (rewindable and self.tokens and self._context.remove_from(len(self.tokens))):
             self.empty("Reading was stopped in the middle, and this model's memory cannot go back to before that.")
 
     def _window_reaches(self, position: int) -> bool:
-        return self._context.oldest_position() <= max(0, position - self._window + 1)
+        """Whether a sliding window, if there is one, still holds all that a token at `position` attends to."""
+        return not self._window or self._context.oldest_position() <= max(0, position - self._window + 1)
 
 
 Progress = Callable[[int, int], None]

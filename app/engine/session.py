@@ -177,8 +177,7 @@ class Session:
         """Answer a conversation; Done is sent, and Saved from the writer's thread. Raises EmberError."""
         runner = self._need_runner()
         done = runner.run(request, send, stopped, self.kv_bytes_per_token)
-        sequence = self._sequence
-        saved = sequence.saved if sequence is not None and request.use_kv and request.save else None
+        sequence, saved = self._sequence, runner.saved_for(request)
         if sequence is None or saved is None:
             send(done)
             send(Saved(id=request.id, conversation=request.conversation))

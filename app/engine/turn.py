@@ -14,6 +14,7 @@ from app.engine.context import Context, Interrupted
 from app.engine.model import Model
 from app.engine.prompt import PromptBuilder, TurnPrompt
 from app.engine.sampler import Sampler
+from app.engine.saved_state import SavedState
 from app.engine.sequence import LiveSequence, Resumed, prefill
 from app.protocol.messages import Answer, Done, Generate, Prepare, PromptProgress, Text
 
@@ -140,6 +141,10 @@ class TurnRunner:
             notices=turn.notices,
         )
 
+    def saved_for(self, request: Generate) -> SavedState | None:
+        """The way to the store, where there is one and this turn may use it."""
+        return self._sequence.saved if request.use_kv and request.save else None
+
     def restore_ahead(self, request: Prepare, stopped: Callable[[], bool]) -> tuple[int, int]:
         """Restore what is saved of a conversation before its next turn.
 
@@ -171,7 +176,7 @@ class TurnRunner:
             self._sequence.empty(SWITCHED_OFF)
         live, because = self._sequence.conversation, self._sequence.emptied_because
         ahead = self._sequence.trouble_ahead if live == request.conversation else ""
-        resumed = self._sequence.resume(turn.ids, use_saved=request.use_kv and request.save, stopped=stopped)
+        resumed = self._sequence.resume(turn.ids, use_saved=self.saved_for(request) is not None, stopped=stopped)
         self._sequence.conversation = request.conversation
         replies = [i for i, message in enumerate(request.messages) if message.role == "assistant"]
         answered = [message.id for message in request.messages[: replies[-1] + 1]] if replies else []
@@ -200,10 +205,9 @@ class TurnRunner:
 
     def _read(self, request: Generate, turn: TurnPrompt) -> None:
         """After a slice: catch what could not be had later."""
-        saved, tokens = self._sequence.saved, self._sequence.tokens
-        if saved is None or not (request.use_kv and request.save):
-            return
-        saved.after_slice(tokens, turn.boundaries.chunks, checkpoint=len(tokens) in turn.boundaries.checkpoints)
+        saved, tokens = self.saved_for(request), self._sequence.tokens
+        if saved is not None:
+            saved.after_slice(tokens, turn.boundaries.chunks, checkpoint=len(tokens) in turn.boundaries.checkpoints)
 
     def _decode(
         self,
@@ -216,8 +220,8 @@ class TurnRunner:
         """Draw tokens until an end; how it ended, and when the first token came (perf_counter)."""
         sampler = Sampler(request.sampler, self._vocabulary.size)
         first, last_sent = None, 0.0
-        self._context.abort.armed = self._sequence.survives_aborts  # one token is soon decoded
-        saved = self._sequence.saved if request.use_kv and request.save else None
+        self._context.abort.armed = self._sequence.can_go_back  # one token is soon decoded
+        saved = self.saved_for(request)
         try:
             sampler.remember(prompt)
             while True:

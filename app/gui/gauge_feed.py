@@ -66,7 +66,7 @@ class GaugeFeed(QObject):
         if statistics is None:
             self._strip.show_saved(None)
             return
-        usage = self._saved.of(conversation) if conversation is not None else None
+        usage = self._saved.of(conversation)
         own, shared = (usage.own, usage.shared) if usage is not None else (0, 0)
         self._strip.show_saved(
             SavedFigures(
@@ -100,7 +100,7 @@ class GaugeFeed(QObject):
 
     def _show_clear(self) -> None:
         here, statistics = self._chat.conversation_id, self._statistics
-        usage = self._saved.of(here) if here is not None else None
+        usage = self._saved.of(here)
         budget = self._chat.budget()
         figures = ClearFigures(
             own=usage.own if usage is not None else 0,

@@ -63,7 +63,7 @@ class SavedFeed(QObject):
     def _show(self) -> None:
         """The open chat's entries in the header's menu."""
         conversation = self._chat.conversation_id
-        usage = self._saved.of(conversation) if conversation is not None else None
+        usage = self._saved.of(conversation)
         is_let = conversation is None or self._saved.is_let(conversation)
         self._header.set_saved(is_let=is_let, saved=usage.own if usage is not None else None)
 
@@ -126,13 +126,12 @@ class SavedFeed(QObject):
     def _ask_for_all(self) -> None:
         """It cannot be undone, so it is asked once more."""
         usage = self._saved.usage
-        size = format_bytes(sum(root.bytes for root in usage.roots)) if usage is not None else ""
+        size = format_bytes(usage.bytes) if usage is not None else ""
         dialogs.ask_to_remove_all(self._window, size, lambda: self._remove(None))
 
     def _remove(self, conversation: ConversationId | None) -> None:
         """Remove a chat's saved state, or (None) all; what a reply is about to save would come back."""
-        running = self._chats.running
-        if running is not None and conversation in (None, running.request.conversation):
+        if self._chats.is_running(conversation):
             self._notices.show_notice(Notice(WRITING, "info", timeout_ms=TOLD_MS, key=REMOVED))
             return
         try:

@@ -47,8 +47,7 @@ class SavedSettings(QObject):
             return
         self.dialog.set_check_enabled(self._saved.is_open)
         if usage is not None:
-            used = sum(root.bytes for root in usage.roots)
-            totals = SavedTotals(used, usage.budget, usage.bytes_written, usage.disk_free, usage.quarantined)
+            totals = SavedTotals(usage.bytes, usage.budget, usage.bytes_written, usage.disk_free, usage.quarantined)
             self.dialog.show_totals(totals)
         elif self._saved.why_not:
             self.dialog.show_result(self._saved.why_not, "warning")

@@ -94,7 +94,7 @@ class Access:
                     known = (index.row(row.key) for row in rows[first : first + BATCH])
                     self.take_out(index, (row for row in known if row is not None and row.children == 0))
                 self.folder.empty_trash()
-        except BaseException:
+        except (StoreUnavailable, IndexLost, OSError):
             self.suspect = True
             raise
 

@@ -74,13 +74,8 @@ class Index:
     def transaction(self) -> Iterator[None]:
         """All of it or nothing."""
         self._db.execute("BEGIN")
-        try:
+        with self._db:  # commits, or rolls back
             yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     def settle(self) -> None:
         """Commit what was done so far, whatever becomes of the rest of the transaction."""

@@ -1,7 +1,7 @@
 """Saving a chunk or a checkpoint: room made within the budget first, then the file, then the row."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -133,30 +133,29 @@ def _missing(index: Index, draft: Draft) -> list[Kind] | None:
 def _write(access: Access, draft: Draft, wanted: list[Kind]) -> Outcome:
     """Write the files beside their places, then put them there together with the row."""
     row = draft.row
-    unfinished: list[Path] = []
-    placed: list[Path] = []
-    try:
+    with ExitStack() as unfinished, ExitStack() as placed:
+        paths: list[Path] = []
         for kind in wanted:
-            unfinished.append(access.folder.unfinished(row.key, kind))
-            draft.write(kind, unfinished[-1])
+            path = access.folder.unfinished(row.key, kind)
+            unfinished.callback(_remove, path)
+            draft.write(kind, path)
+            paths.append(path)
         with access.locked(whole=True) as index:
             if _missing(index, draft) is None:
                 return Outcome.NO_PARENT
-            for kind, path in zip(wanted, unfinished, strict=True):
-                placed.append(path.replace(access.folder.file(row.key, kind)))
+            for kind, path in zip(wanted, paths, strict=True):
+                # A file whose row is not committed would come back as a chunk that nobody was told of.
+                placed.callback(_remove, path.replace(access.folder.file(row.key, kind)))
             _enter(index, draft, wanted)
-        access.generation += 1
-    except BaseException:
-        # A file whose row was not committed would come back as a chunk that nobody was told of.
-        for path in placed:
-            with suppress(OSError):
-                path.unlink()
-        raise
-    finally:
-        for path in unfinished:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            access.generation += 1
+        placed.pop_all()
     return Outcome.WRITTEN
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, if the disk lets it."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _enter(index: Index, draft: Draft, wanted: list[Kind]) -> None:

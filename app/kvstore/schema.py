@@ -3,7 +3,7 @@
 import logging
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -127,7 +127,8 @@ def remove_index(path: Path) -> None:
 def _connect(path: Path) -> sqlite3.Connection | None:
     """A connection to an index that was looked over; None if it is of another version."""
     connection = _bare(path)
-    try:
+    with ExitStack() as refused:
+        refused.callback(connection.close)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == INDEX_VERSION:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -135,11 +136,8 @@ def _connect(path: Path) -> sqlite3.Connection | None:
                 raise sqlite3.DatabaseError(verdict)
             if connection.execute("SELECT count(*) FROM state").fetchone() != (1,):
                 raise sqlite3.DatabaseError("its state is missing")
+            refused.pop_all()
             return connection
-    except BaseException:
-        connection.close()
-        raise
-    connection.close()
     return None
 
 
@@ -147,11 +145,10 @@ def _begin(path: Path) -> sqlite3.Connection:
     """A connection to a new, empty index."""
     remove_index(path)
     connection = _bare(path)
-    try:
+    with ExitStack() as failed:
+        failed.callback(connection.close)
         connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-    except BaseException:
-        connection.close()
-        raise
+        failed.pop_all()
     return connection
 
 
@@ -160,11 +157,10 @@ def _bare(path: Path) -> sqlite3.Connection:
     # Private from the first byte on; and the system says why a file cannot be written, SQLite only that.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
+    with ExitStack() as failed:
+        failed.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    except BaseException:
-        connection.close()
-        raise
+        failed.pop_all()
     return connection

@@ -367,6 +367,11 @@ class SavedUsage(_Base, frozen=True):
     quarantined: int
     """Damaged files set aside."""
 
+    @property
+    def bytes(self) -> int:
+        """All that is saved, checkpoints included."""
+        return sum(root.bytes for root in self.roots)
+
 
 class VerifyProgress(_Base, frozen=True):
     """Chunks read of all."""

@@ -94,8 +94,7 @@ class CacheDeeds(QObject):
             conversation = None
             if options.conversation is not None:
                 conversation = self._workspace.store.resolve(options.conversation)
-            running = self._workspace.chats.running
-            if running is not None and conversation in (None, running.request.conversation):
+            if self._workspace.chats.is_running(conversation):
                 raise EmberError("A reply is being written in Ember's window; stop it first, or wait for it.", "busy")
             saved.ask(lambda groups, usage: self._clear(options, conversation, groups, usage, told, refused), refused)
 
@@ -103,7 +102,7 @@ class CacheDeeds(QObject):
         models = self._workspace.saved.models()
         titles = {summary.id: summary.title for summary in self._workspace.store.summaries()}
         return {
-            "bytes": sum(root.bytes for root in usage.roots),
+            "bytes": usage.bytes,
             "checkpoint_bytes": sum(root.checkpoint_bytes for root in usage.roots),
             "chunks": sum(root.chunks for root in usage.roots),
             "tokens": sum(root.tokens for root in usage.roots),
@@ -162,7 +161,7 @@ class CacheDeeds(QObject):
             expected = groups[conversation].own if conversation in groups else 0
             saved.clear(cleared, conversation)
         else:
-            expected = sum(root.bytes for root in usage.roots)
+            expected = usage.bytes
             saved.clear(cleared)
 
 

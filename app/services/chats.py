@@ -199,9 +199,9 @@ class Chats(QObject):
         """Whether a turn of this conversation runs or waits."""
         return self.is_running(conversation) or self.waiting(conversation) is not None
 
-    def is_running(self, conversation: ConversationId) -> bool:
-        """Whether the engine works on this conversation."""
-        return self.running is not None and self.running.request.conversation == conversation
+    def is_running(self, conversation: ConversationId | None) -> bool:
+        """Whether the engine works on this conversation, or (None) on any."""
+        return self.running is not None and conversation in (None, self.running.request.conversation)
 
     def waiting(self, conversation: ConversationId) -> TurnRequest | None:
         """The turn of this conversation that waits, if one does."""
@@ -439,8 +439,7 @@ class Chats(QObject):
         def write() -> None:
             self._write_reply(reply, running, ids)
             self._store.store_token_ids(running.tokenizer, learned)
-            if done.root is not None and done.tip is not None:
-                self._saved.record(reply.id, done.root, done.tip, reply.model or "")
+            self._record_tip(reply, done)
 
         self._store_later(write)
         outcome = TurnOutcome(reply, done=done)
@@ -458,11 +457,15 @@ class Chats(QObject):
 
         def write() -> None:
             self._store.set_figures(reply.id, written)
-            if answer.root is not None and answer.tip is not None:
-                self._saved.record(reply.id, answer.root, answer.tip, reply.model or "")
+            self._record_tip(reply, answer)
 
         self._store_later(write)
         self.turn_saved.emit(replace(outcome, reply=reply), answer.trouble)
+
+    def _record_tip(self, reply: Message, answer: Done | Saved) -> None:
+        """Note where the saved state of the reply's branch ends, if it is known by now. Raises EmberError."""
+        if answer.root is not None and answer.tip is not None:
+            self._saved.record(reply.id, answer.root, answer.tip, reply.model or "")
 
     # --- restoring ahead ---------------------------------------------------------------------------------------------
 

@@ -177,8 +177,6 @@ class SavedStates(QObject):
         if not owed or not self.is_open:
             told(None if owed else 0)
             return
-        keep = tuple({tip for tips in self._roots.tips().values() for tip in tips})
-        request = DropSaved(id=self._engine.new_id(), tips=owed, keep=keep)
 
         def dropped(answer: Response) -> None:
             if isinstance(answer, SavedDropped):
@@ -188,7 +186,11 @@ class SavedStates(QObject):
             elif isinstance(answer, Failed):
                 told(None)
 
-        self._engine.send(request, dropped)
+        self._engine.send(self._drop(owed), dropped)
+
+    def _drop(self, owed: tuple[bytes, ...]) -> DropSaved:
+        """The order to remove what belongs to the owed tips alone."""
+        return DropSaved(id=self._engine.new_id(), tips=owed, keep=self._roots.wanted())
 
     def _settled(self, owed: tuple[bytes, ...]) -> None:
         try:
@@ -206,9 +208,9 @@ class SavedStates(QObject):
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
-    def of(self, conversation: ConversationId) -> TipUsage | None:
-        """What the chat has saved, as the engine last said; None for nothing."""
-        usage = self._usage.get(conversation)
+    def of(self, conversation: ConversationId | None) -> TipUsage | None:
+        """What the chat has saved, as the engine last said; None for nothing, and for no chat."""
+        usage = self._usage.get(conversation) if conversation is not None else None
         return usage if usage is not None and usage.tokens else None
 
     def all(self) -> dict[ConversationId, TipUsage]:
@@ -252,11 +254,8 @@ class SavedStates(QObject):
         """Remove one chat's saved state, or (None) everything; the texts stay. Raises EmberError."""
         self._roots.forget(conversation)
         owed = self._roots.owed()
-        if conversation is None:
-            self._order(ClearSaved(id=self._engine.new_id()), owed, told)
-        else:
-            keep = tuple({tip for tips in self._roots.tips().values() for tip in tips})
-            self._order(DropSaved(id=self._engine.new_id(), tips=owed, keep=keep), owed, told)
+        order = ClearSaved(id=self._engine.new_id()) if conversation is None else self._drop(owed)
+        self._order(order, owed, told)
 
     def models(self) -> dict[bytes, SavedModel]:
         """The models that fingerprints belong to."""

@@ -47,6 +47,10 @@ class SavedRoots:
                 found.setdefault(ConversationId(row["conversation"]), []).append(row["tip"])
         return {conversation: tuple(set(tips)) for conversation, tips in found.items()}
 
+    def wanted(self) -> tuple[bytes, ...]:
+        """The tips of all chats."""
+        return tuple({tip for tips in self.tips().values() for tip in tips})
+
     def models(self) -> dict[bytes, SavedModel]:
         """The models by fingerprint."""
         rows = self._database.rows("SELECT root, model_path, model_name FROM kv_models")
