@@ -121,7 +121,7 @@ class Studio:
                 raise TimeoutError("the transcript is not written")
         if self.workspace.engine.state == "ready":
             self.workspace.engine.refresh_statistics()
-            self.until(self.workspace.engine.statistics)
+            self.until(self.workspace.engine.statistics, lambda now: _is_accounted(now, self.workspace))
         QApplication.processEvents()
 
     # --- what a person does ------------------------------------------------------------------------------------------
@@ -178,6 +178,12 @@ def _is_written(transcript: TranscriptView) -> bool:
 def _is_of(statistics: Statistics, conversation: ConversationId | None) -> bool:
     """Whether the engine holds that conversation and rests."""
     return statistics.live_conversation == conversation and not statistics.busy
+
+
+def _is_accounted(statistics: Statistics, workspace: Workspace) -> bool:
+    """Whether what each chat has saved is known of all that is saved by now."""
+    usage = workspace.saved.usage
+    return usage is None or usage.bytes == statistics.saved_bytes
 
 
 def _store_others(workspace: Workspace) -> None:
