@@ -65,7 +65,11 @@ def measure() -> Iterator[Figure]:
         for kind in Kind:
             name = f"tiny model, {kind.value.replace('_', ' ')}"
             yield from _evaluated(tiny(kind, folder), name, folder / kind.value)
-        yield _bytes_of_a_conversation(folder / "long")
+        yield from _bytes_of_a_conversation(starter(), STARTER_NAME, folder / "long")
+        for kind in (Kind.WINDOW, Kind.HYBRID):
+            yield from _bytes_of_a_conversation(
+                tiny(kind, folder), f"tiny model, {kind.value}", folder / f"long {kind.value}"
+            )
         yield _bytes_of_a_shared_prompt(folder / "shared")
 
 
@@ -116,19 +120,22 @@ def _figure(what: str, turns: Sequence[tuple[Done, int]]) -> Figure:
     return Figure(what, evaluated, "tokens", allowed, "beyond the boundary + 1", AT_MOST_ALLOWED, runs)
 
 
-def _bytes_of_a_conversation(folder: Path) -> Figure:
-    """What a conversation of many turns writes, against its keys and values."""
+def _bytes_of_a_conversation(model: Path, name: str, folder: Path) -> Iterator[Figure]:
+    """What a conversation of many turns writes, against its keys and values; a hybrid's checkpoints apart."""
     folder.mkdir()
-    with engine_with(starter(), folder) as engine:
-        talk, written = Talk(engine, SYSTEM, "long"), 0
+    with engine_with(model, folder) as engine:
+        talk, rows, checkpoints = Talk(engine, SYSTEM, "long"), 0, 0
         for number in range(LONG_TURNS):
             done = talk.say(question(number), max_tokens=REPLY_TOKENS, sampler=_sampler(number))
             assert talk.saved is not None
-            written += talk.saved.bytes_written
+            rows += talk.saved.bytes_written - talk.saved.checkpoint_bytes
+            checkpoints += talk.saved.checkpoint_bytes
     tokens = done.figures.tokens.prompt + len(done.token_ids) - (done.finish_reason == "length")
     kv = tokens * done.figures.kv.bytes_per_token
-    name = f"{STARTER_NAME}: written over {LONG_TURNS} turns, {tokens:,} tokens"
-    return Figure(name, written / 2**20, "MiB", kv / 2**20, "its KV", Bar("at most", 1.1))
+    what = f"{name}: written over {LONG_TURNS} turns, {tokens:,} tokens"
+    yield Figure(what, rows / 2**20, "MiB", kv / 2**20, "its KV", Bar("at most", 1.1))
+    if checkpoints:
+        yield Figure("  its checkpoints, counted apart", checkpoints / 2**20, "MiB", kv / 2**20, "its KV")
 
 
 def _bytes_of_a_shared_prompt(folder: Path) -> Figure:
