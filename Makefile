@@ -19,7 +19,7 @@ CHECK_PYTHON = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 SET_UP = $(CHECK_PYTHON); "$(PYTHON)" packaging/environment.py $(if $(GPU),--gpu "$(GPU)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-tests test lint bench screenshots clean
+.PHONY: help run setup setup-tests test torture lint bench screenshots clean
 
 help:
 	@echo "make run           start Ember (the first time installs it, which takes some minutes)"
@@ -28,6 +28,7 @@ help:
 	@echo "make test          run the whole test suite, without a display"
 	@echo "make lint          ruff, mypy --strict and import-linter"
 	@echo "make bench         measure, and print the ratios that DESIGN asks for"
+	@echo "make torture       random work and kill -9 on the real engine; ARGS=\"--minutes 10 --seed 1\""
 	@echo "make screenshots   take the pictures of the real window with the real model"
 	@echo "make clean         remove .venv and everything else that was made here"
 
@@ -49,6 +50,9 @@ lint: setup-tests
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy --strict app
 	@.venv/bin/lint-imports
+
+torture: setup-tests
+	@exec $(VENV_PYTHON) -m tests.torture $(ARGS)
 
 bench: setup-tests
 	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m tests.bench $(ARGS)

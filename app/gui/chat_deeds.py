@@ -11,7 +11,7 @@ from app.gui.aim_line import Aim
 from app.gui.composer import Composer
 from app.gui.notices import Notice, NoticeBar
 from app.gui.transcript.view import TranscriptView
-from app.services.chats import TurnRequest
+from app.services.turns import TurnRequest
 from app.services.workspace import Workspace
 
 if TYPE_CHECKING:

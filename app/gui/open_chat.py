@@ -17,7 +17,7 @@ from app.gui.transcript.shown import ShownMessage
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import STORE, Writing
 from app.protocol.messages import ModelInfo
-from app.services.chats import TurnOutcome, TurnRequest
+from app.services.turns import TurnOutcome, TurnRequest
 from app.services.workspace import Workspace
 
 NEW_CHAT_INSTRUCTIONS = "new_chat.instructions"

@@ -13,7 +13,7 @@ from app.gui.header import Header
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.protocol.messages import Failed, ModelInfo, SavedDropped
-from app.services.chats import TurnOutcome
+from app.services.turns import TurnOutcome
 from app.services.workspace import Workspace
 
 NOT_SAVED = "state-not-saved"

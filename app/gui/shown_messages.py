@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from app.core.conversation import ConversationTree, Message, MessageId, was_cut
 from app.gui import wording
 from app.gui.transcript.shown import ShownMessage
-from app.services.chats import RunningTurn, TurnRequest
+from app.services.turns import RunningTurn, TurnRequest
 
 WAITING = "waiting"
 """The transcript's id of a message that is not sent yet."""

@@ -9,7 +9,7 @@ from app.core.conversation import ConversationId, ConversationTree, Message, Mes
 from app.core.errors import EmberError
 from app.gui.composer import Composer
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
-from app.services.chats import TurnRequest, joined_draft, typed_since
+from app.services.turns import TurnRequest, joined_draft, typed_since
 from app.services.workspace import Workspace
 from app.storage.records import storable
 

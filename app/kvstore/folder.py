@@ -92,19 +92,23 @@ class Folder:
                         entry.unlink()
         return bool(entries)
 
-    def quarantine(self, key: Digest, kind: Kind) -> None:
-        """Set a damaged file aside, if it is there, and let the oldest go beyond the bounds."""
+    def quarantine(self, key: Digest, kind: Kind) -> bool:
+        """Set a damaged file aside, and let the oldest go beyond the bounds; False if it is not there."""
         self._quarantine.mkdir(mode=_PRIVATE, exist_ok=True)
         path = self.file(key, kind)
         aside = self._quarantine / path.name
-        with suppress(FileNotFoundError):
+        try:
             path.replace(aside)
+        except FileNotFoundError:
+            return False
+        with suppress(FileNotFoundError):
             os.utime(aside)  # from now on its age is the time in quarantine
         total = 0
         for number, file in enumerate(self._quarantined(), start=1):
             total += file.stat().st_size
             if number > QUARANTINE_FILES or total > QUARANTINE_BYTES:
                 self._move_to_trash(file)
+        return True
 
     def quarantined_bytes(self) -> int:
         """What lies in quarantine."""

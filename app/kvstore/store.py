@@ -143,32 +143,31 @@ class Store:
         return self._ask(self._access.clear)
 
     def quarantine(self, key: Digest) -> bool:
-        """Set a damaged chunk aside, and remove all that follows; False if it was dropped meanwhile."""
+        """Set a damaged chunk aside, and remove all that follows; False if its file was removed meanwhile."""
 
         def work() -> bool:
             with self._access.locked(whole=True) as index:
                 rows = index.subtree(key)
-                if rows:
-                    self._access.folder.quarantine(key, Kind.CHUNK)
+                set_aside = bool(rows) and self._access.folder.quarantine(key, Kind.CHUNK)
             self._access.folder.empty_trash()
             self._access.remove(rows)
-            return bool(rows)
+            return set_aside
 
         return self._change(work)
 
     def quarantine_checkpoint(self, key: Digest) -> bool:
-        """Set a damaged checkpoint aside, its chunk stays; False if it was dropped meanwhile."""
+        """Set a damaged checkpoint aside, its chunk stays; False if its file was removed meanwhile."""
 
         def work() -> bool:
             with self._access.locked(whole=True) as index:
                 row = index.row(key)
                 if row is None or not row.checkpoint_bytes:
                     return False
-                self._access.folder.quarantine(key, Kind.CHECKPOINT)
+                set_aside = self._access.folder.quarantine(key, Kind.CHECKPOINT)
                 index.set_checkpoint(key, 0)
                 self._access.generation += 1
             self._access.folder.empty_trash()
-            return True
+            return set_aside
 
         return self._change(work)
 
@@ -230,7 +229,11 @@ class Store:
         return self._ask(self._reconcile)
 
     def verify(self, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Verified:
-        """Read every file, and set aside what is damaged; `progress` gets the chunks read and all there are."""
+        """Read every file, and set aside what is damaged; `progress` gets the chunks read and all there are.
+
+        Index and files are brought together before: what a kill left of a removal is not damaged.
+        """
+        self.reconcile()
         total = self.totals().all.chunks
         chunks = checkpoints = size = 0
         damaged: list[Digest] = []

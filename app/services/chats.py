@@ -2,26 +2,13 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
-from app.core.conversation import (
-    UNTITLED,
-    Conversation,
-    ConversationId,
-    Message,
-    MessageId,
-    new_conversation_id,
-    new_message_id,
-    title_from,
-    was_cut,
-)
+from app.core.conversation import Conversation, ConversationId, Message, MessageId, new_conversation_id
 from app.core.errors import EmberError
-from app.core.sampling import SamplerSettings
 from app.protocol.messages import (
-    ChatMessage,
     Done,
     Failed,
     Generate,
@@ -34,83 +21,14 @@ from app.protocol.messages import (
     Text,
 )
 from app.services.engine_client import EngineClient
-from app.services.model_library import display_name
+from app.services.reply_storing import ReplyStoring
 from app.services.saved_states import SavedStates
+from app.services.turn_text import TurnText
+from app.services.turns import RunningTurn, TurnOutcome, TurnRequest, joined_draft
 from app.storage.conversations import ConversationStore
 from app.storage.records import storable
 
 logger = logging.getLogger(__name__)
-
-PARTIAL_INTERVAL_MS = 1000
-"""How often a streaming reply is stored: a killed window loses at most this much of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnRequest:
-    """A turn that is wanted: a new message of the person's, another reply to an old one, or more of a reply."""
-
-    conversation: ConversationId
-    text: str | None = None
-    """The person's message; None to answer `answers` again, or to go on with `continues`."""
-    answers: MessageId | None = None
-    continues: MessageId | None = None
-    """A reply that was cut; it grows in place."""
-    edits: MessageId | None = None
-    """The message that `text` is another version of: both stay, as variants."""
-    parent: MessageId | None = None
-    """The message that `text` follows; None for the last one that is shown when it is asked."""
-    max_tokens: int | None = None
-    sampler: SamplerSettings | None = None
-    """None: the conversation's own."""
-    use_kv: bool = True
-
-
-@dataclass(slots=True)
-class RunningTurn:
-    """The turn that the engine works on."""
-
-    request: TurnRequest
-    engine_id: int
-    reply: Message
-    """As it was when the turn began; one that is gone on with has its words already."""
-    tokenizer: str
-    leaf: MessageId | None = None
-    """What was shown before."""
-    text: str = ""
-    token_ids: list[int] = field(default_factory=list)
-    is_exact: bool = True
-    """Whether the token ids are those of the whole text: of words that another model wrote they are not known."""
-    stored: int = 0
-    """How many of the token ids the last stored partial had."""
-
-    @property
-    def ids(self) -> tuple[int, ...] | None:
-        """The exact ids of the text, if they are known."""
-        return tuple(self.token_ids) if self.is_exact else None
-
-
-@dataclass(frozen=True, slots=True)
-class TurnOutcome:
-    """How a turn ended: the reply as it was stored, and the engine's account of it unless it failed."""
-
-    reply: Message
-    done: Done | None = None
-    failure: Failed | None = None
-
-
-def typed_since(request: TurnRequest, draft: str) -> str:
-    """The part of a stored draft that was typed after the request's own words."""
-    return draft.removeprefix(request.text or "").lstrip("\n")
-
-
-def joined_draft(sent: str | None, typed: str) -> str:
-    """The words of a waiting request and what was typed after it, as one draft."""
-    return "\n\n".join(filter(None, (sent, typed)))
-
-
-def _came_to_nothing(running: RunningTurn, text: str) -> bool:
-    """Whether a reply that was gone on with has no more words than before."""
-    return running.request.continues is not None and text == running.reply.text
 
 
 class Chats(QObject):
@@ -148,12 +66,9 @@ class Chats(QObject):
         """By request: turns that are over, whose state is still being saved."""
         self.running: RunningTurn | None = None
         self._queue: deque[TurnRequest] = deque()
-        self._unstored: deque[Callable[[], None]] = deque()
-        """What could not be written to the database, oldest first."""
-        self._storing_trouble = ""
-        self._partials = QTimer(self)
-        self._partials.setInterval(PARTIAL_INTERVAL_MS)
-        self._partials.timeout.connect(self._store_partial)
+        self._text = TurnText(store)
+        self._storing = ReplyStoring(store, self)
+        self._storing.trouble.connect(self.storing_failed)
         engine.model_changed.connect(self._model_changed)
         engine.load_failed.connect(self._load_failed)
 
@@ -231,8 +146,7 @@ class Chats(QObject):
         self._queue.clear()
         if self.running is not None:
             self._failed(self.running, Failed(id=self.running.engine_id, kind="cancelled", sentence=""))
-        self._store_waiting()
-        self._partials.stop()
+        self._storing.close()
 
     def _model_changed(self, model: ModelInfo | None) -> None:
         self._begin_next()
@@ -265,93 +179,38 @@ class Chats(QObject):
 
     def _begin(self, request: TurnRequest, model: ModelInfo) -> None:
         """Store the message and an empty reply, then ask the engine. Raises EmberError."""
-        with self._store.database.transaction():
-            conversation = self._store.get(request.conversation)
-            question = self._add_question(request, conversation)
-            if request.continues is not None:
-                reply = self._cut_reply(conversation, request.continues)
-            else:
-                reply = self._add_reply(request, question, model)
-            prompt = self._prompt(conversation, reply.id, model)
+        begun = self._text.begin(request, model)
         engine_id = self._engine.new_id()
-        ids = prompt[-1].token_ids if request.continues is not None else ()
+        ids = begun.prompt[-1].token_ids if request.continues is not None else ()
         self.running = RunningTurn(
             request,
             engine_id,
-            reply,
+            begun.reply,
             model.tokenizer_key,
-            leaf=conversation.leaf,
-            text=reply.text,
+            leaf=begun.conversation.leaf,
+            text=begun.reply.text,
             token_ids=list(ids or ()),
             is_exact=ids is not None,
             stored=len(ids or ()),
         )
-        if question is not None:
-            self.message_added.emit(question)
-        self.message_added.emit(reply)
-        self._partials.start()
+        if begun.question is not None:
+            self.message_added.emit(begun.question)
+        self.message_added.emit(begun.reply)
+        self._storing.follow(self.running)
         self._engine.send(
             Generate(
                 id=engine_id,
-                conversation=conversation.id,
-                messages=prompt,
-                sampler=request.sampler or conversation.sampler,
+                conversation=begun.conversation.id,
+                messages=begun.prompt,
+                sampler=request.sampler or begun.conversation.sampler,
                 max_tokens=request.max_tokens,
                 use_kv=request.use_kv,
                 continues=request.continues is not None,
-                save=self._saved.may_save(conversation.id),
-                started=conversation.created,
+                save=self._saved.may_save(begun.conversation.id),
+                started=begun.conversation.created,
             ),
             self._answered,
         )
-
-    def _add_question(self, request: TurnRequest, conversation: Conversation) -> Message | None:
-        """Store the person's message; None where an old one is answered again, or a reply gone on with."""
-        if request.text is None:
-            return None
-        parent = request.parent
-        if request.edits is not None:
-            parent = self._message(conversation, request.edits).parent
-        question = Message(new_message_id(), conversation.id, parent, "user", request.text)
-        self._store.add_message(question)
-        if conversation.title == UNTITLED and conversation.leaf is None:
-            self._store.rename(conversation.id, title_from(request.text), by_person=False)
-        self._store.set_draft(conversation.id, typed_since(request, conversation.draft))
-        return question
-
-    def _add_reply(self, request: TurnRequest, question: Message | None, model: ModelInfo) -> Message:
-        """Store an empty reply to the new message, or another one to an old message."""
-        parent = question.id if question is not None else request.answers
-        if parent is None:
-            raise EmberError("There is no message to answer.", "empty_prompt")
-        author = display_name(model.path, model.name)
-        reply = Message(new_message_id(), request.conversation, parent, "assistant", "", model=author)
-        self._store.add_message(reply)
-        return reply
-
-    def _cut_reply(self, conversation: Conversation, which: MessageId) -> Message:
-        """The reply to go on with, which is shown from now on; it stays as it is until more of it has come."""
-        reply = self._message(conversation, which)
-        if not was_cut(reply) or which in self._store.tree(conversation.id).children():
-            raise EmberError("This reply is whole, or the chat has gone on after it.", "not_cut")
-        self._store.set_leaf(conversation.id, which)
-        return reply
-
-    def _message(self, conversation: Conversation, which: MessageId) -> Message:
-        """A message of the conversation; raises EmberError (no_message)."""
-        message = self._store.tree(conversation.id).messages.get(which)
-        if message is None:
-            raise EmberError(f"There is no message “{which}” in this conversation; nothing was changed.", "no_message")
-        return message
-
-    def _prompt(self, conversation: Conversation, leaf: MessageId, model: ModelInfo) -> tuple[ChatMessage, ...]:
-        """The path to `leaf` as the engine wants it, with the exact ids known for this tokenizer."""
-        path = self._store.path(conversation.id, leaf)
-        ids = self._store.token_ids(conversation.id, model.tokenizer_key)
-        prompt = [ChatMessage(id=m.id, role=m.role, text=m.text, token_ids=ids.get(m.id)) for m in path if m.text]
-        if conversation.system_prompt.strip():
-            prompt.insert(0, ChatMessage(id="system", role="system", text=conversation.system_prompt))
-        return tuple(prompt)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -374,74 +233,22 @@ class Chats(QObject):
         elif isinstance(answer, Failed):
             self._failed(running, answer)
 
-    def _store_later(self, write: Callable[[], None]) -> None:
-        """Write to the database now, or, if it cannot be written, again every second until it can."""
-        self._unstored.append(write)
-        self._store_waiting()
-
-    def _store_waiting(self) -> None:
-        """Write what waits, in order."""
-        while self._unstored:
-            try:
-                self._unstored[0]()
-            except EmberError as error:
-                if error.kind != "no_message":  # a reply that was deleted for good has nowhere to be written
-                    self._tell_storing(error.sentence)
-                    self._partials.start()
-                    return
-            self._unstored.popleft()
-        self._tell_storing("")
-        if self.running is None:
-            self._partials.stop()
-
-    def _tell_storing(self, trouble: str) -> None:
-        """Report a trouble with the database once, and its end."""
-        if trouble != self._storing_trouble:
-            self._storing_trouble = trouble
-            self.storing_failed.emit(trouble)
-
-    def _store_partial(self) -> None:
-        running = self.running
-        if self._unstored:
-            self._store_waiting()
-        elif running is not None and len(running.token_ids) > running.stored:
-            grown = replace(running.reply, text=running.text, finish_reason=None, error=None)
-            try:
-                self._write_reply(grown, running, running.ids)
-            except EmberError as error:  # the whole reply is still in memory: the next second tries again
-                self._tell_storing(error.sentence)
-            else:
-                self._tell_storing("")
-                running.stored = len(running.token_ids)
-
-    def _write_reply(self, reply: Message, running: RunningTurn, ids: tuple[int, ...] | None) -> None:
-        """Store what a reply is by now, with its exact ids where they are known."""
-        self._store.update_reply(
-            reply.id,
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            figures=reply.figures,
-            error=reply.error,
-            tokenizer=running.tokenizer if ids is not None else None,
-            token_ids=ids,
-        )
-
     def _done(self, running: RunningTurn, done: Done) -> None:
         # This model's tokens may not give another model's words exactly: then those that stand there stay.
         is_whole = done.text.startswith(running.reply.text)
         text, ids = (done.text, done.token_ids) if is_whole else (running.text, None)
         reply = replace(running.reply, text=text, finish_reason=done.finish_reason, figures=done.figures, error=None)
-        if _came_to_nothing(running, text) and done.finish_reason == "cancelled":
+        if running.came_to_nothing(text) and done.finish_reason == "cancelled":
             reply = running.reply
         known = ("system", reply.id)
         learned = {MessageId(key): each for key, each in done.prompt_ids.items() if key not in known}
 
         def write() -> None:
-            self._write_reply(reply, running, ids)
+            self._storing.write_reply(reply, running, ids)
             self._store.store_token_ids(running.tokenizer, learned)
             self._record_tip(reply, done)
 
-        self._store_later(write)
+        self._storing.later(write)
         outcome = TurnOutcome(reply, done=done)
         self._saving[done.id] = outcome
         self._end(outcome)
@@ -459,7 +266,7 @@ class Chats(QObject):
             self._store.set_figures(reply.id, written)
             self._record_tip(reply, answer)
 
-        self._store_later(write)
+        self._storing.later(write)
         self.turn_saved.emit(replace(outcome, reply=reply), answer.trouble)
 
     def _record_tip(self, reply: Message, answer: Done | Saved) -> None:
@@ -481,7 +288,7 @@ class Chats(QObject):
             opened = self._store.get(conversation)
             if opened.leaf is None:
                 return
-            messages = self._prompt(opened, opened.leaf, model)
+            messages = self._text.prompt(opened, opened.leaf, model)
         except EmberError as error:
             logger.warning("not restored ahead: %s", error.sentence)
             return
@@ -504,11 +311,11 @@ class Chats(QObject):
             finish_reason="cancelled" if cancelled else "failed",
             error=None if cancelled else failed.sentence,
         )
-        if _came_to_nothing(running, running.text):
+        if running.came_to_nothing(running.text):
             before = running.reply
             reply = before if cancelled else replace(reply, finish_reason=before.finish_reason)
         ids = running.ids
-        self._store_later(lambda: self._write_reply(reply, running, ids))
+        self._storing.later(lambda: self._storing.write_reply(reply, running, ids))
         self._end(TurnOutcome(reply, failure=failed))
         if failed.kind == "context_full" and not reply.text:
             self._give_back(running)
@@ -525,8 +332,7 @@ class Chats(QObject):
         self.refused.emit(request, "context_full", "This message does not fit into what is left of the context.")
 
     def _end(self, outcome: TurnOutcome) -> None:
-        if not self._unstored:
-            self._partials.stop()
+        self._storing.release()
         self.running = None
         self.turn_ended.emit(outcome)
         self._begin_next()

@@ -15,11 +15,11 @@ from app.core.conversation import ConversationId, ConversationTree, MessageId
 from app.core.errors import EmberError
 from app.core.turn import TurnFigures
 from app.protocol.messages import ModelInfo
-from app.services.chats import TurnOutcome, TurnRequest
 from app.services.engine_process import EngineDeath
 from app.services.model_library import display_name, starter_model
 from app.services.output import tell, write, write_json
 from app.services.signals import call_on_signals
+from app.services.turns import TurnOutcome, TurnRequest
 from app.services.workspace import Workspace
 
 logger = logging.getLogger(__name__)

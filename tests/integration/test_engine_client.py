@@ -16,10 +16,9 @@ from pytestqt.qtbot import QtBot
 from app.core.conversation import ConversationId, Message
 from app.core.sampling import SamplerSettings
 from app.protocol.messages import ChatMessage, Failed, Generate, Response
-from app.services import chats as chats_module
-from app.services import engine_client
-from app.services.chats import TurnOutcome, TurnRequest
+from app.services import engine_client, reply_storing
 from app.services.engine_process import EngineDeath
+from app.services.turns import TurnOutcome, TurnRequest
 from app.services.workspace import Workspace
 from tests.support.command import ROOT
 from tests.support.tiny_models import Kind
@@ -101,7 +100,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stored_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A streaming reply is stored all the time; to be named before the fixture that makes the chats."""
-    monkeypatch.setattr(chats_module, "PARTIAL_INTERVAL_MS", 10)
+    monkeypatch.setattr(reply_storing, "PARTIAL_INTERVAL_MS", 10)
 
 
 @pytest.fixture

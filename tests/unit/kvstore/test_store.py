@@ -161,13 +161,13 @@ class TestDamage:
         assert store.totals().all.checkpoint_bytes == 0
         assert store.totals().quarantined_bytes == disk_bytes("", size=5)
 
-    def test_a_file_that_vanished_is_damage(self, store: Store, folder: Path) -> None:
+    def test_a_file_that_vanished_is_refused_and_its_chunk_forgotten(self, store: Store, folder: Path) -> None:
         save(store, "system one")
         row = store.find(ROOT, ids("systemone"))[-1]
         chunk_path(folder, "system one").unlink()
         with pytest.raises(Damaged):
             store.read(row, window=False)
-        assert store.quarantine(row.key)
+        assert not store.quarantine(row.key)
         assert found(store, "system one") == "system"
         assert store.totals().quarantined_bytes == 0
 
@@ -219,6 +219,13 @@ class TestDamage:
         assert found(store, "system one") == "system"
         assert found(store, "system three") == "system three"
         assert all_sound(store)
+
+    def test_what_a_kill_left_of_a_removal_is_not_damaged(self, store: Store, folder: Path) -> None:
+        save(store, "system one two")
+        chunk_path(folder, "system one").unlink()  # the file goes first, then its row
+        report = store.verify(lambda _done, _of: None, lambda: False)
+        assert (report.chunks, report.damaged) == (1, ())
+        assert found(store, "system one two") == "system"
 
     def test_a_check_can_be_cancelled(self, store: Store) -> None:
         save(store, "system one two")

@@ -8,8 +8,9 @@ from pytestqt.qtbot import QtBot
 
 from app.core.conversation import ConversationId, Message, MessageId, was_cut
 from app.core.errors import EmberError
-from app.services import chats as chats_module
-from app.services.chats import Chats, TurnOutcome, TurnRequest
+from app.services import reply_storing
+from app.services.chats import Chats
+from app.services.turns import TurnOutcome, TurnRequest
 from app.storage.conversations import INTERRUPTED, ConversationStore
 from tests.unit.services.fakes import FakeClient, model_info
 
@@ -142,7 +143,7 @@ def test_halves_of_a_character_are_replaced_and_leave_no_draft(
 def test_a_streaming_reply_is_stored_again_and_again(
     chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, qtbot: QtBot
 ) -> None:
-    chats._partials.setInterval(1)
+    chats._storing._timer.setInterval(1)
     chats.ask(TurnRequest(chat, "Hi"))
     for piece, stored in (("One", "One"), (" two", "One two")):
         fake.say(piece, 4)
@@ -151,7 +152,7 @@ def test_a_streaming_reply_is_stored_again_and_again(
 
 
 def test_it_is_stored_once_a_second_by_default() -> None:
-    assert chats_module.PARTIAL_INTERVAL_MS == 1000
+    assert reply_storing.PARTIAL_INTERVAL_MS == 1000
 
 
 def test_a_dead_engine_leaves_what_has_come_and_why_no_more_did(
@@ -344,7 +345,7 @@ def test_a_reply_that_was_cut_grows_in_place(
 def test_the_stored_text_of_a_growing_reply_never_gets_shorter(
     chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, cut: Message, qtbot: QtBot
 ) -> None:
-    chats._partials.setInterval(1)
+    chats._storing._timer.setInterval(1)
     seen: set[str] = set()
     store.on_change.append(lambda _kind, _chat: seen.add(path(store, chat)[-1].text))
     chats.ask(TurnRequest(chat, continues=cut.id))
@@ -362,7 +363,7 @@ def test_the_stored_text_of_a_growing_reply_never_gets_shorter(
 def test_a_killed_ember_keeps_the_old_words_and_the_new_ones(
     chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, cut: Message, qtbot: QtBot
 ) -> None:
-    chats._partials.setInterval(1)
+    chats._storing._timer.setInterval(1)
     chats.ask(TurnRequest(chat, continues=cut.id))
     fake.say(" a", 6)
     qtbot.waitUntil(lambda: path(store, chat)[-1].text == "Once upon a")
@@ -399,7 +400,7 @@ def test_another_model_goes_on_with_the_words_and_its_ids_are_known_at_the_end(
 ) -> None:
     fake.set_model(model_info("/models/b.gguf"))
     key = model_info("/models/b.gguf").tokenizer_key
-    chats._partials.setInterval(1)
+    chats._storing._timer.setInterval(1)
     chats.ask(TurnRequest(chat, continues=cut.id))
     fake.say(" a", 60)
     qtbot.waitUntil(lambda: path(store, chat)[-1].text == "Once upon a")
@@ -449,7 +450,7 @@ def lock(store: ConversationStore) -> sqlite3.Connection:
 def test_a_reply_that_cannot_be_stored_is_said_kept_and_stored_as_soon_as_it_can_be(
     chats: Chats, store: ConversationStore, fake: FakeClient, chat: ConversationId, qtbot: QtBot
 ) -> None:
-    chats._partials.setInterval(1)
+    chats._storing._timer.setInterval(1)
     told: list[str] = []
     chats.storing_failed.connect(told.append)
     chats.ask(TurnRequest(chat, "Hi"))

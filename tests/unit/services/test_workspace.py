@@ -8,7 +8,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
-from app.services.chats import TurnRequest
+from app.services.turns import TurnRequest
 from app.services.workspace import Reading, Workspace
 from app.storage.conversations import INTERRUPTED
 from tests.unit.services.fakes import FakeClient, model_info
