@@ -12,12 +12,13 @@ from app.protocol.messages import (
     SavedDropped,
     SavedUsage,
     SavedVerified,
+    SweepSaved,
     TipUsage,
     VerifyProgress,
     VerifySaved,
 )
 
-SavedQuestion = DropSaved | ClearSaved | GetSavedUsage | VerifySaved
+SavedQuestion = DropSaved | SweepSaved | ClearSaved | GetSavedUsage | VerifySaved
 PROGRESS_STEPS = 100
 
 
@@ -29,6 +30,9 @@ def answer_saved(
         case DropSaved():
             saving.writer.flush()  # what is still being written of these chats goes too
             return SavedDropped(id=request.id, freed_bytes=saving.store.drop(request.tips, request.keep))
+        case SweepSaved():
+            saving.writer.flush()  # the store is put in order first
+            return SavedDropped(id=request.id, freed_bytes=saving.store.sweep(request.keep, saving.opened))
         case ClearSaved():
             saving.writer.flush()
             return SavedDropped(id=request.id, freed_bytes=_clear(saving, request.roots))

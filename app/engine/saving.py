@@ -47,6 +47,7 @@ class Saving:
                 "text is kept; make that folder writable to have it back.",
                 "saved_state",
             ) from error
+        self.opened = time.time()
         self.store = Store(folder, self.budget)
         self.writer = ChunkWriter(self.store)
         self._hashes = ModelHashes(folder)

@@ -28,6 +28,7 @@ from app.protocol.messages import (
     ProtocolError,
     Request,
     Shutdown,
+    SweepSaved,
     VerifySaved,
     decode_request,
     encode,
@@ -146,7 +147,7 @@ def _dispatch(request: Request, worker: "Worker") -> None:
             worker.count_tokens(request)
         case GetStatistics():
             worker.statistics(request)
-        case DropSaved() | ClearSaved() | GetSavedUsage() | VerifySaved():
+        case DropSaved() | SweepSaved() | ClearSaved() | GetSavedUsage() | VerifySaved():
             worker.ask_saved(request)
         case Shutdown():
             logger.info("asked to end")

@@ -1,6 +1,7 @@
 """The folder and its index for several threads: the lock, opening and reopening, and removing chunks."""
 
 import logging
+import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Final
 from app.kvstore.errors import IndexLost, StoreUnavailable
 from app.kvstore.folder import Folder
 from app.kvstore.index import Index
+from app.kvstore.keys import Digest
 from app.kvstore.records import ChunkRow
 from app.kvstore.schema import disk_reason, remove_index
 
@@ -67,11 +69,12 @@ class Access:
                 self.generation += 1
                 raise IndexLost from error
 
-    def take_out(self, index: Index, rows: Iterable[ChunkRow]) -> None:
-        """Remove chunks that no other follows, files first; the next `empty_trash` frees their bytes.
+    def take_out(self, index: Index, rows: Iterable[ChunkRow]) -> int:
+        """Remove chunks that no other follows, files first; the bytes that the next `empty_trash` frees.
 
         Raises OSError; what was removed until then stays so.
         """
+        freed = 0
         for row in rows:
             try:
                 self.folder.remove_chunk(row.key)
@@ -82,21 +85,26 @@ class Access:
             # conversation would come back.
             index.remove(row.key)
             self.generation += 1
+            freed += row.disk_bytes
+        return freed
 
-    def remove(self, rows: Sequence[ChunkRow], *, whole: bool = True) -> None:
-        """Remove chunks, given so that none stands before those that follow it; one with other followers stays.
+    def remove(self, keys: Sequence[Digest], *, whole: bool = True, since: float = math.inf) -> int:
+        """Remove chunks, given so that none stands before those that follow it; the bytes freed.
 
-        Raises StoreUnavailable, IndexLost and OSError.
+        One with other followers stays, and one that was used `since` then. Raises StoreUnavailable, IndexLost, OSError.
         """
+        freed = 0
         try:
-            for first in range(0, len(rows), BATCH):
+            for first in range(0, len(keys), BATCH):
                 with self.locked(whole=whole) as index:
-                    known = (index.row(row.key) for row in rows[first : first + BATCH])
-                    self.take_out(index, (row for row in known if row is not None and row.children == 0))
+                    known = (index.row(key) for key in keys[first : first + BATCH])
+                    going = (row for row in known if row is not None and row.children == 0 and row.used < since)
+                    freed += self.take_out(index, going)
                 self.folder.empty_trash()
         except (StoreUnavailable, IndexLost, OSError):
             self.suspect = True
             raise
+        return freed
 
     def drop(self, plan: Callable[[Index], Sequence[ChunkRow]]) -> Sequence[ChunkRow]:
         """Remove whole subtrees, planned in the order of `remove`, and what is in quarantine; what was planned.
@@ -117,7 +125,7 @@ class Access:
                 self.suspect = True
                 raise
             self.folder.empty_trash()
-            self.remove(rows)
+            self.remove([row.key for row in rows])
         return rows
 
     def clear(self) -> int:

@@ -57,7 +57,7 @@ def _forget(access: Access, key: Digest) -> int:
     """Remove a chunk with all that follows it; how many."""
     with access.locked() as index:
         rows = index.subtree(key)
-    access.remove(rows, whole=False)
+    access.remove([row.key for row in rows], whole=False)
     return len(rows)
 
 

@@ -142,6 +142,18 @@ class Store:
         """Remove everything; the bytes freed."""
         return self._ask(self._access.clear)
 
+    def sweep(self, keep: Collection[Digest], since: float) -> int:
+        """Remove what nobody can name any more: chunks on no path to a tip in `keep`; the bytes freed.
+
+        What was used `since` (Unix time) stays, because a turn that runs names its tip at its end. A sweep that is
+        broken off leaves whole chains, and the next one goes on with them.
+        """
+
+        def work() -> int:
+            return self._access.remove(tree.strays(self._links(whole=True), keep), since=since)
+
+        return self._change(work)
+
     def quarantine(self, key: Digest) -> bool:
         """Set a damaged chunk aside, and remove all that follows; False if its file was removed meanwhile."""
 
@@ -150,7 +162,7 @@ class Store:
                 rows = index.subtree(key)
                 set_aside = bool(rows) and self._access.folder.quarantine(key, Kind.CHUNK)
             self._access.folder.empty_trash()
-            self._access.remove(rows)
+            self._access.remove([row.key for row in rows])
             return set_aside
 
         return self._change(work)
@@ -187,14 +199,7 @@ class Store:
     def usage(self, groups: Sequence[Collection[Digest]]) -> list[Usage]:
         """For each group of tips what it takes of the disk, on its own and shared with the other groups."""
 
-        def work() -> list[Usage]:
-            links: dict[Digest, Link] = {}
-            for branch in BRANCHES:  # so that nobody waits for a hundred thousand of them
-                with self._access.locked() as index:
-                    links.update(index.links(branch))
-            return tree.usage(links, groups)
-
-        return self._ask(work)
+        return self._ask(lambda: tree.usage(self._links(), groups))
 
     def held(self, tips: Iterable[Digest]) -> dict[Digest, Held]:
         """Those of the tips whose chain is there from the root on."""
@@ -270,6 +275,14 @@ class Store:
                 return index.branch(name)
 
         return self._change(work)
+
+    def _links(self, *, whole: bool = False) -> dict[Digest, Link]:
+        """The whole tree; `whole` as in `Access.locked`."""
+        links: dict[Digest, Link] = {}
+        for branch in BRANCHES:  # so that nobody waits for a hundred thousand of them
+            with self._access.locked(whole=whole) as index:
+                links.update(index.links(branch))
+        return links
 
     def _row(self, key: Digest) -> ChunkRow | None:
         """The chunk with that key."""

@@ -101,6 +101,19 @@ def usage(links: Mapping[Digest, Link], groups: Sequence[Collection[Digest]]) ->
     return result
 
 
+def strays(links: Mapping[Digest, Link], keep: Collection[Digest]) -> list[Digest]:
+    """The chunks on no path to a tip in `keep`, none before those that follow it; `links` is the whole tree."""
+    stray = links.keys() - _path(links, keep)
+    followers = Counter(links[key].parent for key in stray)  # a kept chunk follows no stray one
+    order = [key for key in stray if not followers[key]]
+    for key in order:  # which grows meanwhile
+        parent = links[key].parent
+        followers[parent] -= 1
+        if parent in stray and not followers[parent]:
+            order.append(parent)
+    return order
+
+
 def _path(links: Mapping[Digest, Link], tips: Iterable[Digest]) -> set[Digest]:
     """The chunks from the root to each of the tips."""
     path: set[Digest] = set()

@@ -226,6 +226,18 @@ class DropSaved(_Base, frozen=True):
     keep: tuple[bytes, ...] = ()
 
 
+class SweepSaved(_Base, frozen=True):
+    """Remove saved state that leads to no wanted tip: what a killed engine had saved of a turn that never ended.
+
+    Answered by SavedDropped or Failed. Only for a start of the app: what this engine uses stays, but not what the one
+    before it saved of a turn that goes on.
+    """
+
+    id: int
+    keep: tuple[bytes, ...]
+    """All tips that are wanted."""
+
+
 class ClearSaved(_Base, frozen=True):
     """Remove all saved state, or that of some models; answered by SavedDropped or Failed, also during a reply."""
 
@@ -546,6 +558,7 @@ Request = (
     | Generate
     | Prepare
     | DropSaved
+    | SweepSaved
     | ClearSaved
     | GetSavedUsage
     | VerifySaved

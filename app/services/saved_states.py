@@ -20,6 +20,7 @@ from app.protocol.messages import (
     SavedUsage,
     Statistics,
     StoreOpened,
+    SweepSaved,
     TipUsage,
     VerifySaved,
 )
@@ -68,6 +69,8 @@ class SavedStates(QObject):
         """Whether the engine has opened the store."""
         self.why_not = ""
         """A sentence: why it could not be opened."""
+        self._swept = False
+        """Whether this run of the app has had its sweep, or its chance of one."""
         self._waiting: list[Callable[[str], None]] = []
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -133,7 +136,7 @@ class SavedStates(QObject):
             self._tell_waiting()
 
     def when_open(self, call: Callable[[str], None]) -> None:
-        """Call once the engine has the store and has removed what was owed, or with a sentence if it cannot open it.
+        """Call once the engine has the store and has removed what nobody wants, or with a sentence if it cannot open.
 
         Where no engine runs it is called too: what is asked then fails with a sentence of its own.
         """
@@ -157,7 +160,7 @@ class SavedStates(QObject):
             if self.chosen_budget is None:
                 self._remember_default(answer.budget)
             self.trouble.emit("")
-            self.settle(lambda _freed: self._tell_waiting())
+            self.settle(lambda _freed: self._sweep(self._tell_waiting))
             self._later.start()
         elif isinstance(answer, Failed) and answer.kind != "engine_died":
             self.is_open, self.why_not = False, answer.sentence
@@ -187,6 +190,26 @@ class SavedStates(QObject):
                 told(None)
 
         self._engine.send(self._drop(owed), dropped)
+
+    def _sweep(self, told: Callable[[], None]) -> None:
+        """Once a run: have the engine remove what a killed one left of turns that never ended; no tip leads to it.
+
+        Not when an engine restarts in this run, because the turn it was killed in may be taken up again.
+        """
+        is_first, self._swept = not self._swept, True
+        if not is_first or not self.is_open:
+            told()
+            return
+
+        def answered(answer: Response) -> None:
+            if isinstance(answer, SavedDropped) and answer.freed_bytes:
+                logger.info("%d bytes of saved state removed that belonged to nothing", answer.freed_bytes)
+                self._later.start()
+            elif isinstance(answer, Failed):
+                logger.warning("what belongs to nothing was not removed: %s", answer.sentence)
+            told()
+
+        self._engine.send(SweepSaved(id=self._engine.new_id(), keep=self._roots.wanted()), answered)
 
     def _drop(self, owed: tuple[bytes, ...]) -> DropSaved:
         """The order to remove what belongs to the owed tips alone."""

@@ -1,6 +1,8 @@
 """`cache`, `regenerate` and `send --after` as scripts call them, and that deleted chats leave the disk."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.conversation import ConversationId
 from app.services.workspace import Reading, Workspace
-from tests.support.command import PATIENCE, Argument, Outcome, ember
+from tests.support.command import PATIENCE, Argument, Outcome, begin, ember
 from tests.support.tiny_models import Kind
 
 TinyModel = Callable[[Kind], Path]
@@ -231,6 +233,24 @@ def test_one_that_is_deleted_without_an_engine_leaves_it_when_the_next_one_start
     after = report(data)
     assert after["bytes"] == on_disk(data) == bytes_before - own(before, first)
     assert [chat["id"] for chat in after["conversations"]] == [second]
+
+
+def test_what_a_killed_engine_saved_of_a_first_turn_is_gone_after_the_next_start(
+    data: Path, tiny_model: TinyModel
+) -> None:
+    """No reply names it, so deleting that chat would not remove it. A window's rows are saved while they are read."""
+    model = tiny_model(Kind.WINDOW)
+    first = talk(data, model, "Name a colour.")
+    before = on_disk(data)
+    with begin("send", "--data-dir", data, "--model", model, "--context", 4096, "Tell me a story. " * 60) as process:
+        assert process.stdout is not None
+        while on_disk(data) == before:
+            assert process.stdout.read(1)
+        os.killpg(process.pid, signal.SIGKILL)
+    after = report(data)
+    assert after["bytes"] == on_disk(data) == before
+    again = run("send", data, model, "--conversation", first, "And another?")[0]
+    assert again["tokens"]["reused_saved"] > 100
 
 
 def test_never_save_this_chat_removes_what_is_saved_of_it_and_undo_lets_it_be_saved_again(

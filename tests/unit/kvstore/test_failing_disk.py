@@ -1,6 +1,7 @@
 """A disk that is full, read-only or gone: a plain reason, nothing half-written, nothing lost, and on it goes after."""
 
 import errno
+import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -124,6 +125,28 @@ def test_a_drop_that_is_broken_off_is_carried_out_later(
     assert len(files(folder)) == 2
     assert all_sound(store)
     store.close()
+
+
+def test_a_sweep_that_is_broken_off_goes_on_next_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.drop([save(store, "old")], [])  # there is a trash now, so each chunk is one rename
+    save(store, "system one two three")
+    kept = save(store, "system red")
+    rename, moves = Path.rename, iter([True])
+
+    def only_one(path: Path, target: Path) -> Path:
+        if path.suffix == ".chunk" and not next(moves, False):
+            raise OSError(errno.EROFS, "read-only")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", only_one)
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            store.sweep([kept], math.inf)
+    assert found(store, "system one two three") == "system one two"
+    store.sweep([kept], math.inf)
+    assert found(store, "system one two three") == "system"
+    assert found(store, "system red") == "system red"
+    assert all_sound(store)
 
 
 def test_room_that_cannot_be_made_costs_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """kill -9 while chunks are saved and dropped: the store opens, whole chains are there, and nothing is damaged."""
 
+import math
 import subprocess
 import sys
 from contextlib import closing
@@ -10,7 +11,7 @@ import pytest
 from app.kvstore.keys import Digest, chunk_key
 from app.kvstore.records import Reconciled
 from app.kvstore.store import Store
-from tests.unit.kvstore.made import PLENTY, ROOT, all_sound
+from tests.unit.kvstore.made import PLENTY, ROOT, all_sound, save
 
 REPOSITORY = Path(__file__).parents[3]
 WRITER = """
@@ -33,6 +34,21 @@ for number in itertools.count():
 """
 
 
+SWEEPER = """
+import math, sys
+from pathlib import Path
+from app.kvstore.folder import Folder
+from app.kvstore.store import Store
+
+remove = Folder.remove_chunk
+def told(folder, key):
+    remove(folder, key)
+    print("gone", flush=True)
+Folder.remove_chunk = told
+Store(Path(sys.argv[1]), 10**9).sweep([], math.inf)
+"""
+
+
 def chain(first: int, last: int) -> list[Digest]:
     """The keys of the chunks with these numbers, from the root on."""
     keys = []
@@ -41,6 +57,19 @@ def chain(first: int, last: int) -> list[Digest]:
         parent = chunk_key(parent, [number, number])
         keys.append(parent)
     return keys
+
+
+def sweep_until_killed(folder: Path, chunks: int) -> None:
+    """Let another process sweep everything; kill it once it removed so many chunks."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SWEEPER, str(folder)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        for _ in range(chunks):
+            assert process.stdout.readline() == "gone\n"
+        process.kill()
+    process.wait()
 
 
 def save_until_killed(folder: Path, puts: int) -> int:
@@ -72,3 +101,20 @@ def test_a_kill_while_saving_leaves_a_sound_store(tmp_path: Path, rounds: list[i
             assert all_sound(store)
             assert store.reconcile() == Reconciled(0, 0, 0)
             assert store.totals().quarantined_bytes == 0
+
+
+@pytest.mark.parametrize("chunks", [1, 70])
+def test_a_kill_while_sweeping_leaves_a_sound_store(tmp_path: Path, chunks: int) -> None:
+    folder = tmp_path / "kv"
+    with closing(Store(folder, PLENTY)) as store:
+        tips = [save(store, f"system {number} one two") for number in range(100)]
+    sweep_until_killed(folder, chunks)
+    with closing(Store(folder, PLENTY)) as store:
+        store.reconcile()
+        assert all_sound(store)
+        assert store.totals().all.chunks <= 301 - chunks
+        left = set(store.held(tips))
+        store.sweep(tips, math.inf)
+        assert set(store.held(tips)) == left
+        store.sweep([], math.inf)
+        assert store.totals().all.chunks == 0

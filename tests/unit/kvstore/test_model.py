@@ -204,6 +204,15 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.model.drop(tips & set(self.model.nodes), keep)
         assert self.store.drop(tips, keep) == before - self.model.bytes
 
+    @rule(data=st.data(), age=st.integers(0, 6))
+    def sweep(self, data: st.DataObject, age: int) -> None:
+        """Remove what leads to no tip, but not what was used in the last moments."""
+        before, since = self.model.bytes, self.now - age
+        keep = self.some_keys(data)
+        kept = self.model.path(keep | {key for key, node in self.model.nodes.items() if node.used >= since})
+        self.model.remove_while(lambda key: key not in kept)
+        assert self.store.sweep(keep, since) == before - self.model.bytes
+
     @rule(data=st.data())
     def quarantine(self, data: st.DataObject) -> None:
         """Set a chunk aside."""

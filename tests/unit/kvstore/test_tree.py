@@ -1,11 +1,27 @@
 """The prefix tree: the longest prefix, branches, what a dropped conversation takes along, who uses what."""
 
+import math
+from pathlib import Path
+
 import pytest
 
 from app.kvstore.keys import chunk_key
 from app.kvstore.records import Held, Usage
 from app.kvstore.store import Store
-from tests.unit.kvstore.made import OTHER_ROOT, ROOT, disk_bytes, files, found, ids, keys_of, save, tip_of
+from tests.unit.kvstore.made import (
+    OTHER_ROOT,
+    PLENTY,
+    ROOT,
+    Clock,
+    all_sound,
+    disk_bytes,
+    files,
+    found,
+    ids,
+    keys_of,
+    save,
+    tip_of,
+)
 
 
 def test_nothing_is_found_in_an_empty_store(store: Store) -> None:
@@ -167,6 +183,56 @@ class TestDrop:
         assert after.bytes_written == before.bytes_written
         save(store, "system one")
         assert found(store, "system one") == "system one"
+
+
+class TestSweep:
+    """Removing what no tip leads to."""
+
+    def test_what_leads_to_no_wanted_tip_goes(self, store: Store) -> None:
+        kept = save(store, "system one two")
+        save(store, "system one two three")
+        save(store, "system four five", checkpoint=[b"state"])
+        save(store, "alone", OTHER_ROOT)
+        before = store.totals().all.bytes
+        freed = store.sweep([kept, tip_of("never saved")], math.inf)
+        assert freed == before - store.totals().all.bytes
+        assert store.totals().all.chunks == 3
+        assert found(store, "system one two three") == "system one two"
+        assert len(files(store._access.folder.path)) == 3
+        assert store.sweep([kept], math.inf) == 0
+
+    def test_without_any_tip_all_goes(self, store: Store) -> None:
+        save(store, "system one")
+        save(store, "system two")
+        store.sweep([], math.inf)
+        assert store.totals().all.chunks == 0
+
+    def test_what_was_used_in_the_meantime_stays_with_all_before_it(self, folder: Path) -> None:
+        clock = Clock()
+        store = Store(folder, PLENTY, clock)
+        save(store, "system one two")
+        save(store, "system red blue")
+        since = clock.now + 1
+        store.touch(keys_of("system one")[-1:])
+        save(store, "new")
+        store.sweep([], since)
+        assert found(store, "system one two") == "system one"
+        assert found(store, "system red") == "system"
+        assert found(store, "new") == "new"
+        store.close()
+
+    def test_a_lost_index_is_made_anew_before_anything_goes(self, store: Store) -> None:
+        kept = save(store, "system one two")
+        save(store, "system three")
+        store.close()
+        folder = store._access.folder.path
+        (folder / "index.db").unlink()
+        again = Store(folder, PLENTY)
+        again.sweep([kept], math.inf)
+        assert found(again, "system one two") == "system one two"
+        assert found(again, "system three") == "system"
+        assert all_sound(again)
+        again.close()
 
 
 class TestUsage:
