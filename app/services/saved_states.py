@@ -1,6 +1,7 @@
 """The saved state as the window sees it: whether and what is saved, what each chat takes, and removing it."""
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,8 +36,10 @@ BUDGET = "saved_state.budget"
 DEFAULT_BUDGET = "saved_state.default_budget"
 """Keys of settings: whether state is saved at all, the bytes it may take (None: the default), and that default as the
 engine last said it."""
-USAGE_DELAY_MS = 300
-"""Many changes in one moment are one question to the engine."""
+USAGE_DELAY = 0.3
+"""Seconds; many changes in one moment are one question to the engine."""
+USAGE_REST = 20
+"""Times what the last question took: that long the next one waits, so that questions take under 5 % of a core."""
 
 OnUsage = Callable[[dict[ConversationId, TipUsage], SavedUsage], None]
 OnDropped = Callable[[SavedDropped | Failed], None]
@@ -64,7 +67,7 @@ class SavedStates(QObject):
         self._usage: dict[ConversationId, TipUsage] = {}
         self._generation: int | None = None
         self.usage: SavedUsage | None = None
-        """The whole, as the engine last said."""
+        """The whole, as the engine last said; None before that, and while no engine has the store open."""
         self.is_open = False
         """Whether the engine has opened the store."""
         self.why_not = ""
@@ -72,9 +75,14 @@ class SavedStates(QObject):
         self._swept = False
         """Whether this run of the app has had its sweep, or its chance of one."""
         self._waiting: list[Callable[[str], None]] = []
+        self._may_owe = True
+        """Whether the database may hold tips that are still to be removed."""
+        self._is_asking = self._asks_again = False
+        """Whether an answer about the usage is awaited, and whether a person has changed something since."""
+        self._not_before = 0.0
+        """When the next question may be asked, by the monotonic clock."""
         self._later = QTimer(self)
         self._later.setSingleShot(True)
-        self._later.setInterval(USAGE_DELAY_MS)
         self._later.timeout.connect(self._ask_usage)
         engine.state_changed.connect(self._engine_changed)
         engine.statistics.connect(self._statistics)
@@ -131,9 +139,15 @@ class SavedStates(QObject):
         if state == "ready":
             self._open()
             return
-        self.is_open, self.why_not = False, ""
+        self._shut("")
         if state == "failed":
             self._tell_waiting()
+
+    def _shut(self, why_not: str) -> None:
+        """No engine has the store open, so what it holds is not known."""
+        self.is_open, self.why_not, self.usage = False, why_not, None
+        self._is_asking = self._asks_again = False
+        self.changed.emit()
 
     def when_open(self, call: Callable[[str], None]) -> None:
         """Call once the engine has the store and has removed what nobody wants, or with a sentence if it cannot open.
@@ -161,9 +175,9 @@ class SavedStates(QObject):
                 self._remember_default(answer.budget)
             self.trouble.emit("")
             self.settle(lambda _freed: self._sweep(self._tell_waiting))
-            self._later.start()
+            self.refresh()
         elif isinstance(answer, Failed) and answer.kind != "engine_died":
-            self.is_open, self.why_not = False, answer.sentence
+            self._shut(answer.sentence)
             self.trouble.emit(answer.sentence)
             self._tell_waiting()
 
@@ -177,6 +191,7 @@ class SavedStates(QObject):
     def settle(self, told: OnSettled = lambda _freed: None) -> None:
         """Have the engine remove what is owed; without an engine it waits for the next one."""
         owed = self._roots.owed()
+        self._may_owe = bool(owed)
         if not owed or not self.is_open:
             told(None if owed else 0)
             return
@@ -204,7 +219,7 @@ class SavedStates(QObject):
         def answered(answer: Response) -> None:
             if isinstance(answer, SavedDropped) and answer.freed_bytes:
                 logger.info("%d bytes of saved state removed that belonged to nothing", answer.freed_bytes)
-                self._later.start()
+                self._ask_soon()
             elif isinstance(answer, Failed):
                 logger.warning("what belongs to nothing was not removed: %s", answer.sentence)
             told()
@@ -220,14 +235,15 @@ class SavedStates(QObject):
             self._roots.settled(owed)
         except EmberError as error:  # then they are removed once more
             logger.warning("what was removed is still noted as owed: %s", error.sentence)
-        self._later.start()
+        self.refresh()
 
     def record(self, message: MessageId, root: bytes, tip: bytes, name: str) -> None:
         """Note where the saved state of a reply's branch ends. Raises EmberError."""
         path = self._engine.model.path if self._engine.model is not None else ""
-        self._roots.record(message, root, tip, SavedModel(path, name))
-        self._later.start()
-        self.settle()
+        is_wanted = self._roots.record(message, root, tip, SavedModel(path, name))
+        self._ask_soon()
+        if self._may_owe or not is_wanted:
+            self.settle()
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
@@ -243,15 +259,42 @@ class SavedStates(QObject):
     def _statistics(self, statistics: Statistics) -> None:
         if statistics.saved_generation != self._generation:
             self._generation = statistics.saved_generation
-            self._later.start()
+            self._ask_soon()
 
-    def _ask_usage(self) -> None:
-        if self.is_open:
-            self.ask(self._keep_usage, lambda _failed: None)
+    def _ask_soon(self) -> None:
+        """Ask for the usage when some time has passed, the more the longer the last question took."""
+        if not self._later.isActive():
+            wait = max(USAGE_DELAY, self._not_before - time.monotonic())
+            self._later.start(round(1e3 * wait))
 
     def refresh(self) -> None:
-        """Ask again in a moment; `changed` follows if it is otherwise than before."""
-        self._later.start()
+        """Ask for the usage now, as a person waits for it; `changed` follows if it is otherwise than before."""
+        self._later.stop()
+        if self._is_asking:
+            self._asks_again = True
+        else:
+            self._ask_usage()
+
+    def _ask_usage(self) -> None:
+        if not self.is_open:
+            return
+        if self._is_asking:
+            self._ask_soon()
+            return
+        self._is_asking, began = True, time.monotonic()
+
+        def answered() -> None:
+            now = time.monotonic()
+            self._is_asking, self._not_before = False, now + USAGE_REST * (now - began)
+            if self._asks_again:
+                self._asks_again = False
+                self._ask_usage()
+
+        def told(usage: dict[ConversationId, TipUsage], everything: SavedUsage) -> None:
+            self._keep_usage(usage, everything)
+            answered()
+
+        self.ask(told, lambda _failed: answered())
 
     def _keep_usage(self, usage: dict[ConversationId, TipUsage], everything: SavedUsage) -> None:
         if usage != self._usage or self.usage is None or not _is_same(everything, self.usage):
@@ -276,6 +319,7 @@ class SavedStates(QObject):
     def clear(self, told: OnDropped, conversation: ConversationId | None = None) -> None:
         """Remove one chat's saved state, or (None) everything; the texts stay. Raises EmberError."""
         self._roots.forget(conversation)
+        self._may_owe = True
         owed = self._roots.owed()
         order = ClearSaved(id=self._engine.new_id()) if conversation is None else self._drop(owed)
         self._order(order, owed, told)

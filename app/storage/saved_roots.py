@@ -23,8 +23,8 @@ class SavedRoots:
         """Use the database."""
         self._database = database
 
-    def record(self, message: MessageId, root: bytes, tip: bytes, model: SavedModel) -> None:
-        """Note where the saved state of a reply's branch ends; of a chat that is gone meanwhile it is owed."""
+    def record(self, message: MessageId, root: bytes, tip: bytes, model: SavedModel) -> bool:
+        """Note where the saved state of a reply's branch ends; False if its chat is gone meanwhile: then it is owed."""
         with self._database.transaction():
             self._database.write(
                 "INSERT OR REPLACE INTO kv_models (root, model_path, model_name) VALUES (?, ?, ?)",
@@ -38,6 +38,7 @@ class SavedRoots:
             )
             if not wanted:
                 self._database.write("INSERT OR IGNORE INTO kv_drops (tip) VALUES (?)", (tip,))
+            return bool(wanted)
 
     def tips(self) -> dict[ConversationId, tuple[bytes, ...]]:
         """The tips of each chat that has any."""
