@@ -166,3 +166,32 @@ def read_recurrent(data: memoryview, at: int) -> RecurrentState:
         reader.skip(size)
         states.append((kind, size))
     return RecurrentState(position, layers, tuple(states))
+
+
+def moved_section(data: Buffer, by: int, extension: int) -> bytearray:
+    """A copy of a section with all positions `by` later; its rows are the same. For measuring, never to be saved."""
+    copy = bytearray(data)
+    _move(copy, 0, by, extension)
+    return copy
+
+
+def moved_checkpoint(data: Buffer, by: int, extension: int, *, has_window: bool) -> bytearray:
+    """A copy of a checkpoint (window rows, if it has them, and recurrent states) that stands `by` positions later."""
+    copy = bytearray(data)
+    at = read_header(memoryview(copy))
+    if has_window:
+        end = read_section(memoryview(copy), at, extension).end
+        _move(copy, at, by, extension)
+        at = end
+    cells, position = struct.unpack_from("<Ii", copy, at)
+    struct.pack_into("<Ii", copy, at, cells, position + by)
+    return copy
+
+
+def _move(data: bytearray, at: int, by: int, extension: int) -> None:
+    """Add `by` to the positions of the section at `at`."""
+    _streams, cells = struct.unpack_from("<II", data, at)
+    cell = struct.calcsize(f"<iI{extension}xi")
+    for start in range(at + 8, at + 8 + cells * cell, cell):
+        (position,) = struct.unpack_from("<i", data, start)
+        struct.pack_into("<i", data, start, position + by)
