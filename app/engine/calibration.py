@@ -34,8 +34,10 @@ PILOT = 16
 FOLLOW_UP = 24
 """New tokens of a follow-up: a short message with its template."""
 DECODED = 8
-ROUNDS = 3
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 12
 """Short measurements are repeated and the fastest counts: what else runs only makes them slower."""
+SOON = 0.3
+"""Seconds before which they are repeated more often."""
 ENOUGH = 0.75
 """Seconds after which nothing is repeated."""
 LIMIT = 12.0
@@ -108,16 +110,19 @@ class Calibrator:
         threads, batch = candidates.threads[0], candidates.batches[0]
         largest = max(candidates.batches)
         for flash in reversed(candidates.flash_attention):  # the default last: its context mostly serves the rest
-            if self._open(flash, largest, needed=flash == candidates.flash_attention[0]):
-                trials.insert(0, self._need_bench().trial(flash, threads, batch))
+            bench = self._open(flash, largest, needed=flash == candidates.flash_attention[0])
+            if bench is not None and bench.flash not in [trial.flash_attention for trial in trials]:
+                trials.insert(0, bench.trial(threads, batch))
                 self._progress(len(trials), candidates.trials)
         best = choose(trials)
-        if best.flash_attention != candidates.flash_attention[0]:
-            self._open(best.flash_attention, largest, needed=True)
-        bench = self._need_bench()
+        if best is not trials[0]:  # the default may have met with something else that ran: it gets a second chance
+            bench = self._opened(trials[0].flash_attention, largest)
+            trials[0] = _best_of(trials[0], bench.trial(threads, batch))
+            best = choose(trials)
+        bench = self._opened(best.flash_attention, largest)
         for threads in candidates.threads[1:]:
             if time.perf_counter() - began < LIMIT:
-                trials.append(bench.trial(best.flash_attention, threads, batch))
+                trials.append(bench.trial(threads, batch))
                 self._progress(len(trials), candidates.trials)
         best = choose(trials)
         for batch in candidates.batches[1:]:
@@ -125,8 +130,11 @@ class Calibrator:
                 trials.append(dataclasses.replace(best, batch=batch, prefill=bench.prefill(best.threads, batch)))
                 self._progress(len(trials), candidates.trials)
 
-    def _open(self, flash: bool, largest: int, *, needed: bool) -> bool:
-        """A context for trials; False where the device has no flash attention, or memory for what is not needed."""
+    def _open(self, flash: bool, largest: int, *, needed: bool) -> "_Bench | None":
+        """A context for trials; without flash attention where the device has none.
+
+        None where memory does not suffice for what is not needed.
+        """
         self._close()
         if self._stopped():
             raise _cancelled()
@@ -136,7 +144,7 @@ class Calibrator:
             kind = automatic if self._on_gpu else on
         settings = dataclasses.replace(
             self._settings,
-            tokens=max(self._settings.tokens, self._depth + ROUNDS * (FOLLOW_UP + DECODED) + ROUNDS * largest),
+            tokens=max(self._settings.tokens, self._depth + MOST_ROUNDS * (FOLLOW_UP + DECODED) + 3 * largest),
             batch=largest,
             flash_attention=kind,
         )
@@ -144,23 +152,35 @@ class Calibrator:
             context = Context(self._model, settings)
         except EmberError:
             if not needed:
-                return False
+                return None
             context = Context(self._model, dataclasses.replace(settings, batch=self._settings.batch))
-        if flash and any(FLASH_DISABLED in line for _, line in log.lines):
-            context.close()
-            return False
-        self._bench = _Bench(context, self._mode, self._model.vocabulary.size, self._depth, self._stopped)
+        flash = flash and not any(FLASH_DISABLED in line for _, line in log.lines)
+        self._bench = _Bench(context, flash, self._mode, self._model.vocabulary.size, self._depth, self._stopped)
         self._bench.fill()
-        return True
-
-    def _need_bench(self) -> "_Bench":
-        assert self._bench is not None
         return self._bench
+
+    def _opened(self, flash: bool, largest: int) -> "_Bench":
+        """The context with that flash attention, which was measured already."""
+        bench = self._bench
+        if bench is None or bench.flash != flash:
+            bench = self._open(flash, largest, needed=True)
+        assert bench is not None
+        return bench
 
     def _close(self) -> None:
         bench, self._bench = self._bench, None
         if bench is not None:
             bench.context.close()
+
+
+def _best_of(one: Trial, other: Trial) -> Trial:
+    """The fastest of two measurements of the same."""
+    return dataclasses.replace(
+        one,
+        follow_up=max(one.follow_up, other.follow_up),
+        decode=max(one.decode, other.decode),
+        prefill=max(one.prefill, other.prefill),
+    )
 
 
 def _is_promising(best: Trial, batch: int) -> bool:
@@ -179,15 +199,23 @@ class _Bench:
     """A filled context with a stopwatch."""
 
     def __init__(
-        self, context: Context, mode: MemoryMode, vocabulary: int, depth: int, stopped: Callable[[], bool]
+        self,
+        context: Context,
+        flash: bool,
+        mode: MemoryMode,
+        vocabulary: int,
+        depth: int,
+        stopped: Callable[[], bool],
     ) -> None:
         self.context = context
+        self.flash = flash
         self.largest = context.settings.batch
         self.depth = 0
         self._wanted = depth
         self._stopped = stopped
+        self._mode = mode
+        self._state: ContextState | None = None
         self._tokens = [(13 + 977 * number) % vocabulary for number in range(max(SAMPLE, self.largest))]
-        self._state = ContextState(context, mode, self._tokens[:3])
         self._end = 0
         self._chunk = 0
         """Tokens of the sample that is repeated."""
@@ -199,17 +227,19 @@ class _Bench:
 
     def fill(self) -> None:
         """Read the sample and repeat it up to the depth; where this memory cannot be filled so, it stays shallow."""
+        state = self._state = ContextState(self.context, self._mode, self._tokens[:3])
         self._read(self._tokens[:PILOT])  # the first decode also warms caches and threads up
         self.context.clear()
         self._end = 0
         self._rate = PILOT / self._timed(self._tokens[:PILOT])
-        self._chunk = min(SAMPLE, self.context.window or SAMPLE, max(PILOT, int(self._rate)), self._wanted)
+        sample = SAMPLE if self._rate >= SAMPLE else PILOT
+        self._chunk = min(sample, self.context.window or sample, self._wanted)
         if self._chunk > PILOT:
             self._read(self._tokens[PILOT : self._chunk])
-        if self._state.works and self._state.mode != "opaque":
-            rows, window = self._state.take(0, self._chunk) if self._state.has_rows else (b"", b"")
+        if state.works and state.mode != "opaque":
+            rows, window = state.take(0, self._chunk) if state.has_rows else (b"", b"")
             self._rows, self._window = bytes(rows), bytes(window)
-            self._checkpoint = bytes(self._state.checkpoint()) if self._state.has_checkpoints else b""
+            self._checkpoint = bytes(state.checkpoint()) if state.has_checkpoints else b""
         self._again()
 
     def _again(self) -> None:
@@ -228,40 +258,43 @@ class _Bench:
 
     def _put_copies(self) -> int:
         """Put the sample's rows in as often as fits; the tokens that are in the context then. Raises Mismatch."""
-        copies = self._wanted // self._chunk
-        extension = self._state.layouts.rows.extension if self._state.layouts.rows is not None else 0
+        state, copies = self._state, self._wanted // self._chunk
+        assert state is not None
+        extension = state.layouts.rows.extension if state.layouts.rows is not None else 0
         for start in range(0, copies * self._chunk if self._rows else 0, self._chunk):
             if self._stopped():
                 raise _cancelled()
             is_seen = start + self._chunk > (copies * self._chunk) - self.context.window
             window = self._window if is_seen else b""
-            before, behind = self._state.frame(window=bool(window))
+            before, behind = state.frame(window=bool(window))
             rows = moved_section(self._rows, start, extension)
-            window = moved_section(window, start, extension) if window else b""
+            if window:
+                window = bytes(moved_section(window, start, extension))
             blob = bytearray(b"".join((before, rows, window, behind)))
-            self._state.append(blob, len(rows), len(window), start, self._chunk)
+            state.append(blob, len(rows), len(window), start, self._chunk)
         if self._checkpoint:
-            has_window = self._state.layouts.window is not None
+            has_window = state.layouts.window is not None
             by = (copies - 1) * self._chunk
             moved = moved_checkpoint(self._checkpoint, by, extension, has_window=has_window)
-            self._state.load_checkpoint(moved, by + self._chunk)
+            state.load_checkpoint(moved, by + self._chunk)
         return copies * self._chunk
 
     # --- measuring ---------------------------------------------------------------------------------------------------
 
-    def trial(self, flash: bool, threads: int, batch: int) -> Trial:
+    def trial(self, threads: int, batch: int) -> Trial:
         """All three figures; raises Interrupted and EmberError (cancelled)."""
         self._start(threads)
         follow_up = max(min(FOLLOW_UP, int(self._rate / 2)), 4)
         decoded = max(min(DECODED, int(self._rate / 8)), 2)
         began, fastest_read, fastest_write = time.perf_counter(), float("inf"), float("inf")
-        for _ in range(ROUNDS):
+        for number in range(1, MOST_ROUNDS + 1):
             fastest_read = min(fastest_read, self._timed(self._tokens[:follow_up]))
             fastest_write = min(fastest_write, sum(self._timed([token]) for token in self._tokens[:decoded]))
-            if time.perf_counter() - began > ENOUGH:
+            spent = time.perf_counter() - began
+            if spent > ENOUGH or (spent > SOON and number >= FEWEST_ROUNDS):
                 break
         prefill = self._prefill(batch)
-        return Trial(flash, threads, batch, follow_up / fastest_read, decoded / fastest_write, prefill)
+        return Trial(self.flash, threads, batch, follow_up / fastest_read, decoded / fastest_write, prefill)
 
     def prefill(self, threads: int, batch: int) -> float:
         """Tokens a second of reading one slice; raises Interrupted and EmberError (cancelled)."""

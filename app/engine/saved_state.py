@@ -27,6 +27,8 @@ ROOT_PATIENCE = 2.0
 """Seconds that a turn waits for a changed model file to be hashed, where there is saved state at all."""
 KEPT_TURNS = 2
 """Turns whose checkpoints are kept on a chain; older ones are thinned (KV_STATE, Key of a chunk)."""
+ROOT_INTERVAL = 0.05
+"""Seconds between two looks at whether something else is wanted, while a model's file is hashed."""
 RATE_TOKENS = 32
 """Tokens read in one go from which on their rate says something."""
 RATE_BYTES = 1024 * 1024
@@ -45,6 +47,11 @@ class Root:
         """Make it known; None: there will be none."""
         self._value = value
         self._known.set()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the model's file is hashed, or cannot be."""
+        return self._known.is_set()
 
     def wait(self, seconds: float | None = None) -> bytes | None:
         """The fingerprint; None where there is none, or not within that time."""
@@ -137,6 +144,15 @@ class SavedState:
     def root(self) -> bytes | None:
         """The fingerprint, if it is known by now."""
         return self._root.wait(0)
+
+    def has_any(self, stopped: Callable[[], bool]) -> bool:
+        """Whether anything is saved under the fingerprint, or may be; waits until that is known, or `stopped`."""
+        while not self._root.is_known and not stopped():
+            self._root.wait(ROOT_INTERVAL)
+        try:
+            return self.root in self._store.totals().roots
+        except StoreUnavailable:
+            return True
 
     @property
     def _end(self) -> int:

@@ -12,12 +12,14 @@ import llama_cpp
 import msgspec
 import psutil
 
+from app.core.calibration import filled, thread_candidates
 from app.core.context_budget import DEFAULT_LIMIT, default_context
 from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
-from app.core.load_options import MIN_CONTEXT, FlashAttention, LoadOptions, refuse_impossible
+from app.core.load_options import MIN_CONTEXT, Calibration, FlashAttention, LoadOptions, refuse_impossible
 from app.core.memory_estimate import ContextOptions, estimate, kv_bytes_per_token
 from app.core.units import format_bytes, format_count
+from app.engine.calibration import Calibrator, Candidates
 from app.engine.chat_template import ChatTemplate
 from app.engine.chunk_writer import Written
 from app.engine.context import Context, ContextSettings
@@ -31,6 +33,7 @@ from app.engine.turn import TurnRunner
 from app.engine.vocabulary import Vocabulary
 from app.protocol.messages import (
     Answer,
+    Calibrate,
     Device,
     DeviceMemory,
     Generate,
@@ -55,6 +58,7 @@ FLASH_ATTENTION = {
     "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
 CONTEXT_CLEARED = "The cache was cleared."
+MEASURED = "It was measured meanwhile how this model runs fastest."
 MODEL_LOADED = "The model was loaded since."
 SELF_TEST_TOKENS = 3
 NOT_SAVED = "This chat's state could not be saved because {}. Its text is; the next time it is opened it is read again."
@@ -67,7 +71,10 @@ class LoadPlan:
     path: Path
     header: GgufHeader
     gpu_layers: int
+    asked: LoadOptions
+    """As the person chose."""
     wanted: LoadOptions
+    """The same with what was measured in the place of what was left open."""
     free_bytes: int
     """Free memory of the devices that take weights and context, before anything is loaded."""
     on_gpu: bool
@@ -92,9 +99,10 @@ class Session:
             eos=self.vocabulary.text_of(self.vocabulary.eos),
         )
         tokens, notices = _context_size(plan, model.context_trained)
+        self._plan = plan
         self._settings = ContextSettings(
             tokens=tokens,
-            batch=min(plan.options.n_ubatch, tokens),
+            batch=min(plan.wanted.batch or plan.options.n_ubatch, tokens),
             threads=plan.wanted.threads or _threads(),
             flash_attention=_flash_attention(plan),
         )
@@ -104,6 +112,8 @@ class Session:
         self._context: Context | None = None
         self._sequence: LiveSequence | None = None
         self._runner: TurnRunner | None = None
+        self._calibrator: Calibrator | None = None
+        self._freed_because = CONTEXT_CLEARED
         self._make_context(MODEL_LOADED)
         self.info = self._describe(plan, (*self._template.notices, *notices))
 
@@ -119,8 +129,8 @@ class Session:
         gpus = [device for device in devices if device.kind in ("gpu", "integrated")]
         ram = psutil.virtual_memory()
         vram = sum(gpu.free_bytes for gpu in gpus)
-        wanted = request.options
-        refuse_impossible(wanted)
+        refuse_impossible(request.options)
+        wanted = filled(request.options, request.calibration)
         asked = wanted.gpu_layers if gpus else 0
         options = context_options(asked != 0, wanted.flash_attention)
         _refuse_too_large(path, header, wanted.context, ram.available + vram, options)
@@ -130,6 +140,7 @@ class Session:
             path=path,
             header=header,
             gpu_layers=layers,
+            asked=request.options,
             wanted=wanted,
             free_bytes=(0 if whole else ram.available) + (vram if layers else 0),
             on_gpu=layers != 0,
@@ -196,7 +207,7 @@ class Session:
     def _need_runner(self) -> TurnRunner:
         """The runner; the context is made again if it was freed."""
         if self._runner is None:
-            self._make_context(CONTEXT_CLEARED)
+            self._make_context(self._freed_because)
         assert self._runner is not None
         return self._runner
 
@@ -208,8 +219,60 @@ class Session:
         if self._context is None or self._sequence is None:
             return 0, 0
         tokens, freed = len(self._sequence.tokens), sum(self._context.buffers.values())
+        self._freed_because = CONTEXT_CLEARED
         self._drop_context()
         return tokens, freed
+
+    def calibrate(
+        self, request: Calibrate, progress: Callable[[int, int], None], stopped: Callable[[], bool]
+    ) -> Calibration:
+        """Measure what is fastest, and make the context so from now on; it is free meanwhile, and after an error.
+
+        Raises EmberError (cancelled, out_of_memory).
+        """
+        self._need_runner()
+        assert self._context is not None and self._sequence is not None
+        saved = self._sequence.saved
+        keeps_layout = saved is not None and not request.may_change_layout and saved.has_any(stopped)
+        candidates = self._candidates(self._context, keeps_layout=keeps_layout)
+        if stopped():
+            raise EmberError("Measuring was stopped before it began.", "cancelled")
+        self._freed_because = MEASURED
+        self._drop_context()
+        self._calibrator = Calibrator(
+            self._model, self._settings, self._mode, on_gpu=self._plan.on_gpu, progress=progress, stopped=stopped
+        )
+        try:
+            calibration = self._calibrator.run(candidates)
+        finally:
+            self._calibrator = None
+        wanted = filled(self._plan.asked, calibration)
+        self._settings = dataclasses.replace(
+            self._settings,
+            batch=min(wanted.batch or self._settings.batch, self._settings.tokens),
+            threads=wanted.threads or self._settings.threads,
+            flash_attention=FLASH_ATTENTION[wanted.flash_attention],
+        )
+        self._make_context(MEASURED)
+        return calibration
+
+    def _candidates(self, context: Context, *, keeps_layout: bool) -> Candidates:
+        """What is worth trying here: a longer slice only where its buffers surely fit."""
+        on_gpu = self._plan.on_gpu
+        default = GPU_BATCH if on_gpu else CPU_BATCH
+        flash: tuple[bool, ...] = (on_gpu, not on_gpu)
+        if self._plan.asked.kv_type != "f16":
+            flash = (True,)
+        elif keeps_layout:
+            kind = self._settings.flash_attention
+            flash = (on_gpu if kind == FLASH_ATTENTION["auto"] else kind == FLASH_ATTENTION["on"],)
+        batches: tuple[int, ...] = (default // 2, 2 * default)
+        compute = sum(size for (_, what), size in context.buffers.items() if what == "compute")
+        if 4 * compute > psutil.virtual_memory().available:
+            batches = (default // 2,)
+        threads = thread_candidates(_threads(), _allowed())
+        is_all_there = on_gpu and self.info.gpu_layers > self.info.layers
+        return Candidates(flash, threads[:1] if is_all_there else threads, (default, *batches))
 
     def _make_context(self, because: str) -> None:
         self._context = Context(self._model, self._settings)
@@ -256,6 +319,8 @@ class Session:
         """Let the running decode end as soon as it can."""
         if (context := self._context) is not None:
             context.abort.raise_()
+        if (calibrator := self._calibrator) is not None:
+            calibrator.abort()
 
     def lower_abort(self) -> None:
         """Let decodes run again."""
@@ -387,5 +452,9 @@ def _layers_that_fit(header: GgufHeader, vram: int, options: ContextOptions) -> 
 
 def _threads() -> int:
     """The physical cores that this process may run on: more only get in each other's way."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+    return max(1, min(psutil.cpu_count(logical=False) or _allowed(), _allowed()))
+
+
+def _allowed() -> int:
+    """The cores that this process may run on, counted as the system does."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

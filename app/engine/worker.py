@@ -20,6 +20,8 @@ from app.protocol.messages import (
     Answer,
     CacheCleared,
     Calibrate,
+    Calibrated,
+    CalibrationProgress,
     ClearCache,
     CountTokens,
     EstimateMemory,
@@ -61,6 +63,8 @@ class Worker:
         self._queue: queue.Queue[Work] = queue.Queue(MAX_WAITING)
         self._lock = threading.Lock()
         self._current: int | None = None
+        self._calibrating: int | None = None
+        """The request that measures just now."""
         self._cancelled: set[int] = set()
         self._waiting: set[int] = set()
         self._session: Session | None = None
@@ -83,6 +87,10 @@ class Worker:
             with self._lock:
                 self._waiting.discard(work.id)
             self._send(Failed(id=work.id, kind="busy", sentence="Too much is waiting already. Try again in a moment."))
+        with self._lock:
+            measuring = self._calibrating
+        if measuring is not None and measuring != work.id:
+            self.cancel(measuring)  # it can wait, whatever comes
 
     def cancel(self, request: int) -> None:
         """Stop a request, whether it waits or runs; an unknown or finished one is ignored."""
@@ -183,7 +191,7 @@ class Worker:
                 self._send(Failed(id=work.id, kind=error.kind, sentence=error.sentence))
             finally:
                 with self._lock:
-                    self._current = None
+                    self._current = self._calibrating = None
                     self._idle.set()
                     self._cancelled.discard(work.id)
 
@@ -206,9 +214,24 @@ class Worker:
                 self._send(self._need_session().prepare(work, lambda: self._stopped(work) or self._is_wanted))
             case Generate():
                 self._need_session().turn(work, self._send, lambda: self._stopped(work))
+            case Calibrate():
+                self._calibrate(work)
             case ClearCache():
                 tokens, freed = self._need_session().free_context()
                 self._send(CacheCleared(id=work.id, tokens=tokens, freed_bytes=freed))
+
+    def _calibrate(self, work: Calibrate) -> None:
+        """Measure, unless something else waits: then and whenever something comes it ends."""
+        with self._lock:
+            self._calibrating = work.id
+            if self._is_wanted:
+                self._cancelled.add(work.id)
+
+        def progress(done: int, total: int) -> None:
+            self._send(CalibrationProgress(id=work.id, done=done, total=total))
+
+        calibration = self._need_session().calibrate(work, progress, lambda: self._stopped(work))
+        self._send(Calibrated(id=work.id, calibration=calibration))
 
     @property
     def _is_wanted(self) -> bool:

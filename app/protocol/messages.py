@@ -155,12 +155,13 @@ class EstimateMemory(_Base, frozen=True):
 class Calibrate(_Base, frozen=True):
     """Measure what is fastest for the loaded model; CalibrationProgress…, then Calibrated or Failed.
 
-    It frees the context, measures in contexts of its own and loads nothing again; the caller loads with the result.
+    It frees the context and measures in contexts of its own; the context that is made afterwards is made as the result
+    says, and nothing is loaded again. It ends early (Failed, cancelled) when another request comes.
     """
 
     id: int
-    keep_flash_attention: bool | None = None
-    """Measure only with this choice, so that saved state stays usable; None: both."""
+    may_change_layout: bool = False
+    """Measure flash attention on and off even where state is saved: with the other choice that could not be used."""
 
 
 class OpenStore(_Base, frozen=True):

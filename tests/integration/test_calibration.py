@@ -1,0 +1,150 @@
+"""Measuring what is fastest, in the real engine: it ends soon, it leaves everything usable, and nobody waits for it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core.sampling import SamplerSettings
+from app.protocol.messages import (
+    Calibrate,
+    Calibrated,
+    CalibrationProgress,
+    Cancel,
+    ChatMessage,
+    Done,
+    Failed,
+    Generate,
+    GetStatistics,
+    Loaded,
+    Statistics,
+)
+from tests.support.engine import Engine, Talk
+from tests.support.tiny_models import Kind
+
+GREEDY = SamplerSettings(temperature=0.0)
+CONTEXT = 1024
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """An engine without a model."""
+    with Engine() as running:
+        yield running
+
+
+def calibrate(engine: Engine, **options: bool) -> Calibrated | Failed:
+    """Measure to the end."""
+    request = Calibrate(id=engine.next_id(), **options)
+    engine.send(request)
+    for answer in engine.answers(request.id):
+        if not isinstance(answer, CalibrationProgress):
+            assert isinstance(answer, Calibrated | Failed)
+            return answer
+    raise AssertionError("unreachable")
+
+
+def statistics(engine: Engine) -> Statistics:
+    answer = engine.ask(GetStatistics(id=engine.next_id()))
+    assert isinstance(answer, Statistics)
+    return answer
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_each_kind_of_memory_is_measured_at_depth_and_goes_on_chatting(
+    engine: Engine, tiny_model: Callable[[Kind], Path], kind: Kind
+) -> None:
+    assert isinstance(engine.load(tiny_model(kind), context=CONTEXT), Loaded)
+    talk = Talk(engine, system="You are brief.")
+    talk.say("Name a colour.", max_tokens=8, sampler=GREEDY)
+    measured = calibrate(engine)
+    assert isinstance(measured, Calibrated), measured
+    trials = measured.calibration.trials
+    assert {trial.flash_attention for trial in trials} == {False, True}
+    assert all(min(trial.follow_up, trial.decode, trial.prefill) > 0 for trial in trials)
+    assert measured.calibration.best in trials
+    assert measured.calibration.depth == CONTEXT // 2
+    assert statistics(engine).context_size == CONTEXT
+    after = talk.say("And another?", max_tokens=8, sampler=GREEDY)
+    assert after.figures.tokens.generated == 8
+    assert after.figures.reread is not None
+    assert "measured" in after.figures.reread.reason
+
+
+def test_every_trial_is_reported_on_the_way(engine: Engine, tiny_model: Callable[[Kind], Path]) -> None:
+    assert isinstance(engine.load(tiny_model(Kind.FULL), context=CONTEXT), Loaded)
+    request = Calibrate(id=engine.next_id())
+    engine.send(request)
+    done = []
+    for answer in engine.answers(request.id):
+        if not isinstance(answer, CalibrationProgress):
+            break
+        assert 0 < answer.done <= answer.total
+        done.append(answer.done)
+    assert done == sorted(set(done))
+    assert len(done) >= 2
+
+
+def test_the_same_state_is_in_use_after_a_measurement(
+    engine: Engine, tiny_model: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    """What was saved stays usable, so flash attention is left as it is; the chat is restored, not read again."""
+    engine.open_store(tmp_path / "kv")
+    assert isinstance(engine.load(tiny_model(Kind.FULL), context=CONTEXT), Loaded)
+    talk = Talk(engine, system="You are brief.")
+    talk.say("Name a colour of the sky in the evening.", max_tokens=40, sampler=GREEDY)
+    held = statistics(engine).context_used
+    measured = calibrate(engine)
+    assert isinstance(measured, Calibrated), measured
+    assert {trial.flash_attention for trial in measured.calibration.trials} == {False}
+    after = talk.say("And another?", max_tokens=8, sampler=GREEDY)
+    assert after.figures.tokens.reused_saved >= held - 1
+    assert after.figures.reread is None
+
+
+def test_the_layout_of_saved_state_changes_only_when_that_is_allowed(
+    engine: Engine, tiny_model: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    engine.open_store(tmp_path / "kv")
+    assert isinstance(engine.load(tiny_model(Kind.FULL), context=CONTEXT), Loaded)
+    Talk(engine, system="You are brief.").say("Name a colour of the evening sky.", max_tokens=40, sampler=GREEDY)
+    measured = calibrate(engine, may_change_layout=True)
+    assert isinstance(measured, Calibrated), measured
+    assert {trial.flash_attention for trial in measured.calibration.trials} == {False, True}
+
+
+# --- nobody waits for it ---------------------------------------------------------------------------------------------
+
+
+def test_a_turn_that_is_asked_for_ends_it_and_is_answered(engine: Engine, starter_model: Path) -> None:
+    assert isinstance(engine.load(starter_model, context=2048), Loaded)
+    request = Calibrate(id=engine.next_id())
+    engine.send(request)
+    message = ChatMessage(id="m", role="user", text="Name a colour.")
+    turn = Generate(id=engine.next_id(), conversation="c", messages=(message,), max_tokens=2)
+    engine.send(turn)
+    ended: list[Calibrated | Failed | Done] = []
+    while len(ended) < 2:
+        answer = engine.answer()
+        if isinstance(answer, Calibrated | Failed | Done):
+            ended.append(answer)
+    failed, done = ended
+    assert isinstance(failed, Failed) and failed.id == request.id and failed.kind == "cancelled"
+    assert isinstance(done, Done) and done.id == turn.id and done.figures.tokens.generated == 2
+
+
+def test_cancelled_midway_the_model_goes_on_chatting(engine: Engine, starter_model: Path) -> None:
+    assert isinstance(engine.load(starter_model, context=2048), Loaded)
+    request = Calibrate(id=engine.next_id())
+    engine.send(request)
+    answers = engine.answers(request.id)
+    assert isinstance(next(answers), CalibrationProgress)
+    engine.send(Cancel(id=engine.next_id(), request=request.id))
+    failed = next(answer for answer in answers if not isinstance(answer, CalibrationProgress))
+    assert isinstance(failed, Failed) and failed.kind == "cancelled"
+    assert Talk(engine).say("Name a colour.", max_tokens=2).figures.tokens.generated == 2
+
+
+def test_a_measurement_that_is_asked_for_before_a_model_is_loaded_is_refused(engine: Engine) -> None:
+    failed = calibrate(engine)
+    assert isinstance(failed, Failed) and failed.kind == "no_model"
