@@ -63,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     verify = deeds.add_parser("verify", parents=[common], help="check every file of it")
     verify.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
+    measure = commands.add_parser("calibrate", parents=[common], help="measure how a model runs fastest here")
+    measure.add_argument("--model", type=Path, metavar="FILE", help="a GGUF file; the starter model without it")
+    measure.add_argument("--json", action="store_true")
+
     conversations = commands.add_parser("conversations", parents=[common], help="list the conversations")
     conversations.add_argument("--json", action="store_true")
 
@@ -123,6 +127,8 @@ def run(arguments: Sequence[str]) -> int:
                 return _send(parser, options, root)
             case "cache":
                 return _cache(options, root)
+            case "calibrate":
+                return _calibrate(options, root)
             case "conversations":
                 return _conversations(options, root)
             case "show":
@@ -186,6 +192,12 @@ def _cache(options: argparse.Namespace, root: Path | None) -> int:
         ),
         root,
     )
+
+
+def _calibrate(options: argparse.Namespace, root: Path | None) -> int:
+    from app.services.calibrate_command import CalibrateOptions, calibrate
+
+    return calibrate(CalibrateOptions(model=options.model, as_json=options.json), root)
 
 
 def _conversations(options: argparse.Namespace, root: Path | None) -> int:

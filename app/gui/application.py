@@ -87,6 +87,7 @@ def run_window(root: Path | None) -> int:
         window = MainWindow(workspace)
         _tell_of_bugs(window, workspace.data_dir.logs)
         window.start()
+        workspace.model_settings.measure_when_idle()
         signals = call_on_signals((signal.SIGINT, signal.SIGTERM), window.close)
         status = application.exec()
         signals.stop()

@@ -35,6 +35,7 @@ class ModelControl(QObject):
         self._notices = notices
         self._engine = workspace.engine
         self._library = workspace.library
+        self._settings = workspace.model_settings
         self._chats = workspace.chats
         self._statistics: Statistics | None = None
         header.model_chosen.connect(lambda path: self.load(Path(path)))
@@ -58,7 +59,7 @@ class ModelControl(QObject):
     def load(self, path: Path) -> None:
         """Load a model file."""
         self._notices.dismiss(LOAD)
-        self._engine.load(path)
+        self._engine.load(path, self._settings.options(path))
         self._header.set_loading(True, 0.0)
 
     def choose_file(self) -> None:

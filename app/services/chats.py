@@ -69,6 +69,8 @@ class Chats(QObject):
         self._text = TurnText(store)
         self._storing = ReplyStoring(store, self)
         self._storing.trouble.connect(self.storing_failed)
+        self._preparing = 0
+        """How many conversations are being restored ahead."""
         engine.model_changed.connect(self._model_changed)
         engine.load_failed.connect(self._load_failed)
 
@@ -117,6 +119,11 @@ class Chats(QObject):
     def is_running(self, conversation: ConversationId | None) -> bool:
         """Whether the engine works on this conversation, or (None) on any."""
         return self.running is not None and conversation in (None, self.running.request.conversation)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the engine has nothing to do for any conversation: no turn, nothing to save, nothing to restore."""
+        return self.running is None and not (self._queue or self._saving or self._preparing)
 
     def waiting(self, conversation: ConversationId) -> TurnRequest | None:
         """The turn of this conversation that waits, if one does."""
@@ -292,12 +299,14 @@ class Chats(QObject):
         except EmberError as error:
             logger.warning("not restored ahead: %s", error.sentence)
             return
+        self._preparing += 1
         self._engine.send(
             Prepare(id=self._engine.new_id(), conversation=conversation, messages=messages, started=opened.created),
             self._prepared,
         )
 
     def _prepared(self, answer: Response) -> None:
+        self._preparing -= 1
         if isinstance(answer, Prepared):
             self.prepared.emit(answer)
             self._engine.refresh_statistics()

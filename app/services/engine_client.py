@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.core.load_options import Calibration, LoadOptions
+from app.core.load_options import LoadOptions
 from app.protocol.framing import FramingError
 from app.protocol.messages import (
     PROTOCOL_VERSION,
@@ -24,6 +24,7 @@ from app.protocol.messages import (
     LoadModel,
     LoadProgress,
     MemoryEstimated,
+    MemoryPlan,
     ModelInfo,
     OldModelFreed,
     Prepared,
@@ -91,6 +92,10 @@ class EngineClient(QObject):
         self.state: EngineState = "stopped"
         self.hello: Hello | None = None
         self.model: ModelInfo | None = None
+        self.plan: MemoryPlan | None = None
+        """What was estimated before the loaded model was loaded."""
+        self.fill_in: Callable[[LoadModel], LoadModel] = lambda request: request
+        """Called with each load before it goes to the engine, also after a restart: adds what is known of the model."""
         self._restart_timer = QTimer(self)
         self._restart_timer.setSingleShot(True)
         self._restart_timer.timeout.connect(self._run)
@@ -201,7 +206,7 @@ class EngineClient(QObject):
     def _write(self, process: EngineProcess, request: Request) -> None:
         """Hand a request to the process, or fail it where the protocol cannot carry it."""
         try:
-            process.send(request)
+            process.send(self.fill_in(request) if isinstance(request, LoadModel) else request)
         except FramingError as error:
             logger.error("not sent: %s", error)
             self._fail_later(request, "too_long", "This is more text than can be read at once. What you wrote is kept.")
@@ -259,13 +264,7 @@ class EngineClient(QObject):
 
     # --- the model ---------------------------------------------------------------------------------------------------
 
-    def load(
-        self,
-        path: Path,
-        options: LoadOptions | None = None,
-        calibration: Calibration | None = None,
-        learnt: dict[str, int] | None = None,
-    ) -> None:
+    def load(self, path: Path, options: LoadOptions | None = None) -> None:
         """Load a model; `model_changed` or `load_failed` follows. A load under way is cancelled.
 
         An engine that was given up is started again.
@@ -273,10 +272,7 @@ class EngineClient(QObject):
         self.cancel_load()
         if self.state == "failed":
             self.start()
-        request = LoadModel(
-            id=0, path=str(path), options=options or LoadOptions(), calibration=calibration, learnt=learnt or {}
-        )
-        self._load(request)
+        self._load(LoadModel(id=0, path=str(path), options=options or LoadOptions()))
 
     def _load(self, request: LoadModel) -> None:
         identified = msgspec.structs.replace(request, id=self.new_id())
@@ -284,6 +280,11 @@ class EngineClient(QObject):
         self._loading = identified.id
         self.load_progress.emit(0.0)
         self.send(identified, lambda answer: self._load_answered(identified, answer))
+
+    @property
+    def options(self) -> LoadOptions:
+        """What the loaded model was loaded with; the defaults where none is."""
+        return self._present.options if self._present is not None else LoadOptions()
 
     @property
     def loading_path(self) -> Path | None:
@@ -318,7 +319,7 @@ class EngineClient(QObject):
             self._present = None
             self._set_model(None)
         elif isinstance(answer, Loaded):
-            self._loaded(request, answer.model)
+            self._loaded(request, answer)
         elif isinstance(answer, Failed):
             if current:
                 self._loading, self._wanted = None, self._present
@@ -332,15 +333,15 @@ class EngineClient(QObject):
             return failed.sentence
         return f"“{name}” could not be loaded. {failed.sentence}"
 
-    def _loaded(self, request: LoadModel, model: ModelInfo) -> None:
+    def _loaded(self, request: LoadModel, loaded: Loaded) -> None:
         """A model is there; one whose cancelling came too late is let go again, or replaced by the next."""
         if self._loading is None:
             self.send(Unload(id=self.new_id()), self._unloaded)
             return
         if request.id == self._loading:
             self._loading = None
-        self._present = request
-        self._set_model(model)
+        self._present, self.plan = request, loaded.plan
+        self._set_model(loaded.model)
 
     def _set_model(self, model: ModelInfo | None) -> None:
         self.model = model

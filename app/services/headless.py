@@ -13,7 +13,6 @@ from PySide6.QtCore import QCoreApplication, QMessageLogContext, QTimer, QtMsgTy
 
 from app.core.conversation import ConversationId, ConversationTree, MessageId
 from app.core.errors import EmberError
-from app.core.load_options import LoadOptions
 from app.core.turn import TurnFigures
 from app.protocol.messages import ModelInfo
 from app.services.engine_process import EngineDeath
@@ -105,7 +104,8 @@ class _Sender:
         if not self._options.as_json:
             chats.text_added.connect(lambda _reply, piece: write(piece))
         engine.start()
-        engine.load(path.absolute(), LoadOptions(context=self._options.context))
+        options, context = self._workspace.model_settings.options(path), self._options.context
+        engine.load(path.absolute(), options if context is None else replace(options, context=context))
         self._run_loop()
         if self._uncaught is not None:
             raise self._uncaught

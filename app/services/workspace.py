@@ -11,6 +11,7 @@ from app.services.background import wait_for_background
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
 from app.services.model_library import ModelLibrary
+from app.services.model_settings import ModelSettings
 from app.services.saved_states import SavedStates
 from app.services.single_instance import SingleInstance, in_use
 from app.storage.conversations import ConversationStore
@@ -66,6 +67,7 @@ class Workspace(QObject):
         self.engine = EngineClient(self.data_dir.logs, self)
         self.saved = SavedStates(self.data_dir.kv, SavedRoots(self._database), self.settings, self.engine, self)
         self.chats = Chats(self.store, self.engine, self.saved, self)
+        self.model_settings = ModelSettings(self.settings, self.engine, self.chats, self.saved, self)
         self.store_changed.connect(self._settle)
 
     @property
@@ -84,6 +86,7 @@ class Workspace(QObject):
 
     def close(self) -> None:
         """End the engine, close the database, give up the lock."""
+        self.model_settings.close()
         self.chats.close()
         self.saved.close()
         wait_for_background()
