@@ -15,6 +15,7 @@ import psutil
 from app.core.context_budget import DEFAULT_LIMIT, default_context
 from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
+from app.core.load_options import MIN_CONTEXT, FlashAttention, LoadOptions, refuse_impossible
 from app.core.memory_estimate import ContextOptions, estimate, kv_bytes_per_token
 from app.core.units import format_bytes, format_count
 from app.engine.chat_template import ChatTemplate
@@ -32,7 +33,6 @@ from app.protocol.messages import (
     Answer,
     Device,
     DeviceMemory,
-    FlashAttention,
     Generate,
     LoadModel,
     MemoryMode,
@@ -54,7 +54,6 @@ FLASH_ATTENTION = {
     "on": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
-MIN_CONTEXT = 64
 CONTEXT_CLEARED = "The cache was cleared."
 MODEL_LOADED = "The model was loaded since."
 SELF_TEST_TOKENS = 3
@@ -68,17 +67,15 @@ class LoadPlan:
     path: Path
     header: GgufHeader
     gpu_layers: int
-    context: int | None
+    wanted: LoadOptions
     free_bytes: int
     """Free memory of the devices that take weights and context, before anything is loaded."""
     on_gpu: bool
-    flash_attention: FlashAttention
-    threads: int
 
     @property
     def options(self) -> ContextOptions:
         """What the context is made with, for the estimates."""
-        return context_options(self.on_gpu, self.flash_attention)
+        return context_options(self.on_gpu, self.wanted.flash_attention)
 
 
 class Session:
@@ -98,7 +95,7 @@ class Session:
         self._settings = ContextSettings(
             tokens=tokens,
             batch=min(plan.options.n_ubatch, tokens),
-            threads=plan.threads,
+            threads=plan.wanted.threads or _threads(),
             flash_attention=_flash_attention(plan),
         )
         self._builder = PromptBuilder(self.vocabulary, self._template)
@@ -122,22 +119,20 @@ class Session:
         gpus = [device for device in devices if device.kind in ("gpu", "integrated")]
         ram = psutil.virtual_memory()
         vram = sum(gpu.free_bytes for gpu in gpus)
-        if request.context is not None and request.context < MIN_CONTEXT:
-            raise EmberError(f"A context needs at least {MIN_CONTEXT} tokens, not {request.context}.", "bad_context")
-        wanted = request.gpu_layers if gpus else 0
-        options = context_options(wanted != 0, request.flash_attention)
-        _refuse_too_large(path, header, request.context, ram.available + vram, options)
-        layers = _layers_that_fit(header, vram, options) if wanted < 0 else wanted
+        wanted = request.options
+        refuse_impossible(wanted)
+        asked = wanted.gpu_layers if gpus else 0
+        options = context_options(asked != 0, wanted.flash_attention)
+        _refuse_too_large(path, header, wanted.context, ram.available + vram, options)
+        layers = _layers_that_fit(header, vram, options) if asked is None else asked
         whole = layers == ALL_LAYERS or layers > (header.block_count or 0)
         return LoadPlan(
             path=path,
             header=header,
             gpu_layers=layers,
-            context=request.context,
+            wanted=wanted,
             free_bytes=(0 if whole else ram.available) + (vram if layers else 0),
             on_gpu=layers != 0,
-            flash_attention=request.flash_attention,
-            threads=request.threads or _threads(),
         )
 
     @classmethod
@@ -352,22 +347,22 @@ def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free:
 
 def _context_size(plan: LoadPlan, trained: int) -> tuple[int, tuple[str, ...]]:
     """The context to make in tokens, and sentences about a wish that could not be met."""
-    if plan.context is None:
+    if plan.wanted.context is None:
         return max(MIN_CONTEXT, default_context(trained, plan.free_bytes, plan.header, plan.options)), ()
-    if MIN_CONTEXT <= trained < plan.context:
-        wanted = format_count(plan.context)
+    if MIN_CONTEXT <= trained < plan.wanted.context:
+        wanted = format_count(plan.wanted.context)
         sentence = (
             f"The model was trained for {format_count(trained)} tokens, so the context has those instead of {wanted}."
         )
         return trained, (sentence,)
-    return plan.context, ()
+    return plan.wanted.context, ()
 
 
 def _flash_attention(plan: LoadPlan) -> int:
     """On a CPU off unless asked for: follow-ups are 1.9 times and decode 1.15 times as fast (KV_STATE, measured)."""
-    if plan.flash_attention == "auto" and not plan.on_gpu:
+    if plan.wanted.flash_attention == "auto" and not plan.on_gpu:
         return FLASH_ATTENTION["off"]
-    return FLASH_ATTENTION[plan.flash_attention]
+    return FLASH_ATTENTION[plan.wanted.flash_attention]
 
 
 def memory_mode(model: Model) -> MemoryMode:

@@ -19,8 +19,10 @@ from app.kvstore.errors import StoreUnavailable
 from app.protocol.messages import (
     Answer,
     CacheCleared,
+    Calibrate,
     ClearCache,
     CountTokens,
+    EstimateMemory,
     Failed,
     Generate,
     GetStatistics,
@@ -39,7 +41,7 @@ from app.protocol.messages import (
 
 logger = logging.getLogger(__name__)
 
-Work = LoadModel | OpenStore | Unload | Generate | Prepare | ClearCache
+Work = LoadModel | EstimateMemory | Calibrate | OpenStore | Unload | Generate | Prepare | ClearCache
 MAX_WAITING = 64
 LONGEST_COUNTED = 200_000
 """Characters; of a longer text the rest is estimated, so that a Stop is not kept waiting behind the count."""

@@ -8,14 +8,15 @@ from typing import Literal
 
 import msgspec
 
+from app.core.load_options import Calibration, LoadOptions
 from app.core.sampling import SamplerSettings
 from app.core.turn import FinishReason, TurnFigures
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 DeviceKind = Literal["cpu", "gpu", "integrated", "accelerator"]
 MemoryMode = Literal["full", "window", "hybrid", "recurrent", "opaque"]
-FlashAttention = Literal["auto", "on", "off"]
+Verdict = Literal["fits", "fewer_layers", "does_not_fit"]
 
 
 class _Base(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +81,49 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     token_ids: tuple[int, ...] | None = None
 
 
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """A way that would fit: options, and what to call them, such as `Use a context of 4,096 tokens`."""
+
+    label: str
+    options: LoadOptions
+
+
+class DeviceEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model would take on one device; bytes, estimated."""
+
+    device: str
+    """ggml's name; CPU for the computer's memory."""
+    free_bytes: int
+    total_bytes: int
+    weights: int = 0
+    kv: int = 0
+    compute: int = 0
+    other: int = 0
+    """The process itself, and what was learnt from earlier loads; may be negative."""
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.kv + self.compute + self.other
+
+
+class MemoryPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model would be loaded with some options, what it takes by device, and whether that fits."""
+
+    verdict: Verdict
+    sentence: str
+    """The verdict in words, with its figures."""
+    context: int
+    gpu_layers: int
+    """The output counted as one more."""
+    layers: int
+    devices: tuple[DeviceEstimate, ...]
+    is_dry_run: bool
+    """Whether keys, values and compute are llama.cpp's own figures; else they are worked out from the header."""
+    offers: tuple[Offer, ...] = ()
+    """What would fit, the mildest change first; empty where it fits."""
+
+
 # --- requests ------------------------------------------------------------------------------------------------------
 
 
@@ -88,12 +132,35 @@ class LoadModel(_Base, frozen=True):
 
     id: int
     path: str
-    context: int | None = None
-    """Tokens; None chooses the smallest of what was trained for, 8,192 and what fits."""
-    gpu_layers: int = -1
-    """-1: all that fit."""
-    flash_attention: FlashAttention = "auto"
-    threads: int | None = None
+    options: LoadOptions = LoadOptions()
+    calibration: Calibration | None = None
+    """What was measured for this model here; None: llama.cpp's and Ember's general defaults."""
+    learnt: dict[str, int] = {}
+    """By device: the bytes that the last load took beyond its estimate; may be negative."""
+
+
+class EstimateMemory(_Base, frozen=True):
+    """What loading a model would take, from its header and llama.cpp's dry run; MemoryEstimated or Failed.
+
+    Asked of an engine of its own (`services/estimator.py`), so that a load or a reply is never disturbed.
+    """
+
+    id: int
+    path: str
+    options: LoadOptions = LoadOptions()
+    calibration: Calibration | None = None
+    learnt: dict[str, int] = {}
+
+
+class Calibrate(_Base, frozen=True):
+    """Measure what is fastest for the loaded model; CalibrationProgress…, then Calibrated or Failed.
+
+    It frees the context, measures in contexts of its own and loads nothing again; the caller loads with the result.
+    """
+
+    id: int
+    keep_flash_attention: bool | None = None
+    """Measure only with this choice, so that saved state stays usable; None: both."""
 
 
 class OpenStore(_Base, frozen=True):
@@ -242,6 +309,30 @@ class Loaded(_Base, frozen=True):
     id: int
     model: ModelInfo
     seconds: float
+    plan: MemoryPlan | None = None
+    """What was estimated before; what was taken is in Statistics."""
+
+
+class MemoryEstimated(_Base, frozen=True):
+    """The answer to EstimateMemory."""
+
+    id: int
+    plan: MemoryPlan
+
+
+class CalibrationProgress(_Base, frozen=True):
+    """Trials done of all."""
+
+    id: int
+    done: int
+    total: int
+
+
+class Calibrated(_Base, frozen=True):
+    """What was measured."""
+
+    id: int
+    calibration: Calibration
 
 
 class OldModelFreed(_Base, frozen=True):
@@ -442,10 +533,14 @@ class Failed(_Base, frozen=True):
     """A stable identifier, such as not_gguf, context_full, no_model, cancelled, out_of_memory."""
     sentence: str
     """What happened, what was kept and what to do, for the person."""
+    offers: tuple[Offer, ...] = ()
+    """Of a load that did not fit: what would."""
 
 
 Request = (
     LoadModel
+    | EstimateMemory
+    | Calibrate
     | OpenStore
     | Unload
     | Generate
@@ -464,6 +559,9 @@ Response = (
     LoadProgress
     | OldModelFreed
     | Loaded
+    | MemoryEstimated
+    | CalibrationProgress
+    | Calibrated
     | Unloaded
     | PromptProgress
     | Text

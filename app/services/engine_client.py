@@ -9,11 +9,13 @@ from typing import Literal
 import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.core.load_options import Calibration, LoadOptions
 from app.protocol.framing import FramingError
 from app.protocol.messages import (
     PROTOCOL_VERSION,
     Answer,
     CacheCleared,
+    Calibrated,
     Cancel,
     Failed,
     GetStatistics,
@@ -21,6 +23,7 @@ from app.protocol.messages import (
     Loaded,
     LoadModel,
     LoadProgress,
+    MemoryEstimated,
     ModelInfo,
     OldModelFreed,
     Prepared,
@@ -52,7 +55,7 @@ ABOUT_NO_FILE = ("cancelled", "engine_died", "bad_name", "bad_number")
 """Kinds of failures of a load that do not lie in what the file contains."""
 FINAL_ANSWERS = (
     *(Loaded, Unloaded, Saved, TokenCount, Statistics, CacheCleared, Failed),
-    *(StoreOpened, Prepared, SavedDropped, SavedUsage, SavedVerified),
+    *(StoreOpened, Prepared, SavedDropped, SavedUsage, SavedVerified, MemoryEstimated, Calibrated),
 )
 
 
@@ -256,7 +259,13 @@ class EngineClient(QObject):
 
     # --- the model ---------------------------------------------------------------------------------------------------
 
-    def load(self, path: Path, context: int | None = None, gpu_layers: int = -1) -> None:
+    def load(
+        self,
+        path: Path,
+        options: LoadOptions | None = None,
+        calibration: Calibration | None = None,
+        learnt: dict[str, int] | None = None,
+    ) -> None:
         """Load a model; `model_changed` or `load_failed` follows. A load under way is cancelled.
 
         An engine that was given up is started again.
@@ -264,7 +273,10 @@ class EngineClient(QObject):
         self.cancel_load()
         if self.state == "failed":
             self.start()
-        self._load(LoadModel(id=0, path=str(path), context=context, gpu_layers=gpu_layers))
+        request = LoadModel(
+            id=0, path=str(path), options=options or LoadOptions(), calibration=calibration, learnt=learnt or {}
+        )
+        self._load(request)
 
     def _load(self, request: LoadModel) -> None:
         identified = msgspec.structs.replace(request, id=self.new_id())

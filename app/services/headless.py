@@ -13,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, QMessageLogContext, QTimer, QtMsgTy
 
 from app.core.conversation import ConversationId, ConversationTree, MessageId
 from app.core.errors import EmberError
+from app.core.load_options import LoadOptions
 from app.core.turn import TurnFigures
 from app.protocol.messages import ModelInfo
 from app.services.chats import TurnOutcome, TurnRequest
@@ -104,7 +105,7 @@ class _Sender:
         if not self._options.as_json:
             chats.text_added.connect(lambda _reply, piece: write(piece))
         engine.start()
-        engine.load(path.absolute(), self._options.context)
+        engine.load(path.absolute(), LoadOptions(context=self._options.context))
         self._run_loop()
         if self._uncaught is not None:
             raise self._uncaught

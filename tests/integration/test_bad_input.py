@@ -241,7 +241,7 @@ def test_a_context_beyond_the_memory_is_refused_before_anything_is_freed(
 def test_a_context_that_is_too_small_is_refused(engine: Engine, tiny: Path) -> None:
     failed = engine.load(tiny, context=63)
     assert isinstance(failed, Failed)
-    assert failed.kind == "bad_context"
+    assert failed.kind == "bad_options"
     assert answers(engine)
 
 

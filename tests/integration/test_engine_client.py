@@ -14,6 +14,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.conversation import ConversationId, Message
+from app.core.load_options import LoadOptions
 from app.core.sampling import SamplerSettings
 from app.protocol.messages import ChatMessage, Failed, Generate, Response
 from app.services import chats as chats_module
@@ -51,7 +52,7 @@ class Ember:
     def load(self, model: Path, context: int | None = 512) -> None:
         """Load a model and wait until it is there or refused."""
         known = len(self.load_failures)
-        self.engine.load(model, context)
+        self.engine.load(model, LoadOptions(context=context))
         self.wait(lambda: not self.engine.is_loading or len(self.load_failures) > known)
 
     def new_chat(self, system: str = "") -> ConversationId:
@@ -254,14 +255,14 @@ def test_a_waiting_message_is_taken_back_while_the_other_reply_goes_on(ember: Em
 
 
 def test_a_turn_asked_while_the_model_loads_begins_when_it_is_there(bare: Ember, tiny: Path) -> None:
-    bare.engine.load(tiny, 512)
+    bare.engine.load(tiny, LoadOptions(context=512))
     assert bare.say("Hi").done is not None
 
 
 def test_a_turn_asked_while_another_model_is_being_loaded_is_answered_by_that_one(
     ember: Ember, tiny_model: TinyModel
 ) -> None:
-    ember.engine.load(tiny_model(Kind.HYBRID), 512)
+    ember.engine.load(tiny_model(Kind.HYBRID), LoadOptions(context=512))
     assert ember.engine.model is not None
     assert ember.say("Hi").reply.model == "Tiny hybrid"
 
@@ -280,7 +281,7 @@ def frozen(ember: Ember, during: Callable[[], object]) -> None:
 
 
 def test_a_load_can_be_cancelled(bare: Ember, starter_model: Path) -> None:
-    frozen(bare, lambda: (bare.engine.load(starter_model, 512), bare.engine.cancel_load()))
+    frozen(bare, lambda: (bare.engine.load(starter_model, LoadOptions(context=512)), bare.engine.cancel_load()))
     bare.wait(lambda: bare.load_failures)
     assert bare.load_failures[0][0] == "cancelled"
     assert (bare.engine.model, bare.engine.is_loading) == (None, False)
@@ -288,7 +289,7 @@ def test_a_load_can_be_cancelled(bare: Ember, starter_model: Path) -> None:
 
 def test_the_last_of_several_choices_is_the_model_that_is_loaded(bare: Ember, tiny_model: TinyModel) -> None:
     kinds = (Kind.FULL, Kind.WINDOW, Kind.HYBRID)
-    frozen(bare, lambda: [bare.engine.load(tiny_model(kind), 512) for kind in kinds])
+    frozen(bare, lambda: [bare.engine.load(tiny_model(kind), LoadOptions(context=512)) for kind in kinds])
     bare.wait(lambda: bare.engine.model is not None and not bare.engine.is_loading)
     assert bare.engine.model.name == "Tiny hybrid"
     assert bare.say("Hi").done is not None
@@ -338,7 +339,7 @@ def test_what_waits_during_a_death_is_answered_afterwards(ember: Ember) -> None:
 def test_a_death_while_loading_is_said_and_the_model_not_tried_again(bare: Ember, starter_model: Path) -> None:
     bare.wait(lambda: bare.engine.state == "ready")
     os.kill(bare.engine.pid, signal.SIGSTOP)
-    bare.engine.load(starter_model, 512)
+    bare.engine.load(starter_model, LoadOptions(context=512))
     bare.kill_engine()
     assert bare.load_failures[0][0] == "engine_died"
     assert "It was loading" in bare.load_failures[0][1]

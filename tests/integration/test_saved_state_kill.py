@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.load_options import LoadOptions
 from app.core.sampling import SamplerSettings
 from app.engine import library
 from app.engine import saving as engine_saving
@@ -138,7 +139,7 @@ def test_a_second_engine_is_told_so_and_chats_without_saving(
         assert refused.kind == "saved_state"
         assert str(store) in refused.sentence
         assert "Another Ember" in refused.sentence
-        worker.submit(LoadModel(id=2, path=str(model), context=512))
+        worker.submit(LoadModel(id=2, path=str(model), options=LoadOptions(context=512)))
         worker.submit(Generate(id=3, conversation="c", messages=(message(LONG),), max_tokens=3))
         turn = until(answers, Saved)
         assert [turn[0].id, turn[-1]] == [2, Saved(id=3, conversation="c")]

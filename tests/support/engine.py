@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.core.load_options import LoadOptions
 from app.protocol.framing import FrameReader, frame
 from app.protocol.messages import (
     Answer,
@@ -100,7 +101,7 @@ class Engine:
 
     def load(self, path: Path, **options: Any) -> Loaded | Failed:
         """Load a model and wait until it is there or refused."""
-        request = LoadModel(id=self.next_id(), path=str(path), **options)
+        request = LoadModel(id=self.next_id(), path=str(path), options=LoadOptions(**options))
         self.send(request)
         for answer in self.answers(request.id):
             if not isinstance(answer, LoadProgress | OldModelFreed):

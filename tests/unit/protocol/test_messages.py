@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.load_options import LoadOptions
 from app.core.sampling import SamplerSettings
 from app.core.turn import Reread, TokenCounts, TurnFigures
 from app.protocol.messages import (
@@ -40,7 +41,7 @@ DONE = Done(
 )
 
 
-@pytest.mark.parametrize("request_", [GENERATE, LoadModel(id=1, path="/m.gguf", context=512)])
+@pytest.mark.parametrize("request_", [GENERATE, LoadModel(id=1, path="/m.gguf", options=LoadOptions(context=512))])
 def test_a_request_arrives_as_it_was_sent(request_: Request) -> None:
     assert decode_request(encode(request_)) == request_
 
