@@ -11,6 +11,7 @@ import psutil
 
 from app.core.errors import EmberError
 from app.engine.library import Ggml
+from app.engine.load_plan import plan_load
 from app.engine.model import refuse_unloadable
 from app.engine.saved_requests import SavedQuestion, answer_saved
 from app.engine.saving import Saving
@@ -247,7 +248,7 @@ class Worker:
                 last = now
                 self._send(LoadProgress(id=work.id, fraction=fraction))
 
-        plan = Session.plan(Path(work.path), work, self._ggml.devices())
+        plan = plan_load(Path(work.path), work, self._ggml.devices())
         if self._session is not None:
             refuse_unloadable(plan.path)
             self._send(OldModelFreed(id=work.id))

@@ -10,9 +10,9 @@ from app.core.conversation import ConversationTree
 from app.engine import library
 from app.engine.chat_template import ChatTemplate
 from app.engine.context import Context, ContextSettings
+from app.engine.load_plan import CPU_BATCH, FLASH_ATTENTION
 from app.engine.model import Model
 from app.engine.prompt import PromptBuilder
-from app.engine.session import CPU_BATCH, FLASH_ATTENTION
 from app.protocol.messages import ChatMessage, Generate, decode_request, encode
 from tests.bench.figure import Figure, timed
 from tests.bench.models import starter
