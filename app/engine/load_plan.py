@@ -1,31 +1,41 @@
-"""What is going to be loaded and how, decided from the file's header and the devices before anything is read."""
+"""What is going to be loaded and how, decided from the file's header and the devices before any weight is read."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import llama_cpp
 import psutil
 
-from app.core.context_budget import DEFAULT_LIMIT, default_context
 from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
-from app.core.load_options import MIN_CONTEXT, FlashAttention, LoadOptions, refuse_impossible
-from app.core.memory_estimate import ContextOptions, estimate
-from app.core.units import format_bytes, format_count
-from app.engine.model import ALL_LAYERS, read_header
-from app.protocol.messages import Device, LoadModel
+from app.core.load_decision import Decider, Decision, Offered
+from app.core.load_options import Calibration, LoadOptions, refuse_impossible
+from app.core.offload import CPU, Layout, Machine, Measured, Offload, Room
+from app.core.units import format_count
+from app.engine.context import ContextSettings
+from app.engine.dry_run import DryFigures, DryRun
+from app.engine.library import Ggml
+from app.engine.model import read_header
+from app.protocol.messages import Device, DeviceEstimate, EstimateMemory, LoadModel, MemoryPlan, Offer
 
-CPU_BATCH = 256
-"""Tokens of a prefill slice on the CPU: about 1 s on two cores, so progress moves and Stop is quick."""
-GPU_BATCH = 512
-MEMORY_MARGIN = 0.9
-"""The share of a device's free memory that is used at most; the rest is left to other programs."""
-FLASH_ATTENTION = {
-    "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    "on": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+TYPES = {
+    "f16": llama_cpp.GGML_TYPE_F16,
+    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
+    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
 }
+MOST_DRY_RUNS = 2
+"""The second where the first one's figures left room for fewer layers or a shorter context."""
+
+
+class DoesNotFitError(EmberError):
+    """A model that does not fit as it was asked for, with what would."""
+
+    def __init__(self, sentence: str, kind: str, offers: tuple[Offer, ...]) -> None:
+        """Hold the offers beside the sentence."""
+        super().__init__(sentence, kind)
+        self.offers = offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,102 +44,179 @@ class LoadPlan:
 
     path: Path
     header: GgufHeader
-    gpu_layers: int
     wanted: LoadOptions
-    free_bytes: int
-    """Free memory of the devices that take weights and context, before anything is loaded."""
-    on_gpu: bool
+    calibration: Calibration | None
+    layout: Layout
+    devices: tuple[str, ...]
+    """The GPUs that are used, by ggml's names."""
+    memory: MemoryPlan
+    can_load: bool
+    after_failure: tuple[Offer, ...]
+    """What takes clearly less, for when memory does not suffice although it should."""
 
     @property
-    def options(self) -> ContextOptions:
-        """What the context is made with, for the estimates."""
-        return context_options(self.on_gpu, self.wanted.flash_attention)
+    def settings(self) -> ContextSettings:
+        """What the context is made with."""
+        return context_settings(self.wanted, self.calibration, self.layout)
+
+    def require(self) -> None:
+        """Raise DoesNotFitError (too_large) where it cannot be loaded as asked."""
+        if not self.can_load:
+            raise DoesNotFitError(self.memory.sentence, "too_large", self.memory.offers)
+
+    def notices(self, trained: int) -> tuple[str, ...]:
+        """Sentences about a wish that could not be met; `trained` is the context that it was trained for, in tokens."""
+        if self.wanted.context is None or self.wanted.context <= self.layout.context:
+            return ()
+        return (
+            f"The model was trained for {format_count(trained)} tokens, so the context has those instead of "
+            f"{format_count(self.wanted.context)}.",
+        )
 
 
-def plan_load(path: Path, request: LoadModel, devices: tuple[Device, ...]) -> LoadPlan:
-    """Read the header and decide layers and memory.
+class Planner:
+    """Plans loads on the devices of this machine, and remembers the last file's header."""
 
-    Raises EmberError for a file that is no model, or one that cannot fit.
+    def __init__(self, ggml: Ggml) -> None:
+        """To be made before anything is loaded: what the process takes by itself is measured now."""
+        self._ggml = ggml
+        self._own = psutil.Process().memory_info().rss
+        self._dry_run = DryRun(ggml)
+        self._header: tuple[tuple[Path, int, int], GgufHeader] | None = None
+
+    def plan(self, question: LoadModel | EstimateMemory, given_back: Mapping[str, int]) -> LoadPlan:
+        """Decide layers, context and memory; what `given_back` says by device counts as free.
+
+        Raises EmberError for a file that is no model, and for options that no model can be loaded with.
+        """
+        options = question.options
+        refuse_impossible(options)
+        path = Path(question.path)
+        header = self._header_of(path)
+        machine = machine_of(self._ggml.devices(), options, given_back)
+        offload = Offload(header, machine, question.learnt)
+        decider = Decider(offload, path.name, question.calibration)
+        decision = decider.decide(options)
+        figures: DryFigures | None = None
+        for _ in range(MOST_DRY_RUNS if decision.can_load else 0):
+            layout = decision.layout
+            devices = used_devices(machine, layout)
+            settings = context_settings(options, question.calibration, layout)
+            figures = self._dry_run.measure(path, layout.gpu_layers, devices, settings)
+            if figures is None:
+                break
+            offload.measured = Measured(layout, figures.kv, figures.compute)
+            decision = decider.decide(options)
+            if decision.layout == layout:
+                break
+        own = self._own + (figures.process if figures is not None else 0)
+        return LoadPlan(
+            path=path,
+            header=header,
+            wanted=options,
+            calibration=question.calibration,
+            layout=decision.layout,
+            devices=used_devices(machine, decision.layout),
+            memory=_memory_plan(decision, offload, own, is_dry_run=figures is not None),
+            can_load=decision.can_load,
+            after_failure=_offers(decider.offers_below(options, decision.layout)),
+        )
+
+    def _header_of(self, path: Path) -> GgufHeader:
+        try:
+            stat = path.stat()
+        except OSError:
+            return read_header(path)  # which says why
+        key = (path, stat.st_size, stat.st_mtime_ns)
+        if self._header is None or self._header[0] != key:
+            self._header = (key, read_header(path))
+        return self._header[1]
+
+    def release(self) -> None:
+        """Let go of what the last dry run keeps."""
+        self._dry_run.close()
+
+
+def machine_of(devices: tuple[Device, ...], options: LoadOptions, given_back: Mapping[str, int]) -> Machine:
+    """The computer's memory, and the GPUs that `options` allow: all, or integrated ones where there are no others.
+
+    Raises EmberError (bad_options) for a device that is not there.
     """
-    header = read_header(path)
-    gpus = [device for device in devices if device.kind in ("gpu", "integrated")]
+    gpus = [device for device in devices if device.kind == "gpu"]
+    gpus = gpus or [device for device in devices if device.kind == "integrated"]
+    if options.devices is not None:
+        by_name = {device.name: device for device in devices if device.kind in ("gpu", "integrated")}
+        missing = [name for name in options.devices if name not in by_name]
+        if missing:
+            there = f"there are {', '.join(by_name)}" if by_name else "this build finds none"
+            raise EmberError(f"There is no GPU {', '.join(missing)}; {there}. Choose the devices again.", "bad_options")
+        gpus = [by_name[name] for name in options.devices]
     ram = psutil.virtual_memory()
-    vram = sum(gpu.free_bytes for gpu in gpus)
-    wanted = request.options
-    refuse_impossible(wanted)
-    asked = wanted.gpu_layers if gpus else 0
-    options = context_options(asked != 0, wanted.flash_attention)
-    _refuse_too_large(path, header, wanted.context, ram.available + vram, options)
-    layers = _layers_that_fit(header, vram, options) if asked is None else asked
-    whole = layers == ALL_LAYERS or layers > (header.block_count or 0)
-    return LoadPlan(
-        path=path,
-        header=header,
-        gpu_layers=layers,
-        wanted=wanted,
-        free_bytes=(0 if whole else ram.available) + (vram if layers else 0),
-        on_gpu=layers != 0,
+    return Machine(
+        Room(CPU, ram.available + given_back.get(CPU, 0), ram.total, is_unified=True),
+        tuple(
+            Room(gpu.name, gpu.free_bytes + given_back.get(gpu.name, 0), gpu.total_bytes, gpu.is_unified)
+            for gpu in gpus
+        ),
     )
 
 
-def context_options(on_gpu: bool, flash_attention: FlashAttention) -> ContextOptions:
-    """What a context is made with on such a device; llama.cpp's own "auto" takes flash attention on a GPU."""
-    return ContextOptions(
-        n_ubatch=GPU_BATCH if on_gpu else CPU_BATCH,
-        flash_attention=flash_attention == "on" or (flash_attention == "auto" and on_gpu),
+def used_devices(machine: Machine, layout: Layout) -> tuple[str, ...]:
+    """The GPUs to hand to llama.cpp: none where no layer is on one, so that none is touched."""
+    return tuple(gpu.device for gpu in machine.gpus) if layout.gpu_layers else ()
+
+
+def context_settings(options: LoadOptions, calibration: Calibration | None, layout: Layout) -> ContextSettings:
+    """What a context of a layout is made with."""
+    best = calibration.best if calibration is not None else None
+    return ContextSettings(
+        tokens=layout.context,
+        batch=min(layout.options.n_ubatch, layout.context),
+        threads=options.threads or (best.threads if best is not None else default_threads()),
+        flash_attention=_flash_attention(options, calibration, layout),
+        type_k=TYPES[options.kv_type],
+        type_v=TYPES[options.kv_type],
+        kv_on_gpu=options.kv_on_gpu,
+        window_in_full=options.window_in_full,
     )
 
 
-def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free: int, options: ContextOptions) -> None:
-    """Raise EmberError where the weights, or the context that was asked for, cannot fit into `free` bytes.
-
-    llama.cpp would try: the system gives memory that it does not have, and kills the process when it is used.
-    """
-    smallest = estimate(header, MIN_CONTEXT, options)
-    if smallest.total > free:
-        raise EmberError(
-            f"{path.name} needs about {format_bytes(smallest.total)} (estimated) and {format_bytes(free)} are free. "
-            "Choose a smaller model or close other programs.",
-            "too_large",
-        )
-    tokens = min(context or MIN_CONTEXT, header.context_length or context or MIN_CONTEXT)
-    if (wanted := estimate(header, tokens, options)).total > free:
-        raise EmberError(
-            f"{path.name} with a context of {format_count(tokens)} tokens needs about "
-            f"{format_bytes(wanted.total)} (estimated) and {format_bytes(free)} are free. Choose a smaller context.",
-            "too_large",
-        )
+def _flash_attention(options: LoadOptions, calibration: Calibration | None, layout: Layout) -> int:
+    """LLAMA_FLASH_ATTN_TYPE_*; on a GPU, with nothing chosen or measured, llama.cpp looks whether the device can."""
+    open_choice = options.flash_attention == "auto" and calibration is None and options.kv_type == "f16"
+    if open_choice and layout.gpu_layers:
+        return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO)
+    on = layout.options.flash_attention
+    return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if on else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED)
 
 
-def context_size(plan: LoadPlan, trained: int) -> tuple[int, tuple[str, ...]]:
-    """The context to make in tokens, and sentences about a wish that could not be met."""
-    if plan.wanted.context is None:
-        return max(MIN_CONTEXT, default_context(trained, plan.free_bytes, plan.header, plan.options)), ()
-    if MIN_CONTEXT <= trained < plan.wanted.context:
-        wanted = format_count(plan.wanted.context)
-        sentence = (
-            f"The model was trained for {format_count(trained)} tokens, so the context has those instead of {wanted}."
-        )
-        return trained, (sentence,)
-    return plan.wanted.context, ()
+def _memory_plan(decision: Decision, offload: Offload, own: int, *, is_dry_run: bool) -> MemoryPlan:
+    rooms = {room.device: room for room in (offload.machine.cpu, *offload.machine.gpus)}
+    return MemoryPlan(
+        verdict=decision.verdict,
+        sentence=decision.sentence,
+        context=decision.layout.context,
+        gpu_layers=decision.layout.gpu_layers,
+        layers=offload.all_layers - 1,
+        devices=tuple(
+            DeviceEstimate(
+                device=share.device,
+                free_bytes=max(0, rooms[share.device].free),
+                total_bytes=rooms[share.device].total,
+                weights=share.weights,
+                kv=share.kv,
+                compute=share.compute,
+                other=offload.learnt.get(share.device, 0) + (own if share.device == CPU else 0),
+            )
+            for share in decision.shares
+        ),
+        is_dry_run=is_dry_run,
+        offers=_offers(decision.offers),
+    )
 
 
-def flash_attention_of(plan: LoadPlan) -> int:
-    """On a CPU off unless asked for: follow-ups are 1.9 times and decode 1.15 times as fast (KV_STATE, measured)."""
-    if plan.wanted.flash_attention == "auto" and not plan.on_gpu:
-        return FLASH_ATTENTION["off"]
-    return FLASH_ATTENTION[plan.wanted.flash_attention]
-
-
-def _layers_that_fit(header: GgufHeader, vram: int, options: ContextOptions) -> int:
-    """How many layers fit into `vram` bytes with a context's memory; ALL_LAYERS if everything does."""
-    layers = header.block_count or 1
-    room = int(vram * MEMORY_MARGIN)
-    whole = estimate(header, min(header.context_length or DEFAULT_LIMIT, DEFAULT_LIMIT), options)
-    if whole.total <= room:
-        return ALL_LAYERS
-    per_layer = (whole.weights + whole.kv) / (layers + 1)
-    return max(0, min(layers, int((room - whole.compute) / per_layer)))
+def _offers(offered: tuple[Offered, ...]) -> tuple[Offer, ...]:
+    return tuple(Offer(label=offer.label, options=offer.options) for offer in offered)
 
 
 def default_threads() -> int:

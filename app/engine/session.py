@@ -11,9 +11,10 @@ from app.core.errors import EmberError
 from app.core.memory_estimate import kv_bytes_per_token
 from app.engine.chat_template import ChatTemplate
 from app.engine.chunk_writer import Written
-from app.engine.context import Context, ContextSettings
-from app.engine.load_plan import LoadPlan, context_size, default_threads, flash_attention_of
-from app.engine.model import ALL_LAYERS, Model
+from app.engine.context import Context
+from app.engine.library import device_of
+from app.engine.load_plan import LoadPlan
+from app.engine.model import DeviceList, Model
 from app.engine.prompt import PromptBuilder
 from app.engine.saved_state import Rates, SavedState
 from app.engine.saving import Saving
@@ -53,30 +54,32 @@ class Session:
             bos=self.vocabulary.text_of(self.vocabulary.bos),
             eos=self.vocabulary.text_of(self.vocabulary.eos),
         )
-        tokens, notices = context_size(plan, model.context_trained)
-        self._settings = ContextSettings(
-            tokens=tokens,
-            batch=min(plan.options.n_ubatch, tokens),
-            threads=plan.wanted.threads or default_threads(),
-            flash_attention=flash_attention_of(plan),
-        )
+        self._settings = plan.settings
+        self._planned = {part.device: part.weights for part in plan.memory.devices}
         self._builder = PromptBuilder(self.vocabulary, self._template)
         self._mode = memory_mode(model)
-        self.kv_bytes_per_token = kv_bytes_per_token(plan.header)
+        self.kv_bytes_per_token = kv_bytes_per_token(plan.header, plan.wanted.kv_type, plan.wanted.kv_type)
         self._context: Context | None = None
         self._sequence: LiveSequence | None = None
         self._runner: TurnRunner | None = None
         self._make_context(MODEL_LOADED)
-        self.info = self._describe(plan, (*self._template.notices, *notices))
+        self.info = self._describe(plan, (*self._template.notices, *plan.notices(model.context_trained)))
 
     # --- loading ---------------------------------------------------------------------------------------------------
 
     @classmethod
     def load(
-        cls, plan: LoadPlan, saving: Saving | None, progress: Callable[[float], None], cancelled: Callable[[], bool]
+        cls,
+        plan: LoadPlan,
+        devices: DeviceList,
+        saving: Saving | None,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
     ) -> "Session":
-        """Load the weights and make the context; raises EmberError."""
-        model = Model(plan.path, plan.gpu_layers, progress, cancelled)
+        """Load the weights onto `devices`, the plan's, and make the context; raises EmberError."""
+        model = Model(
+            plan.path, plan.layout.gpu_layers, progress, cancelled, devices=devices, use_mmap=plan.wanted.use_mmap
+        )
         try:
             return cls(plan, model, saving)
         except EmberError:
@@ -97,7 +100,7 @@ class Session:
             context=self._settings.tokens,
             kv_bytes_per_token=self.kv_bytes_per_token,
             memory_mode=self._mode,
-            gpu_layers=layers + 1 if plan.gpu_layers == ALL_LAYERS else min(plan.gpu_layers, layers + 1),
+            gpu_layers=min(plan.layout.gpu_layers, layers + 1),
             layers=layers,
             notices=notices,
         )
@@ -200,7 +203,7 @@ class Session:
 
     def memory(self) -> tuple[DeviceMemory, ...]:
         """What the model and its context take, by device."""
-        return _device_memory(self._model, self._context, self._sequence)
+        return _device_memory(self._model, self._planned, self._context, self._sequence)
 
     @property
     def context_size(self) -> int:
@@ -230,20 +233,25 @@ def _saved(request: Generate, written: Written, tip: bytes | None, root: bytes |
     )
 
 
-def _device_memory(model: Model, context: Context | None, sequence: LiveSequence | None) -> tuple[DeviceMemory, ...]:
-    """llama.cpp's own buffer sizes, by device; host buffers of a GPU build count to the CPU."""
+def _device_memory(
+    model: Model, planned: dict[str, int], context: Context | None, sequence: LiveSequence | None
+) -> tuple[DeviceMemory, ...]:
+    """llama.cpp's own buffer sizes, by device.
+
+    Of weights at most what the tensor table says (`planned`, bytes by device): a buffer that is mapped from the file is
+    a range of it, which also covers tensors that lie on another device or were repacked for the processor.
+    """
     sums: dict[str, dict[str, int]] = {}
     buffers = list(model.buffers.items()) + (list(context.buffers.items()) if context is not None else [])
     for (buffer, what), size in buffers:
-        device = "CPU" if buffer.startswith("CPU") or buffer.endswith("_Host") else buffer.split("_")[0]
-        kind = {"model": "weights", "compute": "compute"}.get(what, "kv")
-        part = sums.setdefault(device, {"weights": 0, "kv": 0, "compute": 0})
+        kind = {"model": "weights", "compute": "compute", "output": "compute"}.get(what, "kv")
+        part = sums.setdefault(device_of(buffer), {"weights": 0, "kv": 0, "compute": 0})
         part[kind] += size
     share = len(sequence.tokens) / context.size if context is not None and sequence is not None else 0.0
     return tuple(
         DeviceMemory(
             device=device,
-            weights=part["weights"],
+            weights=min(part["weights"], planned.get(device, 0)),
             kv_reserved=part["kv"],
             kv_used=round(part["kv"] * share),
             compute=part["compute"],
