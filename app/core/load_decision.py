@@ -81,7 +81,7 @@ class Decider:
         fitting = layout.gpu_layers
         can_load = offload.fits(layout, margin=False)
         if not can_load:
-            fitting = offload.most_layers(layout) if options.gpu_layers else 0
+            fitting = self._fewer(options, layout) if options.gpu_layers else 0
             verdict = "fewer_layers" if fitting else "does_not_fit"
         elif options.gpu_layers is None and offload.machine.gpus and layout.gpu_layers < offload.all_layers:
             verdict = "fewer_layers"
@@ -183,7 +183,7 @@ class Decider:
 
     def _offers(self, options: LoadOptions, layout: Layout) -> Iterator[Offered]:
         """What would fit, the mildest change first; each is held against the same estimate, with the margin."""
-        fewer = self._offload.most_layers(layout) if layout.gpu_layers else 0
+        fewer = self._fewer(options, layout) if layout.gpu_layers else 0
         if options.gpu_layers:
             yield from self._layers(options, layout, fewer)
         yield from self._shorter(options, layout)
@@ -216,6 +216,11 @@ class Decider:
         machine = Machine(limited(offload.machine.cpu), tuple(map(limited, offload.machine.gpus)))
         smaller = Offload(offload.header, machine, offload.learnt, offload.measured)
         return tuple(Decider(smaller, self._name, self._calibration)._offers(options, layout))[:MOST_OFFERS]
+
+    def _fewer(self, options: LoadOptions, layout: Layout) -> int:
+        """How many layers fit with the context that was wanted, or else with the one that was found."""
+        wanted = replace(layout, context=self.wanted_context(options))
+        return self._offload.most_layers(wanted) or self._offload.most_layers(layout)
 
     def _layers(self, options: LoadOptions, layout: Layout, count: int) -> Iterator[Offered]:
         if self._offload.fits(self._with(options, layout.context, count), margin=True):
