@@ -20,6 +20,11 @@ from app.engine.library import Ggml
 from app.engine.model import read_header
 from app.protocol.messages import Device, DeviceEstimate, EstimateMemory, LoadModel, MemoryPlan, Offer
 
+FLASH_ATTENTION = {
+    "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "on": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
 TYPES = {
     "f16": llama_cpp.GGML_TYPE_F16,
     "q8_0": llama_cpp.GGML_TYPE_Q8_0,
@@ -44,7 +49,8 @@ class LoadPlan:
 
     path: Path
     header: GgufHeader
-    wanted: LoadOptions
+    asked: LoadOptions
+    """As the person chose."""
     calibration: Calibration | None
     layout: Layout
     devices: tuple[str, ...]
@@ -55,9 +61,14 @@ class LoadPlan:
     """What takes clearly less, for when memory does not suffice although it should."""
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether any layer is on a GPU."""
+        return self.layout.gpu_layers > 0
+
+    @property
     def settings(self) -> ContextSettings:
         """What the context is made with."""
-        return context_settings(self.wanted, self.calibration, self.layout)
+        return context_settings(self.asked, self.calibration, self.layout)
 
     def require(self) -> None:
         """Raise DoesNotFitError (too_large) where it cannot be loaded as asked."""
@@ -66,11 +77,11 @@ class LoadPlan:
 
     def notices(self, trained: int) -> tuple[str, ...]:
         """Sentences about a wish that could not be met; `trained` is the context that it was trained for, in tokens."""
-        if self.wanted.context is None or self.wanted.context <= self.layout.context:
+        if self.asked.context is None or self.asked.context <= self.layout.context:
             return ()
         return (
             f"The model was trained for {format_count(trained)} tokens, so the context has those instead of "
-            f"{format_count(self.wanted.context)}.",
+            f"{format_count(self.asked.context)}.",
         )
 
 
@@ -113,7 +124,7 @@ class Planner:
         return LoadPlan(
             path=path,
             header=header,
-            wanted=options,
+            asked=options,
             calibration=question.calibration,
             layout=decision.layout,
             devices=used_devices(machine, decision.layout),
@@ -185,9 +196,8 @@ def _flash_attention(options: LoadOptions, calibration: Calibration | None, layo
     """LLAMA_FLASH_ATTN_TYPE_*; on a GPU, with nothing chosen or measured, llama.cpp looks whether the device can."""
     open_choice = options.flash_attention == "auto" and calibration is None and options.kv_type == "f16"
     if open_choice and layout.gpu_layers:
-        return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO)
-    on = layout.options.flash_attention
-    return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if on else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED)
+        return FLASH_ATTENTION["auto"]
+    return FLASH_ATTENTION["on" if layout.options.flash_attention else "off"]
 
 
 def _memory_plan(decision: Decision, offload: Offload, own: int, *, is_dry_run: bool) -> MemoryPlan:
@@ -221,5 +231,9 @@ def _offers(offered: tuple[Offered, ...]) -> tuple[Offer, ...]:
 
 def default_threads() -> int:
     """The physical cores that this process may run on: more only get in each other's way."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+    return max(1, min(psutil.cpu_count(logical=False) or allowed_threads(), allowed_threads()))
+
+
+def allowed_threads() -> int:
+    """The cores that this process may run on, counted as the system does."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

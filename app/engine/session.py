@@ -58,7 +58,7 @@ class Session:
         self._planned = {part.device: part.weights for part in plan.memory.devices}
         self._builder = PromptBuilder(self.vocabulary, self._template)
         self._mode = memory_mode(model)
-        self.kv_bytes_per_token = kv_bytes_per_token(plan.header, plan.wanted.kv_type, plan.wanted.kv_type)
+        self.kv_bytes_per_token = kv_bytes_per_token(plan.header, plan.asked.kv_type, plan.asked.kv_type)
         self._context: Context | None = None
         self._sequence: LiveSequence | None = None
         self._runner: TurnRunner | None = None
@@ -78,7 +78,7 @@ class Session:
     ) -> "Session":
         """Load the weights onto `devices`, the plan's, and make the context; raises EmberError."""
         model = Model(
-            plan.path, plan.layout.gpu_layers, progress, cancelled, devices=devices, use_mmap=plan.wanted.use_mmap
+            plan.path, plan.layout.gpu_layers, progress, cancelled, devices=devices, use_mmap=plan.asked.use_mmap
         )
         try:
             return cls(plan, model, saving)
