@@ -10,8 +10,9 @@ from typing import Final
 
 from app.core.ggml_types import TYPE_BY_NAME, GgmlType
 from app.core.gguf_description import GgufHeader
-from app.core.model_layers import Layer, layers, window_tokens
+from app.core.model_layers import layers, window_tokens
 
+MIB: Final = 1024 * 1024
 CONTEXT_STEP: Final = 256
 """llama.cpp rounds a context, and the part for windows, up to a multiple of this (llama-context.cpp)."""
 
@@ -74,17 +75,27 @@ def state_bytes(header: GgufHeader) -> int:
 def estimate(header: GgufHeader, n_ctx: int, options: ContextOptions | None = None) -> MemoryEstimate:
     """Return the memory for a context of `n_ctx` tokens; `weights` counts only the file of this header."""
     options = options or ContextOptions()
+    kv = sum(kv_by_layer(header, n_ctx, options))
+    return MemoryEstimate(header.tensor_bytes, kv, compute_bytes(header, n_ctx, options))
+
+
+def kv_by_layer(header: GgufHeader, n_ctx: int, options: ContextOptions) -> tuple[int, ...]:
+    """Return the bytes that each layer keeps for a context of `n_ctx` tokens: keys, values, recurrent states.
+
+    Source: `llama_kv_cache`, `llama_kv_cache_iswa` and `llama_memory_recurrent` of llama.cpp. With MLA a row is
+    the compressed key alone, with grouped queries as wide as the key heads, and experts keep nothing.
+    """
     cells = _padded(n_ctx)
     model = layers(header)
     window = window_cells(header, cells, options)
-    kv = 4 * options.n_seq_max * sum(layer.state for layer in model)
     widest = max((layer.value_row for layer in model), default=0)
+    kept = []
     for layer in model:
         # Without flash attention V lies transposed, and llama.cpp pads it to the widest layer.
         value_row = widest if layer.value_row and not options.flash_attention else layer.value_row
         row = options.key_type.row_bytes(layer.key_row) + options.value_type.row_bytes(value_row)
-        kv += row * (window if layer.windowed else cells)
-    return MemoryEstimate(header.tensor_bytes, kv, compute_bytes(header, model, cells, window, options))
+        kept.append(row * (window if layer.windowed else cells) + 4 * options.n_seq_max * layer.state)
+    return tuple(kept)
 
 
 def window_cells(header: GgufHeader, cells: int, options: ContextOptions) -> int:
@@ -94,9 +105,7 @@ def window_cells(header: GgufHeader, cells: int, options: ContextOptions) -> int
     return _padded(min(cells, window_tokens(header) * options.n_seq_max + options.n_ubatch))
 
 
-def compute_bytes(
-    header: GgufHeader, model: tuple[Layer, ...], cells: int, window: int, options: ContextOptions
-) -> int:
+def compute_bytes(header: GgufHeader, n_ctx: int, options: ContextOptions) -> int:
     """Return the approximate bytes of the compute buffer: the largest of three moments of one batch.
 
     They are the logits, the feed-forward layer, and attention, which without flash attention holds a score
@@ -104,6 +113,9 @@ def compute_bytes(
     shapes of Llama-3-8B, Gemma-3-4B and Qwen3-0.6B, n_ctx 2,048 to 32,768 and n_ubatch 256 and 512: within
     5 % of each. A mixture of experts, whose feed-forward part counts the experts used, was not measured.
     """
+    model = layers(header)
+    cells = _padded(n_ctx)
+    window = window_cells(header, cells, options)
     width = header.embedding_length or 0
     heads = _largest(header.head_count)
     batch = options.n_ubatch
@@ -127,6 +139,11 @@ def _feed_forward_width(header: GgufHeader) -> int:
     dense = _largest(header.per_layer("feed_forward_length"))
     experts = _largest(header.expert_used_count) * _largest(header.per_layer("expert_feed_forward_length"))
     return max(dense, experts)
+
+
+def host_compute_bytes(header: GgufHeader, n_ctx: int, options: ContextOptions) -> int:
+    """Return the approximate bytes that the CPU computes in while all layers are on GPUs: inputs and the mask."""
+    return 4 * options.n_ubatch * ((header.embedding_length or 0) + _padded(n_ctx))
 
 
 def _largest(figure: int | tuple[int, ...] | None) -> int:

@@ -4,6 +4,7 @@ import ctypes
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import llama_cpp
 
@@ -37,6 +38,25 @@ class ContextSettings:
     type_k: int = llama_cpp.GGML_TYPE_F16
     """GGML_TYPE_* of the keys; and of the values, for which all but f16 and f32 need flash attention."""
     type_v: int = llama_cpp.GGML_TYPE_F16
+    kv_on_gpu: bool = True
+    """Whether the keys and values of layers on a GPU are kept there too."""
+    window_in_full: bool = False
+    """Whether layers with a sliding window keep all tokens."""
+
+
+def context_parameters(settings: ContextSettings) -> Any:
+    """The settings as llama.cpp takes them, a llama_context_params."""
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = settings.tokens
+    params.n_batch = params.n_ubatch = settings.batch
+    params.n_seq_max = 2  # SEQUENCE and SCRATCH
+    params.kv_unified = True
+    params.swa_full = settings.window_in_full
+    params.flash_attn_type = settings.flash_attention
+    params.type_k, params.type_v = settings.type_k, settings.type_v
+    params.offload_kqv = settings.kv_on_gpu
+    params.n_threads = params.n_threads_batch = settings.threads
+    return params
 
 
 class AbortFlag:
@@ -76,15 +96,7 @@ class Context:
         self.window = model.window
         """Tokens of the sliding window; 0 for none."""
         self.abort = AbortFlag()
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = settings.tokens
-        params.n_batch = params.n_ubatch = settings.batch
-        params.n_seq_max = 2  # SEQUENCE and SCRATCH
-        params.kv_unified = True
-        params.swa_full = False
-        params.flash_attn_type = settings.flash_attention
-        params.type_k, params.type_v = settings.type_k, settings.type_v
-        params.n_threads = params.n_threads_batch = settings.threads
+        params = context_parameters(settings)
         params.abort_callback = self.abort.callback
         params.abort_callback_data = self.abort.address
         log.lines.clear()

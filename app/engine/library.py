@@ -4,12 +4,13 @@ import ctypes
 import logging
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
 
+from app.engine.nvidia import process_bytes
 from app.protocol.messages import Device, DeviceKind
 
 logger = logging.getLogger("llama.cpp")
@@ -20,10 +21,13 @@ CONTINUATION = 5
 KEPT_LINES = 400
 """How many of the latest log lines are kept for error messages and buffer sizes."""
 
+UNIFIED_BACKENDS = ("Metal", "MTL")
+"""Backends whose GPUs work in the computer's own memory, though ggml lists them as GPUs."""
+
 DEVICE_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "integrated", 3: "accelerator"}
 """enum ggml_backend_dev_type of ggml-backend.h."""
 
-_BUFFER_LINE = re.compile(r"^\S+:\s+(\S+)\s+(model|KV|RS|compute) buffer size\s*=\s*([0-9.]+) MiB")
+_BUFFER_LINE = re.compile(r"^\S+:\s+(\S+)\s+(model|KV|RS|compute|output) buffer size\s*=\s*([0-9.]+) MiB")
 
 
 class LogCapture:
@@ -56,10 +60,14 @@ class LogCapture:
         """The latest lines that llama.cpp marked as errors, oldest first."""
         return [line for level, line in self.lines if level >= logging.ERROR]
 
+    def texts(self) -> list[str]:
+        """The latest lines, oldest first."""
+        return [line for _level, line in list(self.lines)]
+
     def buffer_sizes(self) -> dict[tuple[str, str], int]:
-        """Bytes by (buffer name, what: model, KV, RS or compute), as logged since the last `lines.clear()`."""
+        """Bytes by (buffer name, what: model, KV, RS, compute or output), as logged since the last `lines.clear()`."""
         sizes: dict[tuple[str, str], int] = {}
-        for _level, line in list(self.lines):
+        for line in self.texts():
             if (match := _BUFFER_LINE.match(line)) is not None:
                 key = (match[1], match[2])
                 sizes[key] = sizes.get(key, 0) + round(float(match[3]) * 1024 * 1024)
@@ -67,6 +75,11 @@ class LogCapture:
 
 
 log = LogCapture()
+
+
+def device_of(buffer: str) -> str:
+    """The device that a buffer lies on, by the buffer's name; host buffers of a GPU build count to the CPU."""
+    return "CPU" if buffer.startswith("CPU") or buffer.endswith("_Host") else buffer.split("_")[0]
 
 
 def _native(name: str) -> ctypes.CDLL:
@@ -85,6 +98,20 @@ def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> 
     return found  # type: ignore[no-any-return]
 
 
+class _Properties(ctypes.Structure):
+    """struct ggml_backend_dev_props of ggml-backend.h."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("capabilities", ctypes.c_bool * 5),
+    )
+
+
 class Ggml:
     """The parts of ggml's backend interface that llama-cpp-python does not bind (ggml-backend.h)."""
 
@@ -99,28 +126,47 @@ class Ggml:
         self._reg_name = _function(base, "ggml_backend_reg_name", text, pointer)
         self._name = _function(base, "ggml_backend_dev_name", text, pointer)
         self._description = _function(base, "ggml_backend_dev_description", text, pointer)
-        self._type = _function(base, "ggml_backend_dev_type", ctypes.c_int, pointer)
         self._memory = _function(base, "ggml_backend_dev_memory", None, pointer, size, size)
+        self._properties = _function(base, "ggml_backend_dev_get_props", None, pointer, ctypes.POINTER(_Properties))
+        self._registry = _function(base, "ggml_backend_dev_backend_reg", pointer, pointer)
         self._commit = _function(base, "ggml_commit", text)
         self._version = _function(base, "ggml_version", text)
 
     def devices(self) -> tuple[Device, ...]:
-        """All devices, with their free and total bytes now."""
-        found = []
+        """All devices, with their free and total bytes now; a GPU that two backends list is listed once."""
+        found, seen = [], set[bytes]()
         for index in range(self._count()):
-            device = self._get(index)
-            free, total = ctypes.c_size_t(), ctypes.c_size_t()
-            self._memory(device, ctypes.byref(free), ctypes.byref(total))
-            found.append(
-                Device(
-                    name=self._name(device).decode("utf-8", "replace"),
-                    description=self._description(device).decode("utf-8", "replace"),
-                    kind=DEVICE_KINDS.get(self._type(device), "accelerator"),
-                    free_bytes=free.value,
-                    total_bytes=total.value,
-                )
-            )
+            pointer = self._get(index)
+            properties = _Properties()
+            self._properties(pointer, ctypes.byref(properties))
+            kind = DEVICE_KINDS.get(properties.type, "accelerator")
+            if kind == "gpu" and properties.device_id:  # as llama.cpp does (llama_prepare_model_devices)
+                if properties.device_id in seen:
+                    continue
+                seen.add(properties.device_id)
+            found.append(self._described(pointer, properties, kind))
         return tuple(found)
+
+    def _described(self, pointer: Any, properties: _Properties, kind: DeviceKind) -> Device:
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        self._memory(pointer, ctypes.byref(free), ctypes.byref(total))
+        backend = _text(self._reg_name(self._registry(pointer)))
+        is_gpu = kind in ("gpu", "integrated")
+        return Device(
+            name=_text(self._name(pointer)),
+            description=_text(self._description(pointer)),
+            kind=kind,
+            free_bytes=free.value,
+            total_bytes=total.value,
+            backend=backend,
+            is_unified=kind == "integrated" or backend in UNIFIED_BACKENDS,
+            process_bytes=process_bytes(_text(properties.device_id or b"")) if is_gpu else None,
+        )
+
+    def pointers(self, names: Sequence[str]) -> "ctypes.Array[ctypes.c_void_p]":
+        """The devices of these names, in their order, as llama.cpp takes a list of them: with a null at the end."""
+        by_name = {_text(self._name(pointer)): pointer for pointer in map(self._get, range(self._count()))}
+        return (ctypes.c_void_p * (len(names) + 1))(*(by_name[name] for name in names), None)
 
     def backends(self) -> tuple[str, ...]:
         """The names of the backends in this build, such as CPU, CUDA, Vulkan, Metal."""
@@ -129,6 +175,10 @@ class Ggml:
     def commit(self) -> str:
         """ggml's commit, or its version where the build names none."""
         return (self._commit() or self._version() or b"unknown").decode("ascii", "replace")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def start() -> Ggml:

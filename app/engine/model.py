@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 
@@ -16,7 +17,8 @@ from app.engine.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
-ALL_LAYERS = -1
+DeviceList = Any
+"""A ctypes array of ggml's devices, with a null at the end (`Ggml.pointers`)."""
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -72,13 +74,33 @@ def refuse_unloadable(path: Path) -> None:
         llama_cpp.llama_model_free(pointer)
 
 
+def model_parameters(gpu_layers: int, devices: DeviceList | None, *, use_mmap: bool) -> Any:
+    """How a model is loaded, a llama_model_params; `devices` are the GPUs to use, None all of them.
+
+    How the layers are split over several is left to llama.cpp, which goes by their free memory.
+    """
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = gpu_layers
+    if devices is not None:
+        params.devices = ctypes.cast(devices, ctypes.c_void_p)
+    params.load_mode = llama_cpp.LLAMA_LOAD_MODE_AUTO if use_mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
+    return params
+
+
 class Model:
     """The weights of one GGUF file in llama.cpp; freed by `close`."""
 
     def __init__(
-        self, path: Path, gpu_layers: int, progress: Callable[[float], None], cancelled: Callable[[], bool]
+        self,
+        path: Path,
+        gpu_layers: int,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
+        *,
+        devices: DeviceList | None = None,
+        use_mmap: bool = True,
     ) -> None:
-        """Load the weights, calling `progress` with 0.0 … 1.0.
+        """Load the weights onto these GPUs and the CPU, calling `progress` with 0.0 … 1.0.
 
         Raises EmberError: cancelled, or a file that llama.cpp refuses.
         """
@@ -89,8 +111,7 @@ class Model:
             return not cancelled()
 
         callback = llama_cpp.llama_progress_callback(on_progress)
-        params = llama_cpp.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers
+        params = model_parameters(gpu_layers, devices, use_mmap=use_mmap)
         params.progress_callback = callback
         log.lines.clear()
         self.pointer = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)

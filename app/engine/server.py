@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app import __version__
+from app.engine.unused_gpu import unused_gpus
 from app.logs import start_logging
 from app.protocol.framing import FrameReader, FramingError, frame
 from app.protocol.messages import (
@@ -108,6 +109,7 @@ def main(log_folder: Path | None) -> int:
     from app.engine.worker import Worker
 
     ggml = library.start()
+    devices = ggml.devices()
     logger.info("engine %s, llama-cpp-python %s, ggml %s", __version__, library.version(), ggml.commit())
     wire.send(
         Hello(
@@ -116,8 +118,9 @@ def main(log_folder: Path | None) -> int:
             llama_version=library.version(),
             llama_commit=ggml.commit(),
             backends=ggml.backends(),
-            devices=ggml.devices(),
+            devices=devices,
             pid=os.getpid(),
+            notices=unused_gpus(devices, ggml.backends()),
         )
     )
     worker = Worker(ggml, wire.send)

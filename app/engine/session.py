@@ -2,28 +2,24 @@
 
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
-import llama_cpp
 import msgspec
 import psutil
 
 from app.core.calibration import filled, thread_candidates
-from app.core.context_budget import DEFAULT_LIMIT, default_context
 from app.core.errors import EmberError
-from app.core.gguf_header import GgufHeader
-from app.core.load_options import MIN_CONTEXT, Calibration, FlashAttention, LoadOptions, refuse_impossible
-from app.core.memory_estimate import ContextOptions, estimate, kv_bytes_per_token
-from app.core.units import format_bytes, format_count
+from app.core.load_decision import CPU_BATCH, GPU_BATCH
+from app.core.load_options import Calibration
+from app.core.memory_estimate import kv_bytes_per_token
 from app.engine.calibration import Calibrator, Candidates
 from app.engine.chat_template import ChatTemplate
 from app.engine.chunk_writer import Written
-from app.engine.context import Context, ContextSettings
-from app.engine.model import ALL_LAYERS, Model, read_header
+from app.engine.context import Context
+from app.engine.library import device_of
+from app.engine.load_plan import FLASH_ATTENTION, LoadPlan, allowed_threads, default_threads
+from app.engine.model import DeviceList, Model
 from app.engine.prompt import PromptBuilder
 from app.engine.saved_state import Rates, SavedState
 from app.engine.saving import Saving
@@ -34,10 +30,8 @@ from app.engine.vocabulary import Vocabulary
 from app.protocol.messages import (
     Answer,
     Calibrate,
-    Device,
     DeviceMemory,
     Generate,
-    LoadModel,
     MemoryMode,
     ModelInfo,
     Prepare,
@@ -47,42 +41,11 @@ from app.protocol.messages import (
 
 logger = logging.getLogger(__name__)
 
-CPU_BATCH = 256
-"""Tokens of a prefill slice on the CPU: about 1 s on two cores, so progress moves and Stop is quick."""
-GPU_BATCH = 512
-MEMORY_MARGIN = 0.9
-"""The share of a device's free memory that is used at most; the rest is left to other programs."""
-FLASH_ATTENTION = {
-    "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    "on": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-}
 CONTEXT_CLEARED = "The cache was cleared."
 MEASURED = "It was measured meanwhile how this model runs fastest."
 MODEL_LOADED = "The model was loaded since."
 SELF_TEST_TOKENS = 3
 NOT_SAVED = "This chat's state could not be saved because {}. Its text is; the next time it is opened it is read again."
-
-
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
-    """What is going to be loaded, decided before anything is read."""
-
-    path: Path
-    header: GgufHeader
-    gpu_layers: int
-    asked: LoadOptions
-    """As the person chose."""
-    wanted: LoadOptions
-    """The same with what was measured in the place of what was left open."""
-    free_bytes: int
-    """Free memory of the devices that take weights and context, before anything is loaded."""
-    on_gpu: bool
-
-    @property
-    def options(self) -> ContextOptions:
-        """What the context is made with, for the estimates."""
-        return context_options(self.on_gpu, self.wanted.flash_attention)
 
 
 class Session:
@@ -98,60 +61,35 @@ class Session:
             bos=self.vocabulary.text_of(self.vocabulary.bos),
             eos=self.vocabulary.text_of(self.vocabulary.eos),
         )
-        tokens, notices = _context_size(plan, model.context_trained)
+        self._settings = plan.settings
         self._plan = plan
-        self._settings = ContextSettings(
-            tokens=tokens,
-            batch=min(plan.wanted.batch or plan.options.n_ubatch, tokens),
-            threads=plan.wanted.threads or _threads(),
-            flash_attention=_flash_attention(plan),
-        )
+        self._planned = {part.device: part.weights for part in plan.memory.devices}
         self._builder = PromptBuilder(self.vocabulary, self._template)
         self._mode = memory_mode(model)
-        self.kv_bytes_per_token = kv_bytes_per_token(plan.header)
+        self.kv_bytes_per_token = kv_bytes_per_token(plan.header, plan.asked.kv_type, plan.asked.kv_type)
         self._context: Context | None = None
         self._sequence: LiveSequence | None = None
         self._runner: TurnRunner | None = None
         self._calibrator: Calibrator | None = None
         self._freed_because = CONTEXT_CLEARED
         self._make_context(MODEL_LOADED)
-        self.info = self._describe(plan, (*self._template.notices, *notices))
+        self.info = self._describe(plan, (*self._template.notices, *plan.notices(model.context_trained)))
 
     # --- loading ---------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def plan(path: Path, request: LoadModel, devices: tuple[Device, ...]) -> LoadPlan:
-        """Read the header and decide layers and memory.
-
-        Raises EmberError for a file that is no model, or one that cannot fit.
-        """
-        header = read_header(path)
-        gpus = [device for device in devices if device.kind in ("gpu", "integrated")]
-        ram = psutil.virtual_memory()
-        vram = sum(gpu.free_bytes for gpu in gpus)
-        refuse_impossible(request.options)
-        wanted = filled(request.options, request.calibration)
-        asked = wanted.gpu_layers if gpus else 0
-        options = context_options(asked != 0, wanted.flash_attention)
-        _refuse_too_large(path, header, wanted.context, ram.available + vram, options)
-        layers = _layers_that_fit(header, vram, options) if asked is None else asked
-        whole = layers == ALL_LAYERS or layers > (header.block_count or 0)
-        return LoadPlan(
-            path=path,
-            header=header,
-            gpu_layers=layers,
-            asked=request.options,
-            wanted=wanted,
-            free_bytes=(0 if whole else ram.available) + (vram if layers else 0),
-            on_gpu=layers != 0,
-        )
-
     @classmethod
     def load(
-        cls, plan: LoadPlan, saving: Saving | None, progress: Callable[[float], None], cancelled: Callable[[], bool]
+        cls,
+        plan: LoadPlan,
+        devices: DeviceList,
+        saving: Saving | None,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
     ) -> "Session":
-        """Load the weights and make the context; raises EmberError."""
-        model = Model(plan.path, plan.gpu_layers, progress, cancelled)
+        """Load the weights onto `devices`, the plan's, and make the context; raises EmberError."""
+        model = Model(
+            plan.path, plan.layout.gpu_layers, progress, cancelled, devices=devices, use_mmap=plan.asked.use_mmap
+        )
         try:
             return cls(plan, model, saving)
         except EmberError:
@@ -172,7 +110,7 @@ class Session:
             context=self._settings.tokens,
             kv_bytes_per_token=self.kv_bytes_per_token,
             memory_mode=self._mode,
-            gpu_layers=layers + 1 if plan.gpu_layers == ALL_LAYERS else min(plan.gpu_layers, layers + 1),
+            gpu_layers=min(plan.layout.gpu_layers, layers + 1),
             layers=layers,
             notices=notices,
         )
@@ -270,7 +208,7 @@ class Session:
         compute = sum(size for (_, what), size in context.buffers.items() if what == "compute")
         if 4 * compute > psutil.virtual_memory().available:
             batches = (default // 2,)
-        threads = thread_candidates(_threads(), _allowed())
+        threads = thread_candidates(default_threads(), allowed_threads())
         is_all_there = on_gpu and self.info.gpu_layers > self.info.layers
         return Candidates(flash, threads[:1] if is_all_there else threads, (default, *batches))
 
@@ -329,7 +267,7 @@ class Session:
 
     def memory(self) -> tuple[DeviceMemory, ...]:
         """What the model and its context take, by device."""
-        return _device_memory(self._model, self._context, self._sequence)
+        return _device_memory(self._model, self._planned, self._context, self._sequence)
 
     @property
     def context_size(self) -> int:
@@ -359,75 +297,31 @@ def _saved(request: Generate, written: Written, tip: bytes | None, root: bytes |
     )
 
 
-def _device_memory(model: Model, context: Context | None, sequence: LiveSequence | None) -> tuple[DeviceMemory, ...]:
-    """llama.cpp's own buffer sizes, by device; host buffers of a GPU build count to the CPU."""
+def _device_memory(
+    model: Model, planned: dict[str, int], context: Context | None, sequence: LiveSequence | None
+) -> tuple[DeviceMemory, ...]:
+    """llama.cpp's own buffer sizes, by device.
+
+    Of weights at most what the tensor table says (`planned`, bytes by device): a buffer that is mapped from the file is
+    a range of it, which also covers tensors that lie on another device or were repacked for the processor.
+    """
     sums: dict[str, dict[str, int]] = {}
     buffers = list(model.buffers.items()) + (list(context.buffers.items()) if context is not None else [])
     for (buffer, what), size in buffers:
-        device = "CPU" if buffer.startswith("CPU") or buffer.endswith("_Host") else buffer.split("_")[0]
-        kind = {"model": "weights", "compute": "compute"}.get(what, "kv")
-        part = sums.setdefault(device, {"weights": 0, "kv": 0, "compute": 0})
+        kind = {"model": "weights", "compute": "compute", "output": "compute"}.get(what, "kv")
+        part = sums.setdefault(device_of(buffer), {"weights": 0, "kv": 0, "compute": 0})
         part[kind] += size
     share = len(sequence.tokens) / context.size if context is not None and sequence is not None else 0.0
     return tuple(
         DeviceMemory(
             device=device,
-            weights=part["weights"],
+            weights=min(part["weights"], planned.get(device, 0)),
             kv_reserved=part["kv"],
             kv_used=round(part["kv"] * share),
             compute=part["compute"],
         )
         for device, part in sorted(sums.items())
     )
-
-
-def context_options(on_gpu: bool, flash_attention: FlashAttention) -> ContextOptions:
-    """What a context is made with on such a device; llama.cpp's own "auto" takes flash attention on a GPU."""
-    return ContextOptions(
-        n_ubatch=GPU_BATCH if on_gpu else CPU_BATCH,
-        flash_attention=flash_attention == "on" or (flash_attention == "auto" and on_gpu),
-    )
-
-
-def _refuse_too_large(path: Path, header: GgufHeader, context: int | None, free: int, options: ContextOptions) -> None:
-    """Raise EmberError where the weights, or the context that was asked for, cannot fit into `free` bytes.
-
-    llama.cpp would try: the system gives memory that it does not have, and kills the process when it is used.
-    """
-    smallest = estimate(header, MIN_CONTEXT, options)
-    if smallest.total > free:
-        raise EmberError(
-            f"{path.name} needs about {format_bytes(smallest.total)} (estimated) and {format_bytes(free)} are free. "
-            "Choose a smaller model or close other programs.",
-            "too_large",
-        )
-    tokens = min(context or MIN_CONTEXT, header.context_length or context or MIN_CONTEXT)
-    if (wanted := estimate(header, tokens, options)).total > free:
-        raise EmberError(
-            f"{path.name} with a context of {format_count(tokens)} tokens needs about "
-            f"{format_bytes(wanted.total)} (estimated) and {format_bytes(free)} are free. Choose a smaller context.",
-            "too_large",
-        )
-
-
-def _context_size(plan: LoadPlan, trained: int) -> tuple[int, tuple[str, ...]]:
-    """The context to make in tokens, and sentences about a wish that could not be met."""
-    if plan.wanted.context is None:
-        return max(MIN_CONTEXT, default_context(trained, plan.free_bytes, plan.header, plan.options)), ()
-    if MIN_CONTEXT <= trained < plan.wanted.context:
-        wanted = format_count(plan.wanted.context)
-        sentence = (
-            f"The model was trained for {format_count(trained)} tokens, so the context has those instead of {wanted}."
-        )
-        return trained, (sentence,)
-    return plan.wanted.context, ()
-
-
-def _flash_attention(plan: LoadPlan) -> int:
-    """On a CPU off unless asked for: follow-ups are 1.9 times and decode 1.15 times as fast (KV_STATE, measured)."""
-    if plan.wanted.flash_attention == "auto" and not plan.on_gpu:
-        return FLASH_ATTENTION["off"]
-    return FLASH_ATTENTION[plan.wanted.flash_attention]
 
 
 def memory_mode(model: Model) -> MemoryMode:
@@ -437,24 +331,3 @@ def memory_mode(model: Model) -> MemoryMode:
     if model.is_hybrid:
         return "hybrid"
     return "window" if model.window else "full"
-
-
-def _layers_that_fit(header: GgufHeader, vram: int, options: ContextOptions) -> int:
-    """How many layers fit into `vram` bytes with a context's memory; ALL_LAYERS if everything does."""
-    layers = header.block_count or 1
-    room = int(vram * MEMORY_MARGIN)
-    whole = estimate(header, min(header.context_length or DEFAULT_LIMIT, DEFAULT_LIMIT), options)
-    if whole.total <= room:
-        return ALL_LAYERS
-    per_layer = (whole.weights + whole.kv) / (layers + 1)
-    return max(0, min(layers, int((room - whole.compute) / per_layer)))
-
-
-def _threads() -> int:
-    """The physical cores that this process may run on: more only get in each other's way."""
-    return max(1, min(psutil.cpu_count(logical=False) or _allowed(), _allowed()))
-
-
-def _allowed() -> int:
-    """The cores that this process may run on, counted as the system does."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

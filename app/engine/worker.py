@@ -11,6 +11,7 @@ import psutil
 
 from app.core.errors import EmberError
 from app.engine.library import Ggml
+from app.engine.load_plan import DoesNotFitError, Planner
 from app.engine.model import refuse_unloadable
 from app.engine.saved_requests import SavedQuestion, answer_saved
 from app.engine.saving import Saving
@@ -31,6 +32,7 @@ from app.protocol.messages import (
     Loaded,
     LoadModel,
     LoadProgress,
+    MemoryEstimated,
     OldModelFreed,
     OpenStore,
     Prepare,
@@ -69,6 +71,9 @@ class Worker:
         self._waiting: set[int] = set()
         self._session: Session | None = None
         self._saving: Saving | None = None
+        self._planner = Planner(ggml)
+        self._is_mapped = True
+        """Whether the loaded model's weights are mapped from its file."""
         self._idle = threading.Event()
         """Set between two requests."""
         self._session_lock = threading.Lock()
@@ -188,7 +193,8 @@ class Worker:
                 self._carry_out(work)
             except EmberError as error:
                 logger.warning("request %d: %s (%s)", work.id, error.sentence, error.kind)
-                self._send(Failed(id=work.id, kind=error.kind, sentence=error.sentence))
+                offers = error.offers if isinstance(error, DoesNotFitError) else ()
+                self._send(Failed(id=work.id, kind=error.kind, sentence=error.sentence, offers=offers))
             finally:
                 with self._lock:
                     self._current = self._calibrating = None
@@ -205,6 +211,8 @@ class Worker:
         match work:
             case LoadModel():
                 self._load(work)
+            case EstimateMemory():
+                self._send(MemoryEstimated(id=work.id, plan=self._planner.plan(work, work.given_back).memory))
             case Unload():
                 self._swap(None)
                 self._send(Unloaded(id=work.id))
@@ -270,11 +278,27 @@ class Worker:
                 last = now
                 self._send(LoadProgress(id=work.id, fraction=fraction))
 
-        plan = Session.plan(Path(work.path), work, self._ggml.devices())
+        plan = self._planner.plan(work, self._given_back())
+        self._planner.release()
+        plan.require()
         if self._session is not None:
-            refuse_unloadable(plan.path)
+            if not plan.memory.is_dry_run:
+                refuse_unloadable(plan.path)
             self._send(OldModelFreed(id=work.id))
         self._swap(None)  # two models at once may not fit; the plan has refused what cannot work
-        session = Session.load(plan, self._saving, progress, lambda: self._stopped(work))
+        devices = self._ggml.pointers(plan.devices)
+        try:
+            session = Session.load(plan, devices, self._saving, progress, lambda: self._stopped(work))
+        except EmberError as error:
+            if error.kind == "out_of_memory":
+                raise DoesNotFitError(error.sentence, error.kind, plan.after_failure) from error
+            raise
+        self._is_mapped = work.options.use_mmap
         self._swap(session)
-        self._send(Loaded(id=work.id, model=session.info, seconds=time.perf_counter() - started))
+        seconds = time.perf_counter() - started
+        self._send(Loaded(id=work.id, model=session.info, seconds=seconds, plan=plan.memory))
+
+    def _given_back(self) -> dict[str, int]:
+        """What the present model gives back before another is loaded, by device."""
+        memory = self._session.memory() if self._session is not None else ()
+        return {part.device: part.given_back(is_mapped=self._is_mapped) for part in memory}

@@ -8,7 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from app.core.load_decision import Verdict as Verdict
 from app.core.load_options import Calibration, LoadOptions
+from app.core.offload import CPU
 from app.core.sampling import SamplerSettings
 from app.core.turn import FinishReason, TurnFigures
 
@@ -16,7 +18,6 @@ PROTOCOL_VERSION = 3
 
 DeviceKind = Literal["cpu", "gpu", "integrated", "accelerator"]
 MemoryMode = Literal["full", "window", "hybrid", "recurrent", "opaque"]
-Verdict = Literal["fits", "fewer_layers", "does_not_fit"]
 
 
 class _Base(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +36,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     kind: DeviceKind
     free_bytes: int
     total_bytes: int
+    backend: str = ""
+    """The backend that it belongs to, such as CPU, CUDA, Vulkan, MTL (Metal), ROCm."""
+    is_unified: bool = False
+    """Whether a GPU's memory is the computer's own."""
+    process_bytes: int | None = None
+    """What this process has of it, as the driver says; None where it does not say."""
 
 
 class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +54,11 @@ class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
     kv_used: int = 0
     """The part of it that holds tokens (estimated by cells in use)."""
     compute: int = 0
+
+    def given_back(self, *, is_mapped: bool) -> int:
+        """Bytes that unloading makes free; of mapped weights in the computer's memory none, they count as free."""
+        weights = 0 if is_mapped and self.device == CPU else self.weights
+        return weights + self.kv_reserved + self.compute
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +162,8 @@ class EstimateMemory(_Base, frozen=True):
     options: LoadOptions = LoadOptions()
     calibration: Calibration | None = None
     learnt: dict[str, int] = {}
+    given_back: dict[str, int] = {}
+    """By device: bytes that the loaded model, in whichever engine, gives back before this one is loaded."""
 
 
 class Calibrate(_Base, frozen=True):
@@ -307,6 +321,8 @@ class Hello(_Base, frozen=True):
     backends: tuple[str, ...]
     devices: tuple[Device, ...]
     pid: int
+    notices: tuple[str, ...] = ()
+    """Sentences for the person: a GPU that this build cannot use, and the command that would …"""
 
 
 class LoadProgress(_Base, frozen=True):

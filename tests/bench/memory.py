@@ -8,8 +8,8 @@ from app.core.gguf_header import GgufHeader
 from app.core.load_options import FlashAttention
 from app.core.memory_estimate import MemoryEstimate, estimate
 from app.core.units import format_count
+from app.engine.load_plan import context_options
 from app.engine.model import read_header
-from app.engine.session import context_options
 from app.protocol.messages import GetStatistics, Loaded, Statistics
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import STARTER_NAME, starter, tiny

@@ -4,15 +4,16 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
+import llama_cpp
 import msgspec
 
 from app.core.conversation import ConversationTree
+from app.core.load_decision import CPU_BATCH
 from app.engine import library
 from app.engine.chat_template import ChatTemplate
 from app.engine.context import Context, ContextSettings
 from app.engine.model import Model
 from app.engine.prompt import PromptBuilder
-from app.engine.session import CPU_BATCH, FLASH_ATTENTION
 from app.protocol.messages import ChatMessage, Generate, decode_request, encode
 from tests.bench.figure import Figure, timed
 from tests.bench.models import starter
@@ -27,7 +28,7 @@ def measure() -> Iterator[Figure]:
     """What the engine does before its first decode, on the starter model's vocabulary and template."""
     library.start()
     model = Model(starter(), 0, lambda _fraction: None, lambda: False)
-    context = Context(model, ContextSettings(512, CPU_BATCH, 1, FLASH_ATTENTION["off"]))
+    context = Context(model, ContextSettings(512, CPU_BATCH, 1, llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED))
     try:
         yield from _measure(model, context)
     finally:

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Mapping, Sequence
 
 STRING, ARRAY = 8, 9
+Q4_0 = 2
 _TYPE_OF = {bool: 7, int: 4, float: 6, str: STRING}
 _LAYOUT = {
     0: "<B",
@@ -75,3 +76,47 @@ def described(architecture: str, figures: Mapping[str, Value] | None = None, *, 
     if tokens:
         entries.append(entry("tokenizer.ggml.tokens", [f"t{number}" for number in range(tokens)]))
     return gguf(entries)
+
+
+def described_model(
+    *,
+    layers: int,
+    width: int,
+    feed_forward: int,
+    heads: int,
+    kv_heads: int,
+    context_length: int = 131_072,
+    vocabulary: int = 32_000,
+    tied: bool = False,
+) -> bytes:
+    """Return the header of a Llama in Q4_0 without the weights behind it; to be parsed without the file's size."""
+    figures = {
+        "block_count": layers,
+        "context_length": context_length,
+        "embedding_length": width,
+        "feed_forward_length": feed_forward,
+        "attention.head_count": heads,
+        "attention.head_count_kv": kv_heads,
+        "vocab_size": vocabulary,
+    }
+    entries = [entry("general.architecture", "llama")]
+    entries += [entry(f"llama.{key}", value) for key, value in figures.items()]
+    kv_width = width // heads * kv_heads
+    shapes = [("token_embd.weight", (width, vocabulary))]
+    for layer in range(layers):
+        block = f"blk.{layer}."
+        shapes += [
+            (f"{block}attn_q.weight", (width, width)),
+            (f"{block}attn_k.weight", (width, kv_width)),
+            (f"{block}attn_v.weight", (width, kv_width)),
+            (f"{block}attn_output.weight", (width, width)),
+            (f"{block}ffn_gate.weight", (width, feed_forward)),
+            (f"{block}ffn_up.weight", (width, feed_forward)),
+            (f"{block}ffn_down.weight", (feed_forward, width)),
+        ]
+    shapes += [] if tied else [("output.weight", (width, vocabulary))]
+    tensors, offset = [], 0
+    for name, shape in shapes:
+        tensors.append(tensor(name, shape, Q4_0, offset))
+        offset += -(-(shape[0] * shape[1] // 32 * 18) // 32) * 32
+    return gguf(entries, tensors)
