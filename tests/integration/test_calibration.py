@@ -63,7 +63,7 @@ def test_each_kind_of_memory_is_measured_at_depth_and_goes_on_chatting(
     assert {trial.flash_attention for trial in trials} == {False, True}
     assert all(min(trial.follow_up, trial.decode, trial.prefill) > 0 for trial in trials)
     assert measured.calibration.best in trials
-    assert measured.calibration.depth == CONTEXT // 2
+    assert measured.calibration.depth == CONTEXT // 4
     assert statistics(engine).context_size == CONTEXT
     after = talk.say("And another?", max_tokens=8, sampler=GREEDY)
     assert after.figures.tokens.generated == 8
