@@ -169,9 +169,9 @@ class Calibrator:
 
     def _try_slices(self, bench: "_Bench", best: Trial, batches: Sequence[int]) -> Trial:
         """Whole slices, each against the default, which is read again before one takes its place."""
-        bench.use(best.threads)
-        if not self._has_time or best.batch / best.prefill > LONGEST_TRIAL:
+        if not (self._is_steady and self._has_time) or best.batch / best.prefill > LONGEST_TRIAL:
             return best
+        bench.use(best.threads)
         others = [batch for batch in batches if batch <= bench.largest and _is_promising(best, batch)]
         if not others:
             return best
