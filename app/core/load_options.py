@@ -75,3 +75,5 @@ class Calibration:
     trials: tuple[Trial, ...]
     depth: int
     """Tokens that were in the context while it was measured."""
+    is_steady: bool = True
+    """False: the machine was too busy for runs to agree, so the default stayed; it is worth measuring again."""

@@ -1,15 +1,16 @@
 """Measures what is fastest for a model on this machine: flash attention, threads and the slice of reading.
 
 It computes what a chat computes, with a filled context: a follow-up of a few new tokens, a reply token by token, a
-slice of a long text. Filling costs no reading: the rows of the first tokens are put in again and again at later
-positions, which llama.cpp computes with as with any others.
+longer text. Filling costs no reading: the rows of the first tokens are put in again and again at later positions,
+which llama.cpp computes with as with any others. What is compared is measured in turns, until the fastest runs of
+each agree, so that what else this machine does slows all of it; where they do not come to agree the default stays.
 """
 
 import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import llama_cpp
 
@@ -26,23 +27,23 @@ from app.protocol.messages import MemoryMode
 logger = logging.getLogger(__name__)
 
 DEEPEST = 2048
-"""Tokens in the context while it is measured, at most; half of a smaller context."""
+"""Tokens in the context while it is measured, at most."""
+SHARE = 4
+"""A smaller context is filled to a quarter: two such contexts together then take no more memory than the chat's."""
 SAMPLE = 64
 """Tokens that are read to begin with, and then repeated."""
 PILOT = 16
 """The first of them, which tell how slow the model is."""
-FOLLOW_UP = 24
-"""New tokens of a follow-up: a short message with its template."""
-DECODED = 8
+FOLLOW_UP, DECODED, TEXT = 24, 8, 64
+"""Tokens of one round: a short message with its template, a reply, a longer text; less of a slow model."""
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 12
-"""Short measurements are repeated and the fastest counts: what else runs only makes them slower."""
-SOON = 0.3
-"""Seconds before which they are repeated more often."""
-ENOUGH = 0.75
-"""Seconds after which nothing is repeated."""
+AGREEING = 1.05
+"""The fastest two runs differ by no more than this."""
+ROUNDS_LIMIT = 6.0
+"""Seconds after which no further round begins."""
 LIMIT = 12.0
-"""Seconds after which no further number of threads or slice is tried."""
-LONGEST_TRIAL = 8.0
+"""Seconds after which nothing further is tried."""
+LONGEST_TRIAL = 4.0
 """Seconds that a slice may take to be tried at all."""
 FLASH_DISABLED = "Flash Attention not supported, set to disabled"
 """llama.cpp's log where a device lacks it (`resolve_fused_ops` in llama-context.cpp)."""
@@ -55,11 +56,6 @@ class Candidates:
     flash_attention: tuple[bool, ...]
     threads: tuple[int, ...]
     batches: tuple[int, ...]
-
-    @property
-    def trials(self) -> int:
-        """How many trials that are at most: threads and slices are tried with the best of what was tried before."""
-        return len(self.flash_attention) + len(self.threads) + len(self.batches) - 2
 
 
 class Calibrator:
@@ -82,60 +78,55 @@ class Calibrator:
         self._on_gpu = on_gpu
         self._progress = progress
         self._stopped = stopped
-        self._depth = min(DEEPEST, settings.tokens // 2)
-        self._bench: _Bench | None = None
+        self._depth = min(DEEPEST, max(settings.tokens // SHARE, SAMPLE))
+        self._benches: list[_Bench] = []
+        self._trials: list[Trial] = []
+        self._is_steady = True
+        self._began = time.perf_counter()
 
     def abort(self) -> None:
         """Let the running decode end as soon as it can; from any thread, after `stopped` says so."""
-        if (bench := self._bench) is not None:
+        for bench in tuple(self._benches):
             bench.context.abort.raise_()
 
     def run(self, candidates: Candidates) -> Calibration:
         """Try what there is to try and choose; raises EmberError (cancelled, out_of_memory)."""
-        began = time.perf_counter()
-        trials: list[Trial] = []
         try:
-            self._try_all(candidates, trials, began)
-            depth = self._bench.depth if self._bench is not None else 0
+            best = self._try_all(candidates)
+            depth = min(bench.depth for bench in self._benches)
         except Interrupted as error:
             raise _cancelled() from error
         finally:
-            self._close()
-        best = choose(trials)
-        logger.info("measured in %.1f s at %d tokens: %s of %s", time.perf_counter() - began, depth, best, trials)
-        return Calibration(best, tuple(trials), depth)
+            for bench in self._benches:
+                bench.context.close()
+            self._benches = []
+        seconds = time.perf_counter() - self._began
+        logger.info("measured in %.1f s at %d tokens: %s of %s", seconds, depth, best, self._trials)
+        return Calibration(best, tuple(self._trials), depth, self._is_steady)
 
-    def _try_all(self, candidates: Candidates, trials: list[Trial], began: float) -> None:
-        """Add the trials, the default's first."""
+    def _try_all(self, candidates: Candidates) -> Trial:
+        """The best: first of flash attention, with that of the threads, with both of the slices."""
         threads, batch = candidates.threads[0], candidates.batches[0]
-        largest = max(candidates.batches)
-        for flash in reversed(candidates.flash_attention):  # the default last: its context mostly serves the rest
-            bench = self._open(flash, largest, needed=flash == candidates.flash_attention[0])
-            if bench is not None and bench.flash not in [trial.flash_attention for trial in trials]:
-                trials.insert(0, bench.trial(threads, batch))
-                self._progress(len(trials), candidates.trials)
-        best = choose(trials)
-        if best is not trials[0]:  # the default may have met with something else that ran: it gets a second chance
-            bench = self._opened(trials[0].flash_attention, largest)
-            trials[0] = _best_of(trials[0], bench.trial(threads, batch))
-            best = choose(trials)
-        bench = self._opened(best.flash_attention, largest)
-        for threads in candidates.threads[1:]:
-            if time.perf_counter() - began < LIMIT:
-                trials.append(bench.trial(threads, batch))
-                self._progress(len(trials), candidates.trials)
-        best = choose(trials)
-        for batch in candidates.batches[1:]:
-            if time.perf_counter() - began < LIMIT and batch <= bench.largest and _is_promising(best, batch):
-                trials.append(dataclasses.replace(best, batch=batch, prefill=bench.prefill(best.threads, batch)))
-                self._progress(len(trials), candidates.trials)
+        for flash in candidates.flash_attention:
+            self._open(flash, max(candidates.batches))
+        self._progress(1, 4)
+        contenders = [_Contender(bench, threads) for bench in self._benches]
+        best = self._rounds(contenders, batch)
+        self._progress(2, 4)
+        bench = next(bench for bench in self._benches if bench.flash == best.flash_attention)
+        if len(candidates.threads) > 1 and self._has_time:
+            best = self._rounds([_Contender(bench, threads) for threads in candidates.threads], batch)
+        self._progress(3, 4)
+        best = self._try_slices(bench, best, candidates.batches[1:])
+        self._progress(4, 4)
+        return best
 
-    def _open(self, flash: bool, largest: int, *, needed: bool) -> "_Bench | None":
-        """A context for trials; without flash attention where the device has none.
+    @property
+    def _has_time(self) -> bool:
+        return time.perf_counter() - self._began < LIMIT
 
-        None where memory does not suffice for what is not needed.
-        """
-        self._close()
+    def _open(self, flash: bool, largest: int) -> None:
+        """A filled context for trials; where the device has no flash attention, or no memory for a second, none."""
         if self._stopped():
             raise _cancelled()
         kind = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -143,52 +134,100 @@ class Calibrator:
             automatic, on = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO, llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
             kind = automatic if self._on_gpu else on
         settings = dataclasses.replace(
-            self._settings,
-            tokens=max(self._settings.tokens, self._depth + MOST_ROUNDS * (FOLLOW_UP + DECODED) + 3 * largest),
-            batch=largest,
-            flash_attention=kind,
+            self._settings, tokens=self._depth + max(largest, 256), batch=largest, flash_attention=kind
         )
         try:
             context = Context(self._model, settings)
         except EmberError:
-            if not needed:
-                return None
-            context = Context(self._model, dataclasses.replace(settings, batch=self._settings.batch))
-        flash = flash and not any(FLASH_DISABLED in line for _, line in log.lines)
-        self._bench = _Bench(context, flash, self._mode, self._model.vocabulary.size, self._depth, self._stopped)
-        self._bench.fill()
-        return self._bench
+            if not self._benches:
+                raise
+            return
+        if flash and any(FLASH_DISABLED in line for _, line in log.lines):
+            flash = False
+        if any(bench.flash == flash for bench in self._benches):
+            context.close()
+            return
+        bench = _Bench(context, flash, self._mode, self._model.vocabulary.size, self._depth, self._stopped)
+        self._benches.append(bench)
+        bench.fill()
 
-    def _opened(self, flash: bool, largest: int) -> "_Bench":
-        """The context with that flash attention, which was measured already."""
-        bench = self._bench
-        if bench is None or bench.flash != flash:
-            bench = self._open(flash, largest, needed=True)
-        assert bench is not None
-        return bench
+    def _rounds(self, contenders: "list[_Contender]", batch: int) -> Trial:
+        """Measure them in turns; the first is the default, which stays where the runs do not agree."""
+        began = time.perf_counter()
+        for number in range(1, MOST_ROUNDS + 1):
+            for contender in contenders:
+                contender.run()
+            enough = number >= FEWEST_ROUNDS and all(contender.agrees for contender in contenders)
+            if enough or time.perf_counter() - began > ROUNDS_LIMIT:
+                break
+        trials = [contender.trial(batch) for contender in contenders]
+        self._trials = [trial for trial in self._trials if not any(_is_same(trial, new) for new in trials)] + trials
+        self._is_steady = self._is_steady and all(contender.agrees for contender in contenders)
+        if not contenders[0].agrees:
+            return trials[0]
+        return choose([trial for trial, run in zip(trials, contenders, strict=True) if run.agrees])
 
-    def _close(self) -> None:
-        bench, self._bench = self._bench, None
-        if bench is not None:
-            bench.context.close()
+    def _try_slices(self, bench: "_Bench", best: Trial, batches: Sequence[int]) -> Trial:
+        """Whole slices, each against the default, which is read again before one takes its place."""
+        if not (self._is_steady and self._has_time) or best.batch / best.prefill > LONGEST_TRIAL:
+            return best
+        bench.use(best.threads)
+        others = [batch for batch in batches if batch <= bench.largest and _is_promising(best, batch)]
+        if not others:
+            return best
+        whole = dataclasses.replace(best, prefill=bench.prefill(best.batch))
+        trials = [dataclasses.replace(best, batch=batch, prefill=bench.prefill(batch)) for batch in others]
+        if choose([whole, *trials]) is not whole:
+            whole = dataclasses.replace(whole, prefill=max(whole.prefill, bench.prefill(best.batch)))
+        self._trials = [whole if _is_same(trial, best) else trial for trial in self._trials] + trials
+        return choose([whole, *trials])
 
 
-def _best_of(one: Trial, other: Trial) -> Trial:
-    """The fastest of two measurements of the same."""
-    return dataclasses.replace(
-        one,
-        follow_up=max(one.follow_up, other.follow_up),
-        decode=max(one.decode, other.decode),
-        prefill=max(one.prefill, other.prefill),
-    )
+@dataclass(slots=True)
+class _Contender:
+    """One way to compute, and how fast its runs were: tokens a second."""
+
+    bench: "_Bench"
+    threads: int
+    follow_ups: list[float] = field(default_factory=list)
+    decodes: list[float] = field(default_factory=list)
+    texts: list[float] = field(default_factory=list)
+
+    def run(self) -> None:
+        """One round; raises Interrupted and EmberError (cancelled)."""
+        follow_up, decoded, text = self.bench.amounts
+        self.bench.use(self.threads)
+        self.bench.make_room(follow_up + decoded + text)
+        self.follow_ups.append(self.bench.speed(follow_up))
+        self.decodes.append(self.bench.speed(decoded, at_once=1))
+        self.texts.append(self.bench.speed(text))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the fastest two runs of each are as good as equal."""
+        return all(_agree(speeds) for speeds in (self.follow_ups, self.decodes, self.texts))
+
+    def trial(self, batch: int) -> Trial:
+        """The fastest runs: what else the machine does only makes them slower."""
+        return Trial(self.bench.flash, self.threads, batch, max(self.follow_ups), max(self.decodes), max(self.texts))
+
+
+def _agree(speeds: Sequence[float]) -> bool:
+    *_, second, first = (0.0, 0.0, *sorted(speeds))
+    return first <= AGREEING * second
+
+
+def _is_same(one: Trial, other: Trial) -> bool:
+    """Whether both measured the same way to compute."""
+    parts = [(trial.flash_attention, trial.threads, trial.batch) for trial in (one, other)]
+    return parts[0] == parts[1]
 
 
 def _is_promising(best: Trial, batch: int) -> bool:
-    """Whether a slice could be chosen, and is measured soon: a longer one where it is quick, else a shorter one."""
-    seconds = batch / best.prefill
+    """Whether a slice could be chosen: a longer one where it is quick, a shorter one where the default is not."""
     if batch > best.batch:
-        return seconds <= LONGEST_SLICE
-    return best.batch / best.prefill > LONGEST_SLICE and seconds <= LONGEST_TRIAL
+        return batch / best.prefill <= LONGEST_SLICE
+    return best.batch / best.prefill > LONGEST_SLICE
 
 
 def _cancelled() -> EmberError:
@@ -196,7 +235,7 @@ def _cancelled() -> EmberError:
 
 
 class _Bench:
-    """A filled context with a stopwatch."""
+    """A filled context with a stopwatch; its reading raises Interrupted and EmberError (cancelled)."""
 
     def __init__(
         self,
@@ -211,6 +250,7 @@ class _Bench:
         self.flash = flash
         self.largest = context.settings.batch
         self.depth = 0
+        self._threads = context.settings.threads
         self._wanted = depth
         self._stopped = stopped
         self._mode = mode
@@ -220,22 +260,26 @@ class _Bench:
         self._chunk = 0
         """Tokens of the sample that is repeated."""
         self._rows = self._window = self._checkpoint = b""
-        self._rate = 0.0
-        """Tokens a second that the pilot was read with."""
+        self.amounts = (FOLLOW_UP, DECODED, TEXT)
 
     # --- filling -----------------------------------------------------------------------------------------------------
 
     def fill(self) -> None:
         """Read the sample and repeat it up to the depth; where this memory cannot be filled so, it stays shallow."""
         state = self._state = ContextState(self.context, self._mode, self._tokens[:3])
-        self._read(self._tokens[:PILOT])  # the first decode also warms caches and threads up
+        self._read(PILOT)  # the first decode also warms caches and threads up
         self.context.clear()
         self._end = 0
-        self._rate = PILOT / self._timed(self._tokens[:PILOT])
-        sample = SAMPLE if self._rate >= SAMPLE else PILOT
+        rate = self.speed(PILOT)
+        sample = SAMPLE if rate >= SAMPLE else PILOT
         self._chunk = min(sample, self.context.window or sample, self._wanted)
         if self._chunk > PILOT:
-            self._read(self._tokens[PILOT : self._chunk])
+            self._read(self._chunk - PILOT)
+        self.amounts = (
+            max(min(FOLLOW_UP, int(rate / 2)), 4),
+            max(min(DECODED, int(rate / 8)), 2),
+            max(min(TEXT, int(rate)), PILOT),
+        )
         if state.works and state.mode != "opaque":
             rows, window = state.take(0, self._chunk) if state.has_rows else (b"", b"")
             self._rows, self._window = bytes(rows), bytes(window)
@@ -253,7 +297,7 @@ class _Bench:
             self.context.clear()
             self._end = 0
         if not self._end:
-            self._read(self._tokens[: self._chunk])
+            self._read(self._chunk)
         self.depth = self._end
 
     def _put_copies(self) -> int:
@@ -281,49 +325,34 @@ class _Bench:
 
     # --- measuring ---------------------------------------------------------------------------------------------------
 
-    def trial(self, threads: int, batch: int) -> Trial:
-        """All three figures; raises Interrupted and EmberError (cancelled)."""
-        self._start(threads)
-        follow_up = max(min(FOLLOW_UP, int(self._rate / 2)), 4)
-        decoded = max(min(DECODED, int(self._rate / 8)), 2)
-        began, fastest_read, fastest_write = time.perf_counter(), float("inf"), float("inf")
-        for number in range(1, MOST_ROUNDS + 1):
-            fastest_read = min(fastest_read, self._timed(self._tokens[:follow_up]))
-            fastest_write = min(fastest_write, sum(self._timed([token]) for token in self._tokens[:decoded]))
-            spent = time.perf_counter() - began
-            if spent > ENOUGH or (spent > SOON and number >= FEWEST_ROUNDS):
-                break
-        prefill = self._prefill(batch)
-        return Trial(self.flash, threads, batch, follow_up / fastest_read, decoded / fastest_write, prefill)
+    def use(self, threads: int) -> None:
+        """Compute with that many threads from now on, which are awake already."""
+        if threads != self._threads:
+            self._threads = threads
+            llama_cpp.llama_set_n_threads(self.context.pointer, threads, threads)
+            self.make_room(2)
+            self._read(2)
 
-    def prefill(self, threads: int, batch: int) -> float:
-        """Tokens a second of reading one slice; raises Interrupted and EmberError (cancelled)."""
-        self._start(threads)
-        return self._prefill(batch)
+    def make_room(self, tokens: int) -> None:
+        """Go back to the depth where the context could not take so many more."""
+        if self._end + tokens > self.context.size:
+            self._again()
 
-    def _start(self, threads: int) -> None:
-        """The depth is in the context, and that many threads are awake."""
-        llama_cpp.llama_set_n_threads(self.context.pointer, threads, threads)
-        self._again()
-        self._read(self._tokens[:2])
+    def prefill(self, batch: int) -> float:
+        """Tokens a second of reading one slice."""
+        self.make_room(batch)
+        return self.speed(batch)
 
-    def _prefill(self, batch: int) -> float:
-        """Of a slow model only as much is read as takes about two seconds."""
-        count = min(batch, self.largest, max(2 * PILOT, int(2 * self._rate)))
-        fastest = self._timed(self._tokens[:count])
-        if fastest < ENOUGH:
-            fastest = min(fastest, self._timed(self._tokens[:count]))
-        return count / fastest
-
-    def _timed(self, tokens: Sequence[int]) -> float:
-        """The seconds that reading the tokens takes."""
+    def speed(self, count: int, at_once: int | None = None) -> float:
+        """Tokens a second of reading `count` tokens, all of them or so many at once."""
         began = time.perf_counter()
-        self._read(tokens)
-        return time.perf_counter() - began
+        for _ in range(0, count, at_once or count):
+            self._read(at_once or count)
+        return count / (time.perf_counter() - began)
 
-    def _read(self, tokens: Sequence[int]) -> None:
+    def _read(self, count: int) -> None:
         if self._stopped():
             raise _cancelled()
-        self.context.decode(tokens, self._end)
+        self.context.decode(self._tokens[:count], self._end)
         llama_cpp.llama_synchronize(self.context.pointer)  # a GPU is still at work
-        self._end += len(tokens)
+        self._end += count

@@ -42,6 +42,8 @@ def calibrate(options: CalibrateOptions, root: Path | None) -> int:
     else:
         for line in table(found):
             write_line(line)
+        if not found.is_steady:
+            tell("Other programs kept this computer too busy for an exact measurement; try again when it is quiet.")
     return 0
 
 
@@ -83,6 +85,7 @@ def as_json(calibration: Calibration) -> dict[str, Any]:
     """What was measured, with stable names; speeds in tokens a second."""
     return {
         "depth": calibration.depth,
+        "is_steady": calibration.is_steady,
         "best": asdict(calibration.best),
         "trials": [asdict(trial) for trial in calibration.trials],
     }

@@ -216,7 +216,10 @@ class ModelSettings(QObject):
         path, options = Path(model.path), engine.options
         circumstances = self._circumstances(path, options)
         stored = self._stored(path)
-        return circumstances is not None and circumstances not in (*stored.calibrations, *stored.given_up)
+        if circumstances is None or circumstances in stored.given_up:
+            return False
+        measured = stored.calibrations.get(circumstances)
+        return measured is None or not measured.is_steady
 
     def _ask_what_is_in_memory(self) -> None:
         """Begin, unless what is in memory would have to be read again."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.load_options import Calibration, LoadOptions, Trial
 from app.core.sampling import SamplerSettings
 from app.protocol.messages import (
     Calibrate,
@@ -17,6 +18,9 @@ from app.protocol.messages import (
     Generate,
     GetStatistics,
     Loaded,
+    LoadModel,
+    LoadProgress,
+    PromptProgress,
     Statistics,
 )
 from tests.support.engine import Engine, Talk
@@ -63,7 +67,7 @@ def test_each_kind_of_memory_is_measured_at_depth_and_goes_on_chatting(
     assert {trial.flash_attention for trial in trials} == {False, True}
     assert all(min(trial.follow_up, trial.decode, trial.prefill) > 0 for trial in trials)
     assert measured.calibration.best in trials
-    assert measured.calibration.depth == CONTEXT // 2
+    assert measured.calibration.depth == CONTEXT // 4
     assert statistics(engine).context_size == CONTEXT
     after = talk.say("And another?", max_tokens=8, sampler=GREEDY)
     assert after.figures.tokens.generated == 8
@@ -111,6 +115,28 @@ def test_the_layout_of_saved_state_changes_only_when_that_is_allowed(
     measured = calibrate(engine, may_change_layout=True)
     assert isinstance(measured, Calibrated), measured
     assert {trial.flash_attention for trial in measured.calibration.trials} == {False, True}
+
+
+def test_a_load_with_what_was_measured_is_made_so(engine: Engine, tiny_model: Callable[[Kind], Path]) -> None:
+    trial = Trial(flash_attention=False, threads=1, batch=32, follow_up=1.0, decode=1.0, prefill=1.0)
+    load = LoadModel(
+        id=engine.next_id(),
+        path=str(tiny_model(Kind.FULL)),
+        options=LoadOptions(context=CONTEXT),
+        calibration=Calibration(trial, (trial,), depth=256),
+    )
+    engine.send(load)
+    assert isinstance(next(a for a in engine.answers(load.id) if not isinstance(a, LoadProgress)), Loaded)
+    message = ChatMessage(id="m", role="user", text="Name a colour of the sky. " * 8)
+    turn = Generate(id=engine.next_id(), conversation="c", messages=(message,), max_tokens=1)
+    engine.send(turn)
+    done = []
+    for answer in engine.answers(turn.id):
+        if isinstance(answer, Done):
+            break
+        if isinstance(answer, PromptProgress):
+            done.append(answer.done)
+    assert done[:4] == [0, 32, 64, 96]
 
 
 # --- nobody waits for it ---------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from app.engine.state_blob import (
     RecurrentState,
     SectionLayout,
     check_section,
+    moved_checkpoint,
+    moved_section,
     read_header,
     read_recurrent,
     read_section,
@@ -197,3 +199,28 @@ def test_no_count_makes_it_take_memory_that_the_data_does_not_have(
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
         tracemalloc.stop()
+
+
+# --- moved, for measuring ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("positions", ORDERS)
+def test_a_moved_section_has_the_same_rows_at_later_positions(layout: SectionLayout, positions: list[int]) -> None:
+    data = joined(section(layout, positions))
+    moved = moved_section(data, 50, layout.extension)
+    assert bytes(moved) == joined(section(layout, [position + 50 for position in positions]))
+    check_section(moved, layout, START + 50, 3)
+    assert moved_section(moved, -50, layout.extension) == data
+
+
+def test_a_moved_checkpoint_stands_at_the_later_position_with_its_window(layout: SectionLayout) -> None:
+    window = joined(section(layout, ORDERS[0]))
+    moved = moved_checkpoint(HEADER + window + joined(recurrent()), 50, layout.extension, has_window=True)
+    end = len(HEADER) + len(window)
+    check_section(moved[len(HEADER) : end], layout, START + 50, 3)
+    assert read_recurrent(memoryview(moved), end) == RecurrentState(START + 50, 4, STATES)
+
+
+def test_a_checkpoint_without_a_window_is_moved_alone() -> None:
+    moved = moved_checkpoint(HEADER + joined(recurrent()), 7, 0, has_window=False)
+    assert read_recurrent(memoryview(moved), len(HEADER)) == RecurrentState(START + 7, 4, STATES)
