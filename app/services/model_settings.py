@@ -313,4 +313,5 @@ def _live(statistics: Statistics) -> ConversationId | None:
 
 
 def _key(path: Path) -> str:
-    return f"{KEY}{path.absolute()}"
+    name = str(path.absolute())
+    return KEY + name.encode("utf-8", "backslashreplace").decode("utf-8")  # a file's name need not be text
