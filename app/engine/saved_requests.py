@@ -8,8 +8,10 @@ from app.protocol.messages import (
     ClearSaved,
     DropSaved,
     GetSavedUsage,
+    PinSaved,
     RootUsage,
     SavedDropped,
+    SavedPinned,
     SavedUsage,
     SavedVerified,
     SweepSaved,
@@ -18,7 +20,7 @@ from app.protocol.messages import (
     VerifySaved,
 )
 
-SavedQuestion = DropSaved | SweepSaved | ClearSaved | GetSavedUsage | VerifySaved
+SavedQuestion = DropSaved | SweepSaved | PinSaved | ClearSaved | GetSavedUsage | VerifySaved
 PROGRESS_STEPS = 100
 
 
@@ -33,6 +35,11 @@ def answer_saved(
         case SweepSaved():
             saving.writer.flush()  # the store is put in order first
             return SavedDropped(id=request.id, freed_bytes=saving.store.sweep(request.keep, saving.opened))
+        case PinSaved():
+            saving.keep(request.id, request.tips)
+            saving.writer.flush()  # what is still being written of them counts too
+            (usage,) = saving.store.usage([request.tips])
+            return SavedPinned(id=request.id, bytes=usage.own_bytes)
         case ClearSaved():
             saving.writer.flush()
             return SavedDropped(id=request.id, freed_bytes=_clear(saving, request.roots))

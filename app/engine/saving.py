@@ -32,8 +32,8 @@ BUDGET = "budget"
 class Saving:
     """The folder, opened by this process alone."""
 
-    def __init__(self, folder: Path, budget: int | None, commit: str) -> None:
-        """Open it, made if need be; `commit` is llama.cpp's. Raises EmberError (saved_state)."""
+    def __init__(self, folder: Path, budget: int | None, commit: str, pinned: tuple[bytes, ...] = ()) -> None:
+        """Open it, made if need be; `commit` is llama.cpp's, `pinned` tips stay. Raises EmberError (saved_state)."""
         self.folder = folder
         self._commit = commit
         try:
@@ -49,6 +49,10 @@ class Saving:
             ) from error
         self.opened = time.time()
         self.store = Store(folder, self.budget)
+        self._keeping = threading.Lock()
+        self._kept_by = 0
+        """The request that named the tips that stay."""
+        self.store.keep(pinned)
         self.writer = ChunkWriter(self.store)
         self._hashes = ModelHashes(folder)
         self._counted = (-1, 0)
@@ -64,6 +68,13 @@ class Saving:
                     "saved_state",
                 )
             time.sleep(LOCK_INTERVAL)
+
+    def keep(self, request: int, tips: tuple[bytes, ...]) -> None:
+        """From now on these tips stay whatever the budget, unless a later request was here before."""
+        with self._keeping:
+            if request > self._kept_by:
+                self._kept_by = request
+                self.store.keep(tips)
 
     def set_budget(self, budget: int | None) -> None:
         """Keep to another budget, in the writer's turn; the default one stays as it was where it cannot be read."""

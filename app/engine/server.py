@@ -26,6 +26,7 @@ from app.protocol.messages import (
     GetSavedUsage,
     GetStatistics,
     Hello,
+    PinSaved,
     ProtocolError,
     Request,
     Shutdown,
@@ -150,7 +151,7 @@ def _dispatch(request: Request, worker: "Worker") -> None:
             worker.count_tokens(request)
         case GetStatistics():
             worker.statistics(request)
-        case DropSaved() | SweepSaved() | ClearSaved() | GetSavedUsage() | VerifySaved():
+        case DropSaved() | SweepSaved() | PinSaved() | ClearSaved() | GetSavedUsage() | VerifySaved():
             worker.ask_saved(request)
         case Shutdown():
             logger.info("asked to end")

@@ -248,7 +248,7 @@ class Worker:
 
     def _open_store(self, work: OpenStore) -> None:
         if self._saving is None:
-            self._saving = Saving(Path(work.folder), work.budget, self._ggml.commit())
+            self._saving = Saving(Path(work.folder), work.budget, self._ggml.commit(), work.pinned)
             if self._session is not None:
                 self._session.use_saving(self._saving)
         else:

@@ -25,6 +25,8 @@ class Budget:
         self.limit = limit
         self.pinned: frozenset[Digest] = frozenset()
         """Chunks that stay. Those before them stay too, since only a chunk that no other follows is evicted."""
+        self.kept: frozenset[Digest] = frozenset()
+        """The same by the person's word, while the pinned ones change with each turn."""
 
     def excess(self, index: Index, needed: int = 0) -> int:
         """How far `needed` bytes more would go beyond the limit."""
@@ -33,7 +35,7 @@ class Budget:
     def can_take(self, index: Index, needed: int, chain: Iterable[Digest]) -> bool:
         """Whether `needed` bytes fit once everything is gone that may go; `chain` may not."""
         safe: dict[Digest, int] = {}
-        for tip in self.pinned.union(chain):
+        for tip in self.pinned.union(self.kept, chain):
             for row in index.path_to(tip):
                 if row.key in safe:
                     break
@@ -45,7 +47,7 @@ class Budget:
 
         Raises OSError.
         """
-        safe = self.pinned.union(chain)
+        safe = self.pinned.union(self.kept, chain)
         for number in range(BATCH):
             leaf = index.oldest_leaf(safe) if self.excess(index, needed) > 0 else None
             if leaf is None:

@@ -189,6 +189,10 @@ class Store:
         """From now on these tips, and what is before them, are not evicted; earlier ones may be again."""
         self._budget.pinned = frozenset(tips)
 
+    def keep(self, tips: Iterable[Digest]) -> None:
+        """The same for tips that the person wants to stay, beside those that `pin` names."""
+        self._budget.kept = frozenset(tips)
+
     def set_budget(self, budget_bytes: int) -> int:
         """Keep to another budget, at once; the bytes freed. Pinned chains stay, so it may be exceeded by them."""
         self._budget.limit = budget_bytes

@@ -188,6 +188,8 @@ class OpenStore(_Base, frozen=True):
     folder: str
     budget: int | None = None
     """Bytes; None: the smaller of 10 GiB and a tenth of what the disk has free, remembered with the store."""
+    pinned: tuple[bytes, ...] = ()
+    """Tips that stay whatever the budget; here too, because opening evicts what is beyond the budget."""
 
 
 class Unload(_Base, frozen=True):
@@ -251,6 +253,16 @@ class SweepSaved(_Base, frozen=True):
     id: int
     keep: tuple[bytes, ...]
     """All tips that are wanted."""
+
+
+class PinSaved(_Base, frozen=True):
+    """From now on these tips, and what is before them, stay whatever the budget; earlier ones may go again.
+
+    Answered by SavedPinned or Failed, also during a reply.
+    """
+
+    id: int
+    tips: tuple[bytes, ...]
 
 
 class ClearSaved(_Base, frozen=True):
@@ -454,6 +466,13 @@ class SavedDropped(_Base, frozen=True):
     freed_bytes: int
 
 
+class SavedPinned(_Base, frozen=True):
+    """The bytes that stay whatever the budget."""
+
+    id: int
+    bytes: int
+
+
 class TipUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What a group of tips takes: bytes that no other group needs, bytes that others share, and tokens."""
 
@@ -576,6 +595,7 @@ Request = (
     | Prepare
     | DropSaved
     | SweepSaved
+    | PinSaved
     | ClearSaved
     | GetSavedUsage
     | VerifySaved
@@ -600,6 +620,7 @@ Response = (
     | StoreOpened
     | Prepared
     | SavedDropped
+    | SavedPinned
     | SavedUsage
     | VerifyProgress
     | SavedVerified

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -16,8 +17,10 @@ from app.protocol.messages import (
     Failed,
     GetSavedUsage,
     OpenStore,
+    PinSaved,
     Response,
     SavedDropped,
+    SavedPinned,
     SavedUsage,
     Statistics,
     StoreOpened,
@@ -26,6 +29,7 @@ from app.protocol.messages import (
     VerifySaved,
 )
 from app.services.engine_client import EngineClient, EngineState
+from app.services.written_today import WritingDay, day_of
 from app.storage.saved_roots import SavedModel, SavedRoots
 from app.storage.settings import SettingsStore
 
@@ -36,6 +40,8 @@ BUDGET = "saved_state.budget"
 DEFAULT_BUDGET = "saved_state.default_budget"
 """Keys of settings: whether state is saved at all, the bytes it may take (None: the default), and that default as the
 engine last said it."""
+WRITING_DAY = "saved_state.day"
+"""Key of the setting that notes what had been written when the day began."""
 USAGE_DELAY = 0.3
 """Seconds; many changes in one moment are one question to the engine."""
 USAGE_REST = 20
@@ -74,6 +80,12 @@ class SavedStates(QObject):
         """A sentence: why it could not be opened."""
         self._swept = False
         """Whether this run of the app has had its sweep, or its chance of one."""
+        self._pins: tuple[bytes, ...] = ()
+        """The tips that the engine was told to keep last."""
+        self.pinned_bytes = 0
+        """What the pinned chats take together, as the engine last said."""
+        self.written_today = 0
+        """Bytes; since Ember first looked today."""
         self._waiting: list[Callable[[str], None]] = []
         self._may_owe = True
         """Whether the database may hold tips that are still to be removed."""
@@ -133,12 +145,41 @@ class SavedStates(QObject):
         self.changed.emit()
         self.settle(told)
 
+    def never_saved(self) -> frozenset[ConversationId]:
+        """The chats whose state is never saved."""
+        return self._roots.never_saved()
+
+    def pinned(self) -> frozenset[ConversationId]:
+        """The chats whose saved state stays, whatever the budget."""
+        return self._roots.pinned()
+
+    def set_pinned(self, conversation: ConversationId, pinned: bool) -> None:
+        """Let a chat's saved state stay whatever the budget, or be evicted as any other. Raises EmberError."""
+        self._roots.set_pinned(conversation, pinned)
+        self._tell_pins()
+        self.changed.emit()
+
+    def _tell_pins(self) -> None:
+        """Have the engine keep what is pinned now."""
+        tips = self._roots.pinned_tips()
+        if not self.is_open or tips == self._pins:
+            return
+        self._pins = tips
+
+        def answered(answer: Response) -> None:
+            if isinstance(answer, SavedPinned):
+                self.pinned_bytes = answer.bytes
+                self.changed.emit()
+
+        self._engine.send(PinSaved(id=self._engine.new_id(), tips=tips), answered)
+
     # --- the engine's store ------------------------------------------------------------------------------------------
 
     def _engine_changed(self, state: EngineState) -> None:
         if state == "ready":
             self._open()
             return
+        self._pins = ()
         self._shut("")
         if state == "failed":
             self._tell_waiting()
@@ -165,7 +206,10 @@ class SavedStates(QObject):
             call(self.why_not)
 
     def _open(self) -> None:
-        request = OpenStore(id=self._engine.new_id(), folder=str(self._folder), budget=self.chosen_budget)
+        pinned = self._roots.pinned_tips()
+        request = OpenStore(
+            id=self._engine.new_id(), folder=str(self._folder), budget=self.chosen_budget, pinned=pinned
+        )
         self._engine.send(request, self._opened)
 
     def _opened(self, answer: Response) -> None:
@@ -174,6 +218,7 @@ class SavedStates(QObject):
             if self.chosen_budget is None:
                 self._remember_default(answer.budget)
             self.trouble.emit("")
+            self._tell_pins()
             self.settle(lambda _freed: self._sweep(self._tell_waiting))
             self.refresh()
         elif isinstance(answer, Failed) and answer.kind != "engine_died":
@@ -235,6 +280,7 @@ class SavedStates(QObject):
             self._roots.settled(owed)
         except EmberError as error:  # then they are removed once more
             logger.warning("what was removed is still noted as owed: %s", error.sentence)
+        self._tell_pins()
         self.refresh()
 
     def record(self, message: MessageId, root: bytes, tip: bytes, name: str) -> None:
@@ -244,6 +290,7 @@ class SavedStates(QObject):
         self._ask_soon()
         if self._may_owe or not is_wanted:
             self.settle()
+        self._tell_pins()
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
@@ -297,9 +344,20 @@ class SavedStates(QObject):
         self.ask(told, lambda _failed: answered())
 
     def _keep_usage(self, usage: dict[ConversationId, TipUsage], everything: SavedUsage) -> None:
+        self._note_day(everything.bytes_written)
         if usage != self._usage or self.usage is None or not _is_same(everything, self.usage):
             self._usage, self.usage = usage, everything
             self.changed.emit()
+
+    def _note_day(self, ever: int) -> None:
+        known = self._settings.get(WRITING_DAY, WritingDay, None)
+        day = day_of(known, ever, date.today())
+        self.written_today = day.written(ever)
+        try:
+            if day != known:
+                self._settings.set(WRITING_DAY, day)
+        except EmberError as error:  # then the next look begins the day
+            logger.warning("the day's beginning was not noted: %s", error.sentence)
 
     def ask(self, told: OnUsage, failed: Callable[[Failed], None]) -> None:
         """Ask the engine what all chats take, and the whole."""

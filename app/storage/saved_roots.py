@@ -82,3 +82,25 @@ class SavedRoots:
         """Let this chat's state be saved, or not any more: what is saved of it is owed then."""
         with self._database.transaction():
             self._database.write("UPDATE conversations SET save_state = ? WHERE id = ?", (may, conversation))
+
+    def never_saved(self) -> frozenset[ConversationId]:
+        """The chats whose state the person does not let be saved."""
+        return self._chosen("SELECT id FROM conversations WHERE NOT save_state")
+
+    def pinned(self) -> frozenset[ConversationId]:
+        """The chats whose saved state stays, whatever the budget."""
+        return self._chosen("SELECT id FROM conversations WHERE pin_state")
+
+    def _chosen(self, query: str) -> frozenset[ConversationId]:
+        return frozenset(ConversationId(row["id"]) for row in self._database.rows(query))
+
+    def pinned_tips(self) -> tuple[bytes, ...]:
+        """Their tips."""
+        pinned = self.pinned()
+        tips = self.tips() if pinned else {}
+        return tuple(sorted({tip for conversation in pinned for tip in tips.get(conversation, ())}))
+
+    def set_pinned(self, conversation: ConversationId, pinned: bool) -> None:
+        """Let this chat's saved state stay whatever the budget, or be evicted as any other."""
+        with self._database.transaction():
+            self._database.write("UPDATE conversations SET pin_state = ? WHERE id = ?", (pinned, conversation))

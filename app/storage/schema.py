@@ -119,7 +119,12 @@ WHEN new.deleted_at IS NOT NULL OR NOT new.save_state BEGIN
 END;
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+-- Whether a chat's saved state stays, whatever the budget of the store.
+ALTER TABLE conversations ADD COLUMN pin_state INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """In order: the first makes version 1 out of an empty file. One that was released never changes."""
 
 SEARCH_TABLES = ("message_search", "title_search")

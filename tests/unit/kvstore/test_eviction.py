@@ -103,6 +103,24 @@ def test_checkpoints_count_in_the_budget(small: Store) -> None:
     assert small.add_checkpoint(tip_of("firs"), [bytes(4 * WORD)]).outcome is Outcome.FULL
 
 
+def test_what_the_person_keeps_stays_beside_the_pins_of_each_turn(small: Store) -> None:
+    save(small, "firs seco")
+    save(small, "othe talk")
+    small.keep([tip_of("firs seco")])
+    small.pin([tip_of("othe talk")])
+    save(small, "mine")
+    save(small, "more")
+    assert found(small, "mine") == ""
+    assert found(small, "firs seco") == "firs seco"
+    assert found(small, "othe talk") == "othe talk"
+    small.pin([])
+    save(small, "last word")
+    assert found(small, "firs seco") == "firs seco"
+    small.keep([])
+    save(small, "very much more last word")
+    assert found(small, "firs seco") == ""
+
+
 def test_a_smaller_budget_holds_at_once_but_for_pins(small: Store) -> None:
     save(small, "firs seco thir")
     save(small, "othe talk")

@@ -41,6 +41,7 @@ class Model:
         self.nodes: dict[Digest, Node] = {}
         self.budget = budget
         self.pinned: set[Digest] = set()
+        self.kept: set[Digest] = set()
 
     @property
     def bytes(self) -> int:
@@ -75,7 +76,7 @@ class Model:
 
     def make_room(self, needed: int, chain: set[Digest]) -> bool:
         """Evict until it fits; nothing if it never will."""
-        safe = self.path(self.pinned | chain)
+        safe = self.path(self.pinned | self.kept | chain)
         kept = sum(self.nodes[key].size + self.nodes[key].checkpoint for key in safe)
         if self.bytes + needed > self.budget and kept + needed > self.budget:
             return False
@@ -196,6 +197,12 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.store.pin(self.model.pinned)
 
     @rule(data=st.data())
+    def keep(self, data: st.DataObject) -> None:
+        """Keep other tips by the person's word."""
+        self.model.kept = self.some_keys(data)
+        self.store.keep(self.model.kept)
+
+    @rule(data=st.data())
     def drop(self, data: st.DataObject) -> None:
         """Drop tips."""
         before = self.model.bytes
@@ -233,7 +240,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         """Close and open, and look through the files; pins are forgotten."""
         self.store.close()
         self.open()
-        self.model.pinned = set()
+        self.model.pinned, self.model.kept = set(), set()
         self.model.evict(0, set())
         result = self.store.reconcile()
         assert (result.adopted, result.swept, result.lost) == (0, 0, 0)

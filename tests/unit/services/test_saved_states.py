@@ -1,13 +1,28 @@
 """The account of saved state, and what the engine is asked when it has opened the store."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.protocol.messages import DropSaved, Failed, OpenStore, SavedDropped, StoreOpened, SweepSaved
+from app.core.conversation import ConversationId
+from app.protocol.messages import (
+    DropSaved,
+    Failed,
+    GetSavedUsage,
+    OpenStore,
+    PinSaved,
+    SavedDropped,
+    SavedPinned,
+    SavedUsage,
+    StoreOpened,
+    SweepSaved,
+    TipUsage,
+)
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
+from app.services.written_today import WritingDay, day_of
 from app.storage.conversations import ConversationStore
 from app.storage.saved_roots import SavedModel, SavedRoots
 from app.storage.settings import SettingsStore
@@ -96,3 +111,90 @@ def test_a_sweep_that_fails_keeps_nobody_waiting(states: SavedStates) -> None:
     engine().say(Failed(id=sweep.id, kind="saved_state", sentence="The disk is read-only."))
     assert told == [""]
     assert states.is_open
+
+
+# --- pins -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pinned_chat_is_told_to_the_engine_at_once_and_whenever_its_tips_change(
+    states: SavedStates, roots: SavedRoots, store: ConversationStore
+) -> None:
+    open_store()
+    assert not engine().asked(PinSaved)
+    states.set_pinned(CHAT, True)
+    assert states.pinned() == {CHAT}
+    (asked,) = engine().asked(PinSaved)
+    assert asked.tips == (TIP,)
+    engine().say(SavedPinned(id=asked.id, bytes=4096))
+    assert states.pinned_bytes == 4096
+    states.record(store.tree(CHAT).path()[1].id, ROOT, b"n" * 32, "a")
+    assert engine().asked(PinSaved)[-1].tips == (b"n" * 32, TIP)
+    states.set_pinned(CHAT, False)
+    assert engine().asked(PinSaved)[-1].tips == ()
+
+
+def test_pins_outlive_the_engine(states: SavedStates, qtbot: QtBot) -> None:
+    open_store()
+    states.set_pinned(CHAT, True)
+    engine().die()
+    qtbot.waitUntil(lambda: len(FakeProcess.made) == 2)
+    engine().greet()
+    assert engine().asked(OpenStore)[-1].pinned == (TIP,)
+    open_store()
+    assert [asked.tips for asked in engine().asked(PinSaved)] == [(TIP,)]
+
+
+def test_the_tips_of_a_deleted_chat_are_not_pinned(
+    states: SavedStates, roots: SavedRoots, store: ConversationStore
+) -> None:
+    states.set_pinned(CHAT, True)
+    store.delete(CHAT)
+    assert roots.pinned_tips() == ()
+
+
+def test_who_is_never_saved_is_known(states: SavedStates) -> None:
+    states.set_may_save(CHAT, False)
+    assert states.never_saved() == {CHAT}
+    assert states.pinned() == frozenset[ConversationId]()
+
+
+# --- written today ----------------------------------------------------------------------------------------------------
+
+MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
+
+
+def test_a_day_begins_at_what_was_written_before_it() -> None:
+    monday = day_of(None, 1000, MONDAY)
+    assert monday.written(1500) == 500
+    assert day_of(monday, 1500, MONDAY) == monday
+    assert day_of(monday, 1500, TUESDAY).written(1700) == 200
+
+
+def test_a_count_that_was_begun_anew_begins_the_day_anew() -> None:
+    monday = day_of(WritingDay(MONDAY.isoformat(), 1000), 300, MONDAY)
+    assert monday.written(450) == 150
+
+
+def test_what_was_written_today_is_known_after_a_restart_too(
+    states: SavedStates, client: EngineClient, roots: SavedRoots, store: ConversationStore, tmp_path: Path, qtbot: QtBot
+) -> None:
+    open_store()
+    tell_written(qtbot, 5000)
+    assert states.written_today == 0
+    again = SavedStates(tmp_path / "kv", roots, SettingsStore(store.database), client, client)
+    again.is_open = True
+    states.close()
+    again.refresh()
+    tell_written(qtbot, 7000)
+    assert again.written_today == 2000
+
+
+def tell_written(qtbot: QtBot, ever: int) -> None:
+    """Let the engine answer the next question about what is saved."""
+    before = len(engine().asked(GetSavedUsage))
+    qtbot.waitUntil(lambda: len(engine().asked(GetSavedUsage)) > before)
+    asked = engine().asked(GetSavedUsage)[-1]
+    groups = tuple(TipUsage(own=0, shared=0, tokens=0) for _ in asked.groups)
+    engine().say(
+        SavedUsage(id=asked.id, groups=groups, roots=(), budget=1 << 30, disk_free=0, bytes_written=ever, quarantined=0)
+    )

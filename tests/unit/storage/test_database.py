@@ -191,3 +191,14 @@ def test_a_missing_folder_is_said_plainly(tmp_path: Path) -> None:
 def test_a_mistake_in_sql_stays_a_mistake(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError, match="syntax error"):
         database.rows("SELEKT 1")
+
+
+def test_a_database_of_the_second_version_keeps_its_chats_and_none_is_pinned(tmp_path: Path) -> None:
+    path = tmp_path / "ember.db"
+    with closing(Database.open(path, tmp_path / "backups", migrations=MIGRATIONS[:2])) as old, old.transaction():
+        old.write("INSERT INTO conversations (id, title, created, updated) VALUES ('a', 'Old', 1, 1)")
+    with closing(Database.open(path, tmp_path / "backups")) as database:
+        (row,) = database.rows("SELECT title, save_state, pin_state FROM conversations")
+        assert tuple(row) == ("Old", 1, 0)
+    (copy,) = (tmp_path / "backups").iterdir()
+    assert copy.name.startswith("ember-v2-")
