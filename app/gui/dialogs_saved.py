@@ -1,9 +1,10 @@
 """The settings of saved state: whether it is saved, how much of the disk it may take, and checking it."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtCore import QLocale, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -14,18 +15,26 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QStackedWidget,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from app.core.units import format_bytes
 from app.gui import theme
+from app.gui.budget_slider import SMALLEST, BudgetSlider
 from app.gui.parts import set_tone
+from app.gui.saved_shares_model import CHATS, MODELS
+from app.gui.saved_shares_page import SharesPage
 
 GIB: Final = 1024**3
-SMALLEST, LARGEST = 0.1, 99_999.9
-"""GiB."""
+LARGEST: Final = 99_999 * GIB
+"""Bytes that the field takes while it is not known what the disk has."""
+SIZE: Final = QSize(800, 580)
+MINIMUM: Final = QSize(400, 360)
+AT_ONCE: Final = "What you do here takes effect at once, and what is cleared cannot be brought back. All texts stay."
 MOST_BY_DEFAULT: Final = 10 * GIB
 """A disk with much room gets this instead of a tenth of it."""
 
@@ -50,6 +59,9 @@ class SavedTotals:
     disk_free: int
     set_aside: int
     """Damaged files."""
+    written_today: int = 0
+    pinned: int = 0
+    """What the pinned chats take together."""
 
 
 class SavedStateDialog(QDialog):
@@ -64,11 +76,13 @@ class SavedStateDialog(QDialog):
         self._before, self._default = choice, default
         self._totals: SavedTotals | None = None
         self.setWindowTitle("Saved state")
-        self.setFixedWidth(460)
+        self.setMinimumSize(MINIMUM)
+        self.resize(SIZE.boundedTo(parent.window().size().expandedTo(MINIMUM)))
         self._build()
         self._show_choice(choice)
         self.switch.toggled.connect(self._explain)
-        self.budget.valueChanged.connect(self._explain)
+        self.budget.valueChanged.connect(self._budget_changed)
+        self.slider.chosen.connect(lambda size: self.budget.setValue(size / GIB))
         self._explain()
 
     # --- what it shows -----------------------------------------------------------------------------------------------
@@ -87,10 +101,11 @@ class SavedStateDialog(QDialog):
         """Show what there is."""
         self._totals = totals
         self.used.setText(f"{format_bytes(totals.used)} of {format_bytes(totals.budget)}")
-        self.written.setText(format_bytes(totals.written))
+        self.written.setText(f"{format_bytes(totals.written_today)} today, {format_bytes(totals.written)} ever")
         self.free.setText(format_bytes(totals.disk_free))
         self.set_aside.setText(f"{format_bytes(totals.set_aside)}; never used, and removed with the next clearing")
         self._form.setRowVisible(self.set_aside, totals.set_aside > 0)
+        self._set_scale()
         self._explain()
 
     def set_check_enabled(self, enabled: bool) -> None:
@@ -110,40 +125,59 @@ class SavedStateDialog(QDialog):
         self._check_row.setCurrentIndex(0)
         self.outcome.setText(words)
         set_tone(self.outcome, tone)
-        self._fit()
         if had_focus:
             self.check.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # --- building ----------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
+        self.chats = SharesPage("Saved state by chat", CHATS, AT_ONCE, "There are no chats yet.", self)
+        self.models = SharesPage("Saved state by model", MODELS, AT_ONCE, "Nothing is saved yet.", self)
+        self.tabs = QTabWidget(self)
+        self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
+        self.tabs.addTab(self._build_saving(), "Saving")
+        self.tabs.addTab(self.chats, "Chats")
+        self.tabs.addTab(self.models, "Models")
+        self.tabs.tabBar().setAccessibleName("Pages of the saved state")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 12, 20, 16)
+        column.setSpacing(12)
+        column.addWidget(self.tabs, 1)
+        column.addWidget(buttons)
+
+    def _build_saving(self) -> QWidget:
+        """The switch, the budget, what there is, and the check; it scrolls in a low window."""
         self.switch = QCheckBox("Save chats' state on this disk", self)
         about = self._words("A chat then goes on where it was, without being read again. Texts are always kept.")
         self.off = self._words("", "warning")
         self._form = QFormLayout()
         self._form.setVerticalSpacing(8)
         self._form.setHorizontalSpacing(16)
+        self._form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         self._form.addRow("At most", self._budget_row())
         self.default_line = self._words("", "faint")
-        self.too_small = self._words("", "warning")
-        self._form.addRow("", self.default_line)
-        self._form.addRow("", self.too_small)
+        self.too_small, self.too_pinned = self._words("", "warning"), self._words("", "warning")
+        for line in (self.default_line, self.too_small, self.too_pinned):
+            self._form.addRow("", line)
         self.used, self.written, self.free, self.set_aside = (self._words("…") for _ in range(4))
         for name, label in (
             ("Used now", self.used),
-            ("Written ever", self.written),
+            ("Written", self.written),
             ("Free on the disk", self.free),
             ("Damaged, set aside", self.set_aside),
         ):
             self._form.addRow(name, label)
             label.setAccessibleName(name)
+        self.written.setToolTip("Today: since Ember first looked today. The counts begin anew if the index is lost.")
         self._form.setRowVisible(self.set_aside, False)
         self.outcome = self._words("")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
-        self._column = column = QVBoxLayout(self)
-        column.setContentsMargins(20, 20, 20, 16)
+        page = QWidget(self)
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 12, 12, 0)
         column.setSpacing(8)
         for widget in (self.switch, about, self.off):
             column.addWidget(widget)
@@ -152,8 +186,14 @@ class SavedStateDialog(QDialog):
         column.addSpacing(8)
         column.addWidget(self._build_check())
         column.addWidget(self.outcome)
-        column.addSpacing(8)
-        column.addWidget(buttons)
+        column.addStretch(1)
+        scroll = QScrollArea(self)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(page)
+        return scroll
 
     def _words(self, text: str, tone: str = "soft") -> QLabel:
         label = QLabel(text, self)
@@ -164,10 +204,13 @@ class SavedStateDialog(QDialog):
         return label
 
     def _budget_row(self) -> QHBoxLayout:
+        self.slider = BudgetSlider(self)
+        self.slider.setAccessibleName("Disk space for saved state")
         self.budget = QDoubleSpinBox(self)
         self.budget.setLocale(QLocale.c())
-        self.budget.setDecimals(1)
-        self.budget.setRange(SMALLEST, LARGEST)
+        self.budget.setDecimals(2)
+        self.budget.setSingleStep(0.25)
+        self.budget.setRange(SMALLEST / GIB, LARGEST / GIB)
         self.budget.setSuffix(" GiB")
         self.budget.setMinimumHeight(32)
         self.budget.setAccessibleName("Disk space for saved state, in GiB")
@@ -177,9 +220,9 @@ class SavedStateDialog(QDialog):
         self.to_default.setVisible(self._default > 0)
         row = QHBoxLayout()
         row.setSpacing(8)
+        row.addWidget(self.slider, 1)
         row.addWidget(self.budget)
         row.addWidget(self.to_default)
-        row.addStretch(1)
         return row
 
     def _build_check(self) -> QWidget:
@@ -218,6 +261,8 @@ class SavedStateDialog(QDialog):
     def _show_choice(self, choice: SavedChoice) -> None:
         self.switch.setChecked(choice.is_on)
         self.budget.setValue(self._shown(choice.budget))
+        self._set_scale()
+        self.slider.set_bytes(round(self.budget.value() * GIB))
         if self._default:
             share = "" if self._default >= MOST_BY_DEFAULT else " (a tenth of what the disk had free at first)"
             self.default_line.setText(f"Default: {format_bytes(self._default)}{share}.")
@@ -225,7 +270,20 @@ class SavedStateDialog(QDialog):
     def _shown(self, budget: int | None) -> float:
         """A budget as the field shows it, in GiB; None for the default."""
         size = self._default if budget is None else budget
-        return min(max(round(size / GIB, 1), SMALLEST), LARGEST)
+        return round(min(max(size, SMALLEST), LARGEST) / GIB, 2)
+
+    def _set_scale(self) -> None:
+        """As far as the disk has room, and never below what is chosen."""
+        known = self._totals
+        room = known.used + known.disk_free if known is not None else 0
+        largest = max(room, self._default, round(self.budget.value() * GIB), self._before.budget or 0)
+        self.slider.set_scale(largest, known.used if known is not None else 0)
+        if known is not None and known.disk_free:
+            self.budget.setMaximum(math.ceil(100 * largest / GIB) / 100)
+
+    def _budget_changed(self, value: float) -> None:
+        self.slider.set_bytes(round(value * GIB))
+        self._explain()
 
     def _explain(self) -> None:
         """What follows from the choice."""
@@ -236,16 +294,23 @@ class SavedStateDialog(QDialog):
             if used:
                 off += f" The {format_bytes(used)} that are saved stay, unused, until you clear them."
         chosen = self.choice().budget
-        over = used - (self._default if chosen is None else chosen) if self._totals is not None else 0
+        budget = self._default if chosen is None else chosen
+        over = used - budget if self._totals is not None else 0
         goes = f"{format_bytes(over)} of what was used longest ago will be removed." if over > 0 else ""
-        for label, words in ((self.off, off), (self.too_small, goes)):
-            label.setText(words)
+        pinned = pins_warning(self._totals.pinned if self._totals is not None else 0, budget)
+        self.off.setText(off)
         self.off.setVisible(bool(off))
-        self._form.setRowVisible(self.too_small, bool(goes))
+        for label, words in ((self.too_small, "" if pinned else goes), (self.too_pinned, pinned)):
+            label.setText(words)
+            self._form.setRowVisible(label, bool(words))
         self._form.setRowVisible(self.default_line, self._default > 0)
-        self._fit()
 
-    def _fit(self) -> None:
-        """As high as the words need: lines that break do not make a dialog grow by themselves."""
-        self._column.activate()
-        self.setFixedHeight(self._column.totalHeightForWidth(self.width()))
+
+def pins_warning(pinned: int, budget: int) -> str:
+    """What follows from pinned chats that take more than the budget; empty where they do not."""
+    if not budget or pinned <= budget:
+        return ""
+    return (
+        f"The pinned chats take {format_bytes(pinned)}, more than the {format_bytes(budget)} that may be saved. "
+        "Nothing else is saved until you unpin some or allow more."
+    )

@@ -4,10 +4,11 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
 from app.core.errors import EmberError
-from app.core.units import format_bytes, format_count
 from app.gui.dialogs_saved import SavedChoice, SavedStateDialog, SavedTotals
 from app.gui.notices import Notice, NoticeBar
+from app.gui.saved_shares import SavedShares
 from app.protocol.messages import Failed, Response, SavedVerified, VerifyProgress
+from app.services.saved_words import check_words
 from app.services.workspace import Workspace
 
 
@@ -19,6 +20,7 @@ class SavedSettings(QObject):
         super().__init__(parent)
         self._window = parent
         self._notices = notices
+        self._workspace = workspace
         self._engine = workspace.engine
         self._saved = workspace.saved
         self.dialog: SavedStateDialog | None = None
@@ -36,6 +38,7 @@ class SavedSettings(QObject):
             self.dialog.stop_requested.connect(self._stop_check)
             self.dialog.accepted.connect(self._keep)
             self.dialog.finished.connect(self._closed)
+            SavedShares(self.dialog, self._workspace)
             self._saved.refresh()
             self._show()
             self.dialog.open()
@@ -47,7 +50,15 @@ class SavedSettings(QObject):
             return
         self.dialog.set_check_enabled(self._saved.is_open)
         if usage is not None:
-            totals = SavedTotals(usage.bytes, usage.budget, usage.bytes_written, usage.disk_free, usage.quarantined)
+            totals = SavedTotals(
+                usage.bytes,
+                usage.budget,
+                usage.bytes_written,
+                usage.disk_free,
+                usage.quarantined,
+                written_today=self._saved.written_today,
+                pinned=self._saved.pinned_bytes,
+            )
             self.dialog.show_totals(totals)
         elif self._saved.why_not:
             self.dialog.show_result(self._saved.why_not, "warning")
@@ -98,10 +109,9 @@ class SavedSettings(QObject):
 
 def found(answer: SavedVerified) -> tuple[str, str]:
     """What a check found in words, and their tone."""
-    read = f"{format_count(answer.chunks)} parts, {format_bytes(answer.bytes)}"
+    if not answer.chunks:
+        return "There is nothing to check.", "soft"
+    words = check_words(answer.chunks, answer.bytes, answer.damaged)
     if not answer.finished:
-        read = f"Stopped after {read}"
-    if not answer.damaged:
-        return (f"{read}: all are sound." if answer.chunks else "There is nothing to check."), "soft"
-    many = f"{format_count(answer.damaged)} {'was' if answer.damaged == 1 else 'were'}"
-    return f"{read}: {many} damaged and set aside. What they held is read again from the text.", "warning"
+        words = f"Stopped after {words}"
+    return (f"{words} What they held is read again from the text.", "warning") if answer.damaged else (words, "soft")

@@ -52,6 +52,25 @@ QCheckBox::indicator:unchecked {{ border: 1px solid {text_faint}; border-radius:
     height: 12px; }}
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ border: none; padding: 0 6px; }}
 
+QTabWidget::pane {{ border: none; }}
+QTabBar::tab {{ background: transparent; color: {text_soft}; border: none; border-bottom: 2px solid transparent;
+    padding: 6px 12px; }}
+QTabBar::tab:hover {{ color: {text}; }}
+QTabBar::tab:selected {{ color: {text}; border-bottom-color: {text}; }}
+QTabBar::tab:focus {{ background: {hover}; }}
+
+QTableView {{ background: {card}; border: 1px solid {border}; border-radius: 10px; outline: none;
+    selection-background-color: {selection}; selection-color: {text}; }}
+QTableView:focus {{ border-color: {focus}; }}
+QTableView::item {{ padding: 0 18px 0 8px; }}
+QTableView::item:focus {{ background: {hover}; color: {text}; }}
+QTableView::indicator:unchecked {{ border: 1px solid {text_faint}; border-radius: 3px; background: {card};
+    width: 12px; height: 12px; }}
+QHeaderView {{ background: transparent; border: none; }}
+QHeaderView::section {{ background: transparent; color: {text_soft}; border: none;
+    border-bottom: 1px solid {border}; padding: 6px 18px 6px 8px; }}
+QAbstractScrollArea::corner {{ background: transparent; border: none; }}
+
 QProgressBar {{ background: {track}; border: none; border-radius: 4px; min-height: 8px; max-height: 8px; }}
 QProgressBar::chunk {{ background: {accent}; border-radius: 4px; }}
 

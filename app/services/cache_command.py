@@ -16,6 +16,7 @@ from app.core.units import format_bytes, format_count
 from app.paths import open_data_dir
 from app.protocol.messages import Failed, Response, SavedDropped, SavedUsage, SavedVerified, TipUsage, VerifyProgress
 from app.services.output import write_json, write_line
+from app.services.saved_words import check_words
 from app.services.single_instance import Caller, SingleInstance
 from app.services.workspace import Workspace
 
@@ -341,11 +342,7 @@ def print_answer(options: CacheOptions, answer: Answer) -> None:
         write_line(f"This frees {format_bytes(answer['would_free_bytes'])}; all texts stay.")
         write_line(f"{format_bytes(answer['freed_bytes'])} freed.")
     elif options.deed == "verify":
-        damaged = answer["damaged"]
-        found = "all are sound"
-        if damaged:
-            found = f"{format_count(damaged)} {'was' if damaged == 1 else 'were'} damaged and set aside"
-        write_line(f"{format_count(answer['chunks'])} chunks, {format_bytes(answer['bytes'])}: {found}.")
+        write_line(check_words(answer["chunks"], answer["bytes"], answer["damaged"]))
     else:
         write_line(
             f"{format_bytes(answer['bytes'])} of {format_bytes(answer['budget'])}, {format_count(answer['chunks'])} "

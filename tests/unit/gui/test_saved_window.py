@@ -292,11 +292,11 @@ def test_the_settings_show_what_there_is(saving: Saving) -> None:
     dialog = saving.window.settings.dialog
     assert dialog is not None
     assert dialog.switch.isChecked()
-    assert dialog.budget.text() == "7.7 GiB"
+    assert dialog.budget.text() == "7.66 GiB"
     assert dialog.default_line.text() == "Default: 7.7 GiB (a tenth of what the disk had free at first)."
     assert (dialog.used.text(), dialog.written.text(), dialog.free.text()) == (
         "100 MiB of 7.7 GiB",
-        "1.0 GiB",
+        "0 B today, 1.0 GiB ever",
         "80 GiB",
     )
     assert dialog.budget.accessibleName()
@@ -335,9 +335,9 @@ def test_another_budget_is_kept_and_the_default_is_still_known(saving: Saving) -
     assert request.budget == round(2.5 * GIB)
     saving.engine.say(StoreOpened(id=request.id, budget=request.budget))
     dialog = saving.open_settings()
-    assert dialog.budget.text() == "2.5 GiB"
+    assert dialog.budget.text() == "2.50 GiB"
     dialog.to_default.click()
-    assert dialog.budget.text() == "7.7 GiB"
+    assert dialog.budget.text() == "7.66 GiB"
     dialog.accept()
     assert saving.engine.asked(OpenStore)[-1].budget is None
 
@@ -347,7 +347,8 @@ def test_a_budget_below_what_is_saved_says_what_will_go(saving: Saving) -> None:
     dialog = saving.open_settings()
     assert not dialog.too_small.text()
     dialog.budget.setValue(0.1)
-    assert dialog.too_small.text() == "198 MiB of what was used longest ago will be removed."
+    assert dialog.budget.text() == "0.25 GiB"
+    assert dialog.too_small.text() == "44 MiB of what was used longest ago will be removed."
 
 
 @pytest.mark.parametrize(

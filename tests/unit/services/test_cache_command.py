@@ -139,7 +139,7 @@ def test_a_check_takes_its_time_and_finds_what_is_damaged(window: Window) -> Non
     for done in (1, 2):
         window.engine.say(VerifyProgress(id=check, done=done, total=2))
     window.engine.say(SavedVerified(id=check, chunks=2, bytes=9, damaged=1, finished=True))
-    assert command.wait() == Outcome(1, "2 chunks, 9 B: 1 was damaged and set aside.\n", "")
+    assert command.wait() == Outcome(1, "2 parts, 9 B: 1 was damaged and set aside.\n", "")
 
 
 def test_a_command_that_is_ended_stops_its_check(window: Window) -> None:
