@@ -19,13 +19,14 @@ CHECK_PYTHON = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 SET_UP = $(CHECK_PYTHON); "$(PYTHON)" packaging/environment.py $(if $(GPU),--gpu "$(GPU)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-tests test torture lint bench screenshots clean
+.PHONY: help run setup setup-tests test test-gpu torture lint bench screenshots clean
 
 help:
 	@echo "make run           start Ember (the first time installs it, which takes some minutes)"
 	@echo "make run GPU=cuda  the same with llama.cpp built for a GPU: vulkan, cuda or rocm; cpu goes back"
 	@echo "make setup         install only, for the commands without a window"
 	@echo "make test          run the whole test suite, without a display"
+	@echo "make test-gpu      run the tests marked gpu, on a software GPU where there is no other; in .venv-gpu"
 	@echo "make lint          ruff, mypy --strict and import-linter"
 	@echo "make bench         measure, and print the ratios that DESIGN asks for"
 	@echo "make torture       random work and kill -9 on the real engine; ARGS=\"--minutes 10 --seed 1\""
@@ -45,6 +46,12 @@ setup-tests:
 test: setup-tests
 	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m pytest $(ARGS)
 
+# llama.cpp takes Mesa's software device only where it is named.
+test-gpu: export GGML_VK_VISIBLE_DEVICES ?= 0
+test-gpu:
+	@$(CHECK_PYTHON); "$(PYTHON)" packaging/environment.py --software-gpu
+	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec .venv-gpu/bin/python -m pytest -m gpu tests/gpu $(ARGS)
+
 lint: setup-tests
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
@@ -61,5 +68,5 @@ screenshots: setup-tests
 	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m tests.support.screenshots $(ARGS)
 
 clean:
-	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-gpu build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find app tests packaging -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,6 +30,7 @@ CMAKE_ARGUMENTS = {
 LIBRARIES = {"metal": "ggml-metal", "vulkan": "ggml-vulkan", "cuda": "ggml-cuda", "rocm": "ggml-hip"}
 # Older headers lack what llama.cpp's Vulkan code uses (VK_EXT_layer_settings); Debian 12 ships 1.3.239.
 OLDEST_VULKAN_HEADERS = (1, 3, 272)
+VULKAN_PACKAGES = "Debian, Ubuntu: apt-get install glslc libvulkan-dev spirv-headers"
 # packaging/probe_engine.py answers with this when the library cannot be loaded at all.
 BAD_LIBRARY = 3
 # Windows' way to say what SIGILL says elsewhere.
@@ -84,13 +85,16 @@ def check_toolkit(build: str, include_folders: list[Path] | None = None) -> None
         raise SetupError("GPU=metal is for macOS; this computer has the choice of cpu, vulkan, cuda and rocm.")
     if build == "vulkan":
         if shutil.which("glslc") is None:
-            raise SetupError("GPU=vulkan needs the shader compiler glslc (Debian, Ubuntu: apt-get install glslc).")
-        found = vulkan_header_version(include_folders or _vulkan_include_folders())
+            raise SetupError(f"GPU=vulkan needs the shader compiler glslc ({VULKAN_PACKAGES}).")
+        folders = include_folders or vulkan_include_folders()
+        found = vulkan_header_version(folders)
         if found is not None and found < OLDEST_VULKAN_HEADERS:
             raise SetupError(
                 f"GPU=vulkan needs Vulkan headers {_dotted(OLDEST_VULKAN_HEADERS)} or newer, and these are"
                 f" {_dotted(found)}; install the Vulkan SDK or a newer libvulkan-dev."
             )
+        if found is not None and not any((folder / "spirv" / "unified1" / "spirv.hpp").is_file() for folder in folders):
+            raise SetupError(f"GPU=vulkan needs the SPIR-V headers ({VULKAN_PACKAGES}).")
     if build == "cuda" and _find_tool("nvcc", Path("/usr/local/cuda/bin")) is None:
         raise SetupError("GPU=cuda needs NVIDIA's CUDA toolkit, and its compiler nvcc is not in the PATH.")
     if build == "rocm" and _find_tool("hipconfig", Path("/opt/rocm/bin")) is None:
@@ -109,6 +113,13 @@ def vulkan_header_version(include_folders: list[Path]) -> tuple[int, int, int] |
         if patch and complete:
             return int(complete.group(1)), int(complete.group(2)), int(patch.group(1))
     return None
+
+
+def vulkan_include_folders() -> list[Path]:
+    """Where Vulkan's headers are looked for, the SDK first."""
+    sdk = os.environ.get("VULKAN_SDK")
+    folders = [Path(sdk) / name for name in ("include", "Include")] if sdk else []
+    return [*folders, Path("/usr/local/include"), Path("/usr/include")]
 
 
 def compile_environment(build: str, environment: dict[str, str]) -> dict[str, str]:
@@ -141,12 +152,6 @@ def describe_exit(status: int) -> str:
         except ValueError:
             return f"signal {-status}"
     return f"exit code {status}"
-
-
-def _vulkan_include_folders() -> list[Path]:
-    sdk = os.environ.get("VULKAN_SDK")
-    folders = [Path(sdk) / name for name in ("include", "Include")] if sdk else []
-    return [*folders, Path("/usr/local/include"), Path("/usr/include")]
 
 
 def _find_tool(name: str, usual_folder: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """Makes .venv ready for the Makefile and run.ps1: system packages, Python packages, the engine.
 
-    python3 packaging/environment.py [--window] [--tests] [--gpu cpu|metal|vulkan|cuda|rocm]
+    python3 packaging/environment.py [--window] [--tests] [--gpu cpu|metal|vulkan|cuda|rocm] [--software-gpu]
 
 It runs under the person's own Python, so it needs the standard library only. A stamp is written after
 the step it stands for: whatever stops this script, the next call goes on from there. With nothing to do
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import engine_build
+import software_gpu
 from engine_build import PACKAGE, SetupError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +30,8 @@ PYTHON_VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # pip settings of the person that would install next to .venv instead of into it.
 MISLEADING_VARIABLES = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONHOME")
 UNFINISHED = "unfinished"
+# The tests on a GPU have their own, so that .venv keeps its build.
+GPU_TESTS_VENV = ".venv-gpu"
 
 
 def check_python(version: tuple[int, int], executable: str) -> None:
@@ -54,12 +57,12 @@ def check_display(system: str, environment: dict[str, str]) -> None:
 class Environment:
     """The .venv of one checkout, with the stamps that say what is done."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, folder: str = ".venv") -> None:
         """Reads pyproject.toml in `root`; writes nothing yet."""
         import tomllib  # from Python 3.11 on: check_python comes first and says so to an older one
 
         self.root = root
-        self.folder = root / ".venv"
+        self.folder = root / folder
         self.stamps = self.folder / "ember"
         scripts, packages = "bin/python", f"lib/python{PYTHON_VERSION}/site-packages"
         if os.name == "nt":
@@ -114,15 +117,15 @@ class Environment:
 
     # -- the steps, in their order
 
-    def ensure_system_packages(self, build: bool) -> None:
-        """On Linux, installs or names what the system lacks; `build`: also what compiling takes."""
+    def ensure_system_packages(self, *options: str) -> None:
+        """On Linux, installs or names what the system lacks; `options` as system_packages.sh has them."""
         if not sys.platform.startswith("linux"):
             return
         script = self.root / "packaging" / "linux" / "system_packages.sh"
-        command = ["sh", str(script), *(["--build"] if build else [])]
+        command = ["sh", str(script), *options]
         variables = {**self.variables, "PYTHON": sys.executable}
         if subprocess.run(command, stdin=subprocess.DEVNULL, env=variables, check=False).returncode != 0:
-            raise SetupError("The set-up stopped because system packages are missing; .venv is unchanged.")
+            raise SetupError(f"The set-up stopped: system packages are missing; {self.folder.name} is unchanged.")
 
     def venv_is_ready(self) -> bool:
         """Whether .venv is whole and was made for this checkout and this Python."""
@@ -139,7 +142,7 @@ class Environment:
 
     def make_venv(self) -> None:
         """Makes .venv with the pip that comes with Python, clearing what was there."""
-        say("Making .venv.")
+        say(f"Making {self.folder.name}.")
         try:
             venv.EnvBuilder(clear=True, symlinks=os.name != "nt").create(self.folder)
             # From here to the end this .venv is known to be half made, after a power cut too.
@@ -307,13 +310,24 @@ def prepare(environment: Environment, gpu: str | None, tests: bool) -> None:
     build = environment.engine_to_install(gpu)
     if build is not None and not environment.has_own_wheel(build):
         engine_build.check_toolkit(build)
-    environment.ensure_system_packages(build=build is not None or not environment.venv_is_ready())
+    compiles = build is not None or not environment.venv_is_ready()
+    environment.ensure_system_packages(*(["--build"] if compiles else []))
     environment.ensure_venv()
     environment.ensure_engine(gpu)
     environment.ensure_packages(tests)
     if tests:
         environment.ensure_engine_sources()
     environment.ensure_engine_runs()
+
+
+def prepare_software_gpu(root: Path) -> None:
+    """Makes .venv-gpu for the tests on a GPU, a software one where there is no other; raises SetupError."""
+    environment = Environment(root, GPU_TESTS_VENV)
+    if not environment.venv_is_ready():
+        say(software_gpu.needs())
+    environment.ensure_system_packages("--software-gpu")
+    software_gpu.ensure_headers(root / "build")
+    prepare(Environment(root, GPU_TESTS_VENV), "vulkan", tests=True)  # anew: it takes over the variables
 
 
 def why_it_ended(result: subprocess.CompletedProcess[str]) -> str:
@@ -334,12 +348,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--window", action="store_true", help="stop early where no window can open")
     parser.add_argument("--tests", action="store_true", help="install the test tools too")
     parser.add_argument("--gpu", choices=builds, help="the build of llama-cpp-python")
+    parser.add_argument("--software-gpu", action="store_true", help="make .venv-gpu, for the tests on a GPU, instead")
     options = parser.parse_args(arguments)
     try:
         check_python(sys.version_info[:2], sys.executable)
         if options.window:
             check_display(sys.platform, dict(os.environ))
-        prepare(Environment(ROOT), options.gpu, options.tests)
+        if options.software_gpu:
+            prepare_software_gpu(ROOT)
+        else:
+            prepare(Environment(ROOT), options.gpu, options.tests)
     except SetupError as error:
         say(str(error))
         return 1

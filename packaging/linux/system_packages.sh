@@ -4,16 +4,19 @@
 #
 #   system_packages.sh            the libraries that Qt loads, as its plugins in PySide6-Essentials 6.11 name them
 #   system_packages.sh --build    also what compiling llama.cpp and making .venv takes
+#   system_packages.sh --software-gpu    also what compiling it for Vulkan takes, and Mesa's software device
 #
 # PYTHON names the interpreter that .venv is made from (default python3); SKIP_SYSTEM_PACKAGES=1 skips all of this.
 set -eu
 
 [ "${SKIP_SYSTEM_PACKAGES:-}" = 1 ] && exit 0
+build=no software_gpu=no
 case ${1:-} in
-    '') build=no ;;
+    '') ;;
     --build) build=yes ;;
+    --software-gpu) build=yes software_gpu=yes ;;
     *)
-        echo "usage: system_packages.sh [--build]" >&2
+        echo "usage: system_packages.sh [--build | --software-gpu]" >&2
         exit 2
         ;;
 esac
@@ -130,11 +133,23 @@ if base.startswith("/usr/bin/"):
     done
 }
 
+find_missing_software_gpu() {
+    command -v glslc >/dev/null 2>&1 || need glslc glslc shaderc
+    if [ -z "${VULKAN_SDK:-}" ]; then
+        [ -e /usr/include/vulkan/vulkan_core.h ] || need libvulkan-dev vulkan-loader-devel vulkan-headers
+        [ -e /usr/include/spirv/unified1/spirv.hpp ] || need spirv-headers spirv-headers-devel spirv-headers
+    fi
+    # Any driver will do; Mesa's brings the software device along.
+    [ -n "$(find /usr/share/vulkan/icd.d /etc/vulkan/icd.d -name '*.json' -print -quit 2>/dev/null)" ] ||
+        need mesa-vulkan-drivers mesa-vulkan-drivers vulkan-swrast
+}
+
 find_missing() {
     missing=
     find_missing_libraries
     find_missing_font
     [ "$build" = no ] || find_missing_build_tools
+    [ "$software_gpu" = no ] || find_missing_software_gpu
 }
 
 install() {

@@ -22,9 +22,9 @@ def copy_of_project(folder: Path) -> Path:
 class PlayedEnvironment(Environment):
     """Keeps a list of what pip was asked for; `interrupt_at` a word in a call is Ctrl+C during that call."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, folder: str = ".venv") -> None:
         """Everything succeeds unless told otherwise; `probe_statuses` are what the next probes end with."""
-        super().__init__(root)
+        super().__init__(root, folder)
         self.calls: list[str] = []
         self.variables_of: dict[str, dict[str, str]] = {}
         self.interrupt_at: str | None = None
@@ -32,7 +32,7 @@ class PlayedEnvironment(Environment):
         self.probe_statuses: list[int] = []
         self.probes = 0
 
-    def ensure_system_packages(self, build: bool) -> None:
+    def ensure_system_packages(self, *options: str) -> None:
         """The system lacks nothing."""
 
     def make_venv(self) -> None:

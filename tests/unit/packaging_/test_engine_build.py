@@ -11,7 +11,9 @@ from engine_build import SetupError
 
 
 def vulkan_headers(folder: Path, patch: int) -> Path:
-    """An include folder with a vulkan_core.h of version 1.3.`patch`."""
+    """An include folder with a vulkan_core.h of version 1.3.`patch`, and the SPIR-V headers."""
+    (folder / "spirv" / "unified1").mkdir(parents=True)
+    (folder / "spirv" / "unified1" / "spirv.hpp").touch()
     header = folder / "vulkan" / "vulkan_core.h"
     header.parent.mkdir(parents=True)
     header.write_text(
@@ -51,6 +53,14 @@ def test_old_vulkan_headers_are_named_before_the_compile(tmp_path: Path, monkeyp
     with pytest.raises(SetupError, match=r"1\.3\.272 or newer, and these are 1\.3\.239"):
         engine_build.check_toolkit("vulkan", [vulkan_headers(tmp_path / "old", 239)])
     engine_build.check_toolkit("vulkan", [vulkan_headers(tmp_path / "new", 272)])
+
+
+def test_missing_spirv_headers_are_named_before_the_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/bin/glslc")
+    headers = vulkan_headers(tmp_path, 272)
+    shutil.rmtree(headers / "spirv")
+    with pytest.raises(SetupError, match="spirv-headers"):
+        engine_build.check_toolkit("vulkan", [headers])
 
 
 @pytest.mark.parametrize(("build", "tool"), [("vulkan", "glslc"), ("cuda", "nvcc"), ("rocm", "hipconfig")])

@@ -131,6 +131,16 @@ def test_a_gpu_build_is_compiled_once_however_often_one_switches(root: Path) -> 
     assert again.compiled() == []
 
 
+def test_the_tests_on_a_gpu_leave_the_ordinary_build_alone(root: Path) -> None:
+    prepared(root)
+    prepare(PlayedEnvironment(root, environment.GPU_TESTS_VENV), "vulkan", tests=True)
+    ordinary, on_gpu = PlayedEnvironment(root), PlayedEnvironment(root, environment.GPU_TESTS_VENV)
+    assert (ordinary.installed(), on_gpu.installed()) == ("cpu", "vulkan")
+    prepare(ordinary, None, tests=False)
+    prepare(on_gpu, "vulkan", tests=True)
+    assert (ordinary.calls, on_gpu.calls) == ([], [])
+
+
 def test_the_build_that_is_there_survives_a_compile_that_fails(root: Path) -> None:
     prepared(root)
     failing = PlayedEnvironment(root)

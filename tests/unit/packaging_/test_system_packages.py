@@ -162,6 +162,14 @@ def test_a_missing_compiler_matters_only_when_something_is_compiled(linux: Playe
     assert "build-essential" in linux.run("--build").stderr
 
 
+def test_what_a_software_gpu_takes_matters_only_where_it_is_asked_for(linux: PlayedLinux) -> None:
+    manager(linux, "apt-get")
+    for name in ("c++", "cc", "make"):
+        linux.program(name, "")
+    assert linux.run("--build").returncode == 0
+    assert "glslc" in linux.run("--software-gpu").stderr.splitlines()[-1].split()
+
+
 def test_an_unknown_linux_is_told_what_to_look_for_and_goes_on(linux: PlayedLinux) -> None:
     linux.has_libraries(*all_libraries()[1:])
     result = linux.run()
