@@ -22,7 +22,7 @@ def report_memory(engine: EngineClient, told: Callable[[Report], None], failed: 
 
     def answered(answer: Response) -> None:
         if isinstance(answer, Statistics):
-            told(memory_of(model, answer, None))
+            told(memory_of(model, answer, engine.plan))
         else:
             failed(EmberError("The engine did not answer; try again in a moment.", "engine_died"))
 
