@@ -15,7 +15,7 @@ from app.engine.context import ContextSettings
 from app.engine.dry_run import DryFigures
 from app.engine.load_plan import DoesNotFitError, LoadPlan, Planner
 from app.protocol.messages import Device, DeviceKind, LoadModel
-from tests.support.gguf_bytes import described_model
+from tests.support.gguf_bytes import described_model, entry, gguf, tensor
 
 MIB, GIB = 1024**2, 1024**3
 
@@ -105,6 +105,19 @@ def test_a_70b_model_on_a_24_gib_machine_is_refused_with_figures_before_anything
     with pytest.raises(DoesNotFitError, match="36 GiB") as caught:
         plan.require()
     assert caught.value.kind == "too_large"
+
+
+def test_the_parts_of_a_split_model_count_together(dry_run: Asked, tmp_path: Path) -> None:
+    shape = {"layers": 2, "width": 512, "feed_forward": 1024, "heads": 8, "kv_heads": 8}
+    more = [entry("split.count", 2)]
+    first = sparse(tmp_path / "m-00001-of-00002.gguf", **shape, more=more)
+    second = tmp_path / "m-00002-of-00002.gguf"
+    second.write_bytes(gguf(more, [tensor("output_norm.weight", (4 * MIB,))], data_bytes=16 * MIB))
+    weights = planned(first, NO_GPU).memory.devices[0].weights
+    assert weights == planned(sparse(tmp_path / "m.gguf", **shape), NO_GPU).memory.devices[0].weights + 16 * MIB
+    second.unlink()
+    with pytest.raises(EmberError, match="m-00002-of-00002"):
+        planned(first, NO_GPU)
 
 
 def test_without_a_gpu_llama_cpp_is_given_none(dry_run: Asked, model: Path) -> None:
