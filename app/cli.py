@@ -67,6 +67,20 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--model", type=Path, metavar="FILE", help="a GGUF file; the starter model without it")
     measure.add_argument("--json", action="store_true")
 
+    devices = commands.add_parser("devices", parents=[common], help="what llama.cpp can compute on, and its memory")
+    devices.add_argument("--json", action="store_true")
+
+    estimate = commands.add_parser("estimate", parents=[common], help="what a model would take, before it is loaded")
+    estimate.add_argument("model", type=Path, metavar="MODEL", help="a GGUF file")
+    estimate.add_argument("--context", type=_count, metavar="N", help="tokens of the context")
+    estimate.add_argument("--kv", choices=("f16", "q8_0", "q4_0"), default="f16", help="how keys and values are kept")
+    estimate.add_argument("--layers", type=_whole, metavar="N", help="layers on the GPU; as many as fit without it")
+    estimate.add_argument("--json", action="store_true")
+
+    memory = commands.add_parser("memory", parents=[common], help="what the loaded model takes, by device")
+    memory.add_argument("--model", type=Path, metavar="FILE", help="load this one and measure it, without the window")
+    memory.add_argument("--json", action="store_true")
+
     conversations = commands.add_parser("conversations", parents=[common], help="list the conversations")
     conversations.add_argument("--json", action="store_true")
 
@@ -95,12 +109,20 @@ def _add_turn_options(command: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
+    return _number(text, 1)
+
+
+def _whole(text: str) -> int:
+    return _number(text, 0)
+
+
+def _number(text: str, least: int) -> int:
     try:
         number = int(text)
     except ValueError:  # also for more digits than Python reads
-        number = 0
-    if not 1 <= number <= LARGEST_COUNT:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LARGEST_COUNT}")
+        number = least - 1
+    if not least <= number <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {LARGEST_COUNT}")
     return number
 
 
@@ -129,6 +151,8 @@ def run(arguments: Sequence[str]) -> int:
                 return _cache(options, root)
             case "calibrate":
                 return _calibrate(options, root)
+            case "devices" | "estimate" | "memory":
+                return _memory(options, root)
             case "conversations":
                 return _conversations(options, root)
             case "show":
@@ -198,6 +222,18 @@ def _calibrate(options: argparse.Namespace, root: Path | None) -> int:
     from app.services.calibrate_command import CalibrateOptions, calibrate
 
     return calibrate(CalibrateOptions(model=options.model, as_json=options.json), root)
+
+
+def _memory(options: argparse.Namespace, root: Path | None) -> int:
+    from app.core.load_options import LoadOptions
+    from app.services.memory_commands import EstimateOptions, devices, estimate, memory
+
+    if options.command == "devices":
+        return devices(root, as_json=options.json)
+    if options.command == "memory":
+        return memory(options.model, root, as_json=options.json)
+    chosen = LoadOptions(context=options.context, kv_type=options.kv, gpu_layers=options.layers)
+    return estimate(EstimateOptions(options.model, chosen, options.json), root)
 
 
 def _conversations(options: argparse.Namespace, root: Path | None) -> int:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from app.core.context_budget import DEFAULT_LIMIT, SMALLEST_CONTEXT
 from app.core.load_options import MIN_CONTEXT, Calibration, LoadOptions
-from app.core.memory_estimate import ContextOptions
+from app.core.memory_estimate import OUTPUTS, ContextOptions
 from app.core.offload import CPU, SMALLEST_MARGIN, Layout, Machine, Offload, Room, Share
 from app.core.units import format_bytes, format_count
 
@@ -56,6 +56,7 @@ def context_options(options: LoadOptions, calibration: Calibration | None, on_gp
         type_v=options.kv_type,
         flash_attention=flash or options.kv_type != "f16",
         window_in_full=options.window_in_full,
+        n_outputs=OUTPUTS,
     )
 
 

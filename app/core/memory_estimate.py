@@ -13,6 +13,8 @@ from app.core.gguf_description import GgufHeader
 from app.core.model_layers import layers, window_tokens
 
 MIB: Final = 1024 * 1024
+OUTPUTS: Final = 2
+"""Tokens of a slice whose logits Ember's contexts have room for, as many as sequences; it asks for the last one's."""
 CONTEXT_STEP: Final = 256
 """llama.cpp rounds a context, and the part for windows, up to a multiple of this (llama-context.cpp)."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import llama_cpp
 
 from app.core.errors import EmberError
+from app.core.memory_estimate import OUTPUTS
 from app.core.units import format_count
 from app.engine.library import log
 from app.engine.model import Model
@@ -50,6 +51,7 @@ def context_parameters(settings: ContextSettings) -> Any:
     params.n_ctx = settings.tokens
     params.n_batch = params.n_ubatch = settings.batch
     params.n_seq_max = 2  # SEQUENCE and SCRATCH
+    params.n_outputs_max = OUTPUTS  # llama.cpp otherwise has room for the logits of a whole slice: 257 MiB for Gemma 3
     params.kv_unified = True
     params.swa_full = settings.window_in_full
     params.flash_attn_type = settings.flash_attention

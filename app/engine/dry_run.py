@@ -77,7 +77,8 @@ class DryRun:
         if key == self._key:
             return self._model
         self.close()
-        params = model_parameters(gpu_layers, self._ggml.pointers(devices), use_mmap=False)
+        pointers = self._ggml.pointers(devices)  # llama.cpp reads the array while it loads
+        params = model_parameters(gpu_layers, pointers, use_mmap=False)
         params.no_alloc = True
         log.lines.clear()
         before = psutil.Process().memory_info().rss

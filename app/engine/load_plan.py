@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import llama_cpp
@@ -16,6 +16,7 @@ from app.core.offload import CPU, Layout, Machine, Measured, Offload, Room
 from app.core.units import format_count
 from app.engine.context import ContextSettings
 from app.engine.dry_run import DryFigures, DryRun
+from app.engine.fingerprint import model_files
 from app.engine.library import Ggml
 from app.engine.model import read_header
 from app.protocol.messages import Device, DeviceEstimate, EstimateMemory, LoadModel, MemoryPlan, Offer
@@ -140,12 +141,19 @@ class Planner:
             return read_header(path)  # which says why
         key = (path, stat.st_size, stat.st_mtime_ns)
         if self._header is None or self._header[0] != key:
-            self._header = (key, read_header(path))
+            self._header = (key, _whole_header(path))
         return self._header[1]
 
     def release(self) -> None:
         """Let go of what the last dry run keeps."""
         self._dry_run.close()
+
+
+def _whole_header(path: Path) -> GgufHeader:
+    """The header of a model, with the tensors of all its files; raises EmberError also where one is missing."""
+    header = read_header(path)
+    others = [read_header(part) for part in model_files(path, header)[1:]]
+    return replace(header, tensors=sum((other.tensors for other in others), header.tensors))
 
 
 def machine_of(devices: tuple[Device, ...], options: LoadOptions, given_back: Mapping[str, int]) -> Machine:

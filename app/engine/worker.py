@@ -278,8 +278,10 @@ class Worker:
                 last = now
                 self._send(LoadProgress(id=work.id, fraction=fraction))
 
-        plan = self._planner.plan(work, self._given_back())
-        self._planner.release()
+        try:
+            plan = self._planner.plan(work, self._given_back())
+        finally:
+            self._planner.release()
         plan.require()
         if self._session is not None:
             if not plan.memory.is_dry_run:

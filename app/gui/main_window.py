@@ -28,8 +28,8 @@ from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
 from app.protocol.messages import ModelInfo
 from app.services.background import run_in_background
-from app.services.cache_command import CacheRequests
 from app.services.transfer import ExportFormat, export_conversation, import_conversation
+from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class MainWindow(QMainWindow):
         self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
         self.settings = SavedSettings(self.notices, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
-        self.commands = CacheRequests(workspace, self)
+        self.commands = WindowRequests(workspace, self)
         self._connect()
         self._shortcuts()
         self._restore()

@@ -1,30 +1,21 @@
 """The `cache` command: what is saved of conversations' state, removing it, and checking it."""
 
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-import msgspec
 from PySide6.QtCore import QCoreApplication, QObject
 
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count
-from app.paths import open_data_dir
 from app.protocol.messages import Failed, Response, SavedDropped, SavedUsage, SavedVerified, TipUsage, VerifyProgress
 from app.services.output import write_json, write_line
 from app.services.saved_words import check_words
-from app.services.single_instance import Caller, SingleInstance
+from app.services.window_socket import Answer, CacheRequest, Deed, ask_window
 from app.services.workspace import Workspace
 
-logger = logging.getLogger(__name__)
-
-Deed = Literal["report", "clear", "verify"]
-Answer = dict[str, Any]
-"""What a deed found, as it is printed with --json."""
 OnFailed = Callable[[EmberError], None]
 OnProgress = Callable[[int, int], None]
 
@@ -177,121 +168,6 @@ def _verified(
         refused(answer)
 
 
-# --- between a command and the window -------------------------------------------------------------------------------
-
-
-class _Line(msgspec.Struct, frozen=True, tag=True, tag_field="kind", kw_only=True, forbid_unknown_fields=True):
-    """One line of JSON on the window's socket."""
-
-
-class CacheRequest(_Line, frozen=True, tag="cache"):
-    """What the command was asked for; the model's path is absolute."""
-
-    deed: Deed
-    conversation: str | None = None
-    model: str | None = None
-
-
-class CacheProgress(_Line, frozen=True, tag="progress"):
-    """The window is at it; more lines follow."""
-
-    done: int
-    total: int
-
-
-class CacheAnswer(_Line, frozen=True, tag="answer"):
-    """What was found; the last line."""
-
-    answer: Answer
-
-
-class CacheRefused(_Line, frozen=True, tag="refused"):
-    """Why nothing was found or done; the last line."""
-
-    error: str
-    sentence: str
-
-
-_request_decoder = msgspec.json.Decoder(CacheRequest)
-_reply_decoder: msgspec.json.Decoder[CacheProgress | CacheAnswer | CacheRefused] = msgspec.json.Decoder(
-    CacheProgress | CacheAnswer | CacheRefused
-)
-
-
-class CacheRequests(QObject):
-    """Carries out for commands what only the process with the data folder may do."""
-
-    def __init__(self, workspace: Workspace, parent: QObject) -> None:
-        """Answer from now on what comes to the window's socket."""
-        super().__init__(parent)
-        self._deeds = CacheDeeds(workspace, self)
-        workspace.instance.asked.connect(self._asked)
-
-    def _asked(self, caller: Caller, line: bytes) -> None:
-        """Begin what is asked; what is no request is not answered."""
-        try:
-            request = _request_decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:  # ValidationError is one
-            logger.warning("a caller sent what is no request: %s", error)
-            caller.end()
-            return
-        waits = True
-
-        def write(reply: CacheProgress | CacheAnswer | CacheRefused) -> None:
-            if waits:
-                caller.answer(msgspec.json.encode(reply))
-                if not isinstance(reply, CacheProgress):
-                    caller.end()
-
-        def gone() -> None:
-            nonlocal waits
-            waits = False
-            stop()
-
-        stop = self._deeds.do(
-            CacheOptions(
-                deed=request.deed,
-                conversation=request.conversation,
-                model=Path(request.model) if request.model is not None else None,
-            ),
-            told=lambda answer: write(CacheAnswer(answer=answer)),
-            failed=lambda error: write(CacheRefused(error=error.kind, sentence=error.sentence)),
-            progress=lambda done, total: write(CacheProgress(done=done, total=total)),
-        )
-        caller.gone.connect(gone)
-
-
-def ask_window(options: CacheOptions, root: Path | None) -> Answer | None:
-    """What the window that has the data folder answers; None where no window does. Raises EmberError."""
-    model = str(options.model.absolute()).encode("utf-8", "replace").decode() if options.model is not None else None
-    request = CacheRequest(deed=options.deed, conversation=options.conversation, model=model)
-    answered: list[Answer | EmberError] = []
-
-    def take(line: bytes) -> bool:
-        try:
-            reply = _reply_decoder.decode(line)
-        except msgspec.DecodeError as error:
-            raise EmberError("The open window is of another version of Ember; close it first.", "in_use") from error
-        if isinstance(reply, CacheAnswer):
-            answered.append(reply.answer)
-        elif isinstance(reply, CacheRefused):
-            answered.append(EmberError(reply.sentence, reply.error))
-        return bool(answered)
-
-    data_dir = open_data_dir(root)
-    if not SingleInstance(data_dir.root).ask_other(msgspec.json.encode(request), take):
-        return None
-    if not answered:
-        raise EmberError(
-            "Ember's window was closed, or has too much to do, and did not answer to the end. Try again in a moment.",
-            "in_use",
-        )
-    (answer,) = answered
-    if isinstance(answer, EmberError):
-        raise answer
-    return answer
-
-
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -304,13 +180,19 @@ def cache(options: CacheOptions, root: Path | None) -> int:
     try:
         workspace = Workspace(root)
     except EmberError as error:
-        answer = ask_window(options, root) if error.kind == "in_use" else None
+        answer = ask_window(_request(options), root) if error.kind == "in_use" else None
         if answer is None:
             raise
     else:
         answer = _do_alone(options, workspace, application)
     print_answer(options, answer)
     return 1 if answer.get("damaged") else 0
+
+
+def _request(options: CacheOptions) -> CacheRequest:
+    """What the window is asked; the model's path is absolute."""
+    model = str(options.model.absolute()).encode("utf-8", "replace").decode() if options.model is not None else None
+    return CacheRequest(deed=options.deed, conversation=options.conversation, model=model)
 
 
 def _do_alone(options: CacheOptions, workspace: Workspace, application: QCoreApplication) -> Answer:

@@ -87,8 +87,9 @@ class Estimator(QObject):
     def _measured(self, question: _Question, answer: Response) -> None:
         """What the loaded model takes will be free for the other one."""
         given_back: dict[str, int] = {}
-        if isinstance(answer, Statistics):
-            given_back = {part.device: part.given_back(is_mapped=True) for part in answer.memory}
+        if isinstance(answer, Statistics) and self._engine is not None:
+            is_mapped = self._engine.options.use_mmap
+            given_back = {part.device: part.given_back(is_mapped=is_mapped) for part in answer.memory}
         request = msgspec.structs.replace(question.request, given_back=given_back)
         self._queue(_Question(request, question.told))
 

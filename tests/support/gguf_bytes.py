@@ -88,6 +88,7 @@ def described_model(
     context_length: int = 131_072,
     vocabulary: int = 32_000,
     tied: bool = False,
+    more: Sequence[bytes] = (),
 ) -> bytes:
     """Return the header of a Llama in Q4_0 without the weights behind it; to be parsed without the file's size."""
     figures = {
@@ -99,7 +100,7 @@ def described_model(
         "attention.head_count_kv": kv_heads,
         "vocab_size": vocabulary,
     }
-    entries = [entry("general.architecture", "llama")]
+    entries = [entry("general.architecture", "llama"), *more]
     entries += [entry(f"llama.{key}", value) for key, value in figures.items()]
     kv_width = width // heads * kv_heads
     shapes = [("token_embd.weight", (width, vocabulary))]

@@ -23,8 +23,9 @@ from app.protocol.messages import (
     VerifySaved,
 )
 from app.services import engine_client
-from app.services.cache_command import CacheOptions, CacheRequests, cache
+from app.services.cache_command import CacheOptions, cache
 from app.services.single_instance import Caller, SingleInstance
+from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
 from tests.support.command import PATIENCE, Outcome, begin
 from tests.unit.services.fakes import FakeProcess
@@ -37,7 +38,7 @@ class Window:
         self.root, self.qtbot, self._parent = root, qtbot, QObject()
         self.workspace = Workspace(root)
         self.workspace.instance.listen()
-        self._requests = CacheRequests(self.workspace, self._parent)
+        self._requests = WindowRequests(self.workspace, self._parent)
         self._told = 0
         self.workspace.engine.start()
 

@@ -1,0 +1,175 @@
+"""The commands `devices`, `estimate` and `memory`: what there is, what a model would take, and what one takes."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from PySide6.QtCore import QCoreApplication, QEventLoop
+
+from app.core.errors import EmberError
+from app.core.load_options import LoadOptions
+from app.core.units import format_bytes, format_count
+from app.paths import open_data_dir
+from app.protocol.messages import (
+    EstimateMemory,
+    Failed,
+    GetStatistics,
+    Hello,
+    Loaded,
+    LoadModel,
+    MemoryEstimated,
+    Request,
+    Response,
+    Statistics,
+)
+from app.services.engine_client import EngineClient
+from app.services.memory_report import Report, describe_device, describe_plan, memory_of
+from app.services.output import tell, write_json, write_line
+from app.services.window_socket import MemoryRequest, ask_window
+
+LOG_FOLDER = "commands"
+"""Beside the log of the window's engine, which may be running."""
+Wanted = TypeVar("Wanted")
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateOptions:
+    """What `estimate` was asked for."""
+
+    model: Path
+    options: LoadOptions
+    as_json: bool = False
+
+
+class _Engine:
+    """An engine for one command, beside whatever else runs; a context manager that ends it."""
+
+    def __init__(self, root: Path | None) -> None:
+        """Start it; raises EmberError where its log cannot be kept."""
+        self._application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
+        self._client = EngineClient(open_data_dir(root).logs / LOG_FOLDER)
+
+    def __enter__(self) -> "_Engine":
+        self._client.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.stop()
+
+    def statistics(self) -> Statistics:
+        """What is free and taken now. Raises EmberError."""
+        return self.ask(GetStatistics(id=self.new_id()), Statistics)
+
+    @property
+    def hello(self) -> Hello:
+        """Its greeting, once it has answered anything."""
+        assert self._client.hello is not None
+        return self._client.hello
+
+    def new_id(self) -> int:
+        """An id for a request."""
+        return self._client.new_id()
+
+    def ask(self, request: Request, wanted: type[Wanted]) -> Wanted:
+        """Send a request and wait for the answer of this type; raises EmberError for a failure, or a death."""
+        loop, answers = QEventLoop(), list[Response]()
+
+        def take(answer: Response) -> None:
+            if isinstance(answer, (wanted, Failed)):
+                answers.append(answer)
+                loop.quit()
+
+        self._client.send(request, take)
+        if not answers:
+            loop.exec()
+        (answer,) = answers
+        if isinstance(answer, Failed):
+            raise EmberError(answer.sentence, answer.kind)
+        assert isinstance(answer, wanted)
+        return answer
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+def devices(root: Path | None, *, as_json: bool) -> int:
+    """Print the devices that llama.cpp can use; the exit status. Raises EmberError."""
+    with _Engine(root) as engine:
+        statistics, hello = engine.statistics(), engine.hello
+    ram = {"free_bytes": statistics.ram_available, "total_bytes": statistics.ram_total}
+    found = [describe_device(device, ram) for device in statistics.devices]
+    if as_json:
+        write_json({"backends": list(hello.backends), "devices": found, "notices": list(hello.notices)})
+        return 0
+    for device in found:
+        unified = ", the computer's own memory" if device["unified"] else ""
+        write_line(
+            f"{device['name']:<10} {format_bytes(device['free_bytes']):>8} of {format_bytes(device['total_bytes'])} "
+            f"free{unified}  {device['description']} ({device['backend']})"
+        )
+    for notice in hello.notices:
+        tell(notice)
+    return 0
+
+
+# --- estimate ---------------------------------------------------------------------------------------------------------
+
+
+def estimate(wanted: EstimateOptions, root: Path | None) -> int:
+    """Print what a model would take; the exit status, 1 where it does not fit as asked. Raises EmberError."""
+    file = wanted.model.absolute()
+    with _Engine(root) as engine:
+        request = EstimateMemory(id=engine.new_id(), path=str(file), options=wanted.options)
+        report = describe_plan(file, engine.ask(request, MemoryEstimated).plan)
+    if wanted.as_json:
+        write_json(report)
+    else:
+        write_line(report["sentence"])
+        for part in report["devices"]:
+            other = part["other_bytes"]
+            _print_part(part, [f"{format_bytes(other)} the program itself"] if other > 0 else [], "")
+        for offer in report["offers"]:
+            write_line(f"This would fit: {offer['label']}.")
+    return 1 if report["verdict"] == "does_not_fit" else 0
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def memory(model: Path | None, root: Path | None, *, as_json: bool) -> int:
+    """Print what a model takes: the window's, or `model`, which is loaded for that; the exit status.
+
+    Raises EmberError.
+    """
+    if model is not None:
+        report = _load_and_measure(model.absolute(), root)
+    else:
+        found = ask_window(MemoryRequest(), root)
+        if found is None:
+            raise EmberError("Ember's window is not open. Open it, or name a model with --model FILE.", "no_window")
+        report = found
+    if as_json:
+        write_json(report)
+        return 0
+    tokens = f"{format_count(report['context_used'])} of {format_count(report['context'])} tokens"
+    layers = f", {report['gpu_layers']} of {report['layers'] + 1} layers on a GPU" if report["gpu_layers"] else ""
+    write_line(f"{report['model']}: {tokens}{layers}; the engine takes {format_bytes(report['process_bytes'])}")
+    for part in report["devices"]:
+        guess = part["estimated_bytes"]
+        _print_part(part, [], "" if guess is None else f", {format_bytes(guess)} were estimated")
+    return 0
+
+
+def _load_and_measure(file: Path, root: Path | None) -> Report:
+    with _Engine(root) as engine:
+        loaded = engine.ask(LoadModel(id=engine.new_id(), path=str(file)), Loaded)
+        return memory_of(loaded.model, engine.statistics(), loaded.plan)
+
+
+def _print_part(part: Report, more: list[str], end: str) -> None:
+    """One line for a device."""
+    names = (("weights_bytes", "weights"), ("kv_bytes", "keys and values"), ("compute_bytes", "for computing"))
+    sizes = ", ".join([*(f"{format_bytes(part[key])} {name}" for key, name in names), *more])
+    free = format_bytes(part["free_bytes"])
+    write_line(f"  {part['device']}: {format_bytes(max(0, part['bytes']))} ({sizes}){end}; {free} free")

@@ -1,0 +1,71 @@
+"""Answers commands that ask the open window for what only the process with the data folder can do or know."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from PySide6.QtCore import QObject
+
+from app.services.cache_command import CacheDeeds, CacheOptions
+from app.services.memory_report import report_memory
+from app.services.single_instance import Caller
+from app.services.window_socket import CacheRequest, Found, Progress, Refused, Reply, WindowRequest, decode_request
+from app.services.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+
+class WindowRequests(QObject):
+    """Takes the requests of a workspace's socket."""
+
+    def __init__(self, workspace: Workspace, parent: QObject) -> None:
+        """Answer from now on what comes to the window's socket."""
+        super().__init__(parent)
+        self._workspace = workspace
+        self._deeds = CacheDeeds(workspace, self)
+        workspace.instance.asked.connect(self._asked)
+
+    def _asked(self, caller: Caller, line: bytes) -> None:
+        """Begin what is asked; what is no request is not answered."""
+        try:
+            request = decode_request(line)
+        except (msgspec.DecodeError, RecursionError) as error:  # ValidationError is one
+            logger.warning("a caller sent what is no request: %s", error)
+            caller.end()
+            return
+        waits = True
+
+        def write(reply: Reply) -> None:
+            if waits:
+                caller.answer(msgspec.json.encode(reply))
+                if not isinstance(reply, Progress):
+                    caller.end()
+
+        def gone() -> None:
+            nonlocal waits
+            waits = False
+            stop()
+
+        stop = self._begin(request, write)
+        caller.gone.connect(gone)
+
+    def _begin(self, request: WindowRequest, write: Callable[[Reply], None]) -> Callable[[], None]:
+        """Carry a request out; what comes back stops it."""
+        if not isinstance(request, CacheRequest):
+            report_memory(
+                self._workspace.engine,
+                told=lambda answer: write(Found(answer=answer)),
+                failed=lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
+            )
+            return lambda: None
+        return self._deeds.do(
+            CacheOptions(
+                deed=request.deed,
+                conversation=request.conversation,
+                model=Path(request.model) if request.model is not None else None,
+            ),
+            told=lambda answer: write(Found(answer=answer)),
+            failed=lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
+            progress=lambda done, total: write(Progress(done=done, total=total)),
+        )
