@@ -37,7 +37,9 @@ from app.protocol.messages import Device, MemoryPlan
 
 STACKED: Final = 640
 """Below this width, in pixels, the card stands over the fields."""
-_CARD: Final = 288
+_CARD: Final = 304
+_WIDE, _LOW, _HIGH = 800, 480, 720
+"""The page's size in pixels; the height without and with what is advanced."""
 _SLIDER_FROM: Final = 512
 KV_TYPES: Final = (
     ("f16", "Full: 16 bits (f16)"),
@@ -87,7 +89,7 @@ class ModelSettingsDialog(QDialog):
         self._refused = ""
         self.setWindowTitle(f"Settings of {name}")
         self.setMinimumSize(400, 380)
-        self.resize(780, 600)
+        self.resize(_WIDE, _LOW)
         self._build()
         self._show(options)
         self._explain()
@@ -177,7 +179,9 @@ class ModelSettingsDialog(QDialog):
         self._body.setDirection(way.BottomToTop if stacked else way.LeftToRight)
         self._card_area.setMinimumWidth(0 if stacked else _CARD)
         self._card_area.setMaximumWidth(16_777_215 if stacked else _CARD)
-        self._card_area.setMaximumHeight(self.height() * 2 // 5 if stacked else 16_777_215)
+        high = min(self._beside.sizeHint().height(), self.height() * 2 // 5) if stacked else 0
+        self._card_area.setMinimumHeight(high)
+        self._card_area.setMaximumHeight(high or 16_777_215)
 
     # --- building ----------------------------------------------------------------------------------------------------
 
@@ -188,8 +192,14 @@ class ModelSettingsDialog(QDialog):
         self._page.setSpacing(16)
         self._build_fields(page)
         self._page.addStretch(1)
-        self.card = EstimateCard(self)
-        self._fields_area, self._card_area = _scrolling(page, self), _scrolling(self.card, self)
+        beside = QWidget(self)
+        self.card = EstimateCard(beside)
+        around = QVBoxLayout(beside)
+        around.setContentsMargins(4, 16, 20, 8)
+        around.addWidget(self.card)
+        around.addStretch(1)
+        self._beside = beside
+        self._fields_area, self._card_area = _scrolling(page, self), _scrolling(beside, self)
         self._body = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._body.setSpacing(0)
         self._body.addWidget(self._fields_area, 1)
@@ -314,6 +324,10 @@ class ModelSettingsDialog(QDialog):
     def _fold(self, is_open: bool) -> None:
         self.advanced.setVisible(is_open)
         self.advanced_button.setIcon(icons.icon("down" if is_open else "right"))
+        if is_open:
+            self.resize(
+                self.width(), max(self.height(), min(_HIGH, self.screen().availableGeometry().height() * 7 // 8))
+            )
 
 
 def _scrolling(page: QWidget, parent: QWidget) -> QScrollArea:

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from app.core.units import format_bytes, format_count
 from app.gui import theme
 from app.gui.gauges.gauge import Gauge
 from app.gui.gauges.reading import Reading, Segment
 from app.gui.model_fields import words
-from app.gui.parts import set_tone
+from app.gui.parts import paint_card, set_tone
 from app.protocol.messages import Device, DeviceEstimate, MemoryPlan
 
 WORKING: Final = "Working it out…"
@@ -37,7 +38,7 @@ def read_estimate(estimate: DeviceEstimate, devices: tuple[Device, ...]) -> Read
         _part("weights of the model", estimate.weights, "weights"),
         _part("KV, the chat's memory", estimate.kv, "kv_used"),
         _part("compute buffers", estimate.compute, "compute"),
-        _part("Ember's own share", own, "system"),
+        _part("Ember's own share", own, "text_soft"),
         _part("other programs", others, "other"),
         _part("free after that", left, "track"),
     )
@@ -60,9 +61,9 @@ def _part(name: str, value: int, role: str) -> Segment:
 def table(reading: Reading) -> str:
     """The parts of a bar and their sizes as rich text, in the colours of the palette."""
     rows = "".join(
-        f'<tr><td style="color:{getattr(theme.current(), part.role)}">■&nbsp;</td>'
-        f'<td width="100%">{escape(part.name)}</td>'
-        f'<td align="right">{escape(format_bytes(round(part.value)))}</td></tr>'
+        f'<tr><td width="16" style="color:{getattr(theme.current(), part.role)}">■</td>'
+        f"<td>{escape(part.name)}</td>"
+        f'<td align="right">{format_bytes(round(part.value)).replace(" ", "&nbsp;")}</td></tr>'
         for part in reading.segments
     )
     return f"<table width='100%' cellspacing='1'>{rows}</table>"
@@ -77,12 +78,11 @@ class _Block:
     figures: QLabel
 
 
-class EstimateCard(QFrame):
+class EstimateCard(QWidget):
     """Shows an estimate, that one is being worked out, or why there is none."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.setProperty("surface", "card")
         self._devices: tuple[Device, ...] = ()
         self._blocks: list[_Block] = []
         title = QLabel("What it takes", self)
@@ -128,6 +128,12 @@ class EstimateCard(QFrame):
         for block in self._blocks:
             for widget in (block.gauge, block.over, block.figures):
                 widget.hide()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """A card with a hairline."""
+        painter = QPainter(self)
+        paint_card(painter, QRectF(self.rect()), fill="card", line="border", radius=12)
+        painter.end()
 
     def _say(self, sentence: str, tone: str) -> None:
         self.verdict.setText(sentence)
