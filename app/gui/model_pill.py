@@ -21,6 +21,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 from app.gui import icons, theme
 from app.gui.parts import icon_button, popup_menu
 
+SETTINGS_KEYS: Final = "Ctrl+Shift+M"
 HEIGHT: Final = 32
 _ICON: Final = 18
 _LEFT: Final = 12
@@ -47,6 +48,8 @@ class ModelPill(QToolButton):
     model_chosen = Signal(str)
     """The path of a GGUF file."""
     open_model_file = Signal()
+    settings = Signal()
+    """The settings of the model in use are asked for."""
     unload = Signal()
     cancel_load = Signal()
 
@@ -199,6 +202,10 @@ class ModelPill(QToolButton):
             how.setToolTip(self._saving[1])
             how.setEnabled(False)
         if self._name is not None:
+            settings = QAction(icons.icon("instructions"), "Settings of this model…", menu)
+            settings.setShortcut(QKeySequence(SETTINGS_KEYS))
+            settings.triggered.connect(self.settings)
+            menu.addAction(settings)
             leave = QAction(icons.blank(), "Unload the model", menu)
             leave.triggered.connect(self.unload)
             menu.addAction(leave)
