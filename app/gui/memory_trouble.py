@@ -17,10 +17,10 @@ from app.gui.model_control import ENGINE, LOAD, ModelControl
 from app.gui.model_settings_control import GPU_KINDS
 from app.gui.notices import MOST_ACTIONS, Action, Kind, Notice, NoticeBar
 from app.protocol.messages import Failed, MemoryPlan, ModelInfo, Offer
-from app.services.chats import TurnOutcome
 from app.services.engine_client import ModelTrouble
 from app.services.engine_process import names_gpu
 from app.services.memory_offers import offers_below
+from app.services.turns import TurnOutcome
 from app.services.workspace import Workspace
 
 MEMORY: Final = "memory"
@@ -132,8 +132,7 @@ class MemoryTrouble(QObject):
         """Load without the GPU; the settings stay as they are."""
         self._notices.dismiss(MEMORY)
         self._notices.dismiss(LOAD)
-        calibration, learnt = self._settings.calibration(path), self._settings.learnt(path)
-        self._engine.load(path, replace(options, gpu_layers=0), calibration, learnt)
+        self._engine.load(path, replace(options, gpu_layers=0))
 
     def _model_changed(self, model: ModelInfo | None) -> None:
         """While a model runs on the CPU though the settings say otherwise, that is to be seen."""
