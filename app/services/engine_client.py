@@ -201,10 +201,13 @@ class EngineClient(QObject):
             self._restart_timer.start(RESTART_DELAYS_MS[len(self._deaths) - 1])
         self.died.emit(death)
         if victim is not None:
-            trouble = ModelTrouble(
-                victim, "engine_died", death.sentence, was_loading, death=death, is_given_up=given_up_on
+            sentence = death.sentence
+            if was_loading:
+                failed = Failed(id=victim.id, kind="engine_died", sentence=sentence)
+                sentence = self._why_not_loaded(Path(victim.path).name, failed)
+            self.trouble.emit(
+                ModelTrouble(victim, "engine_died", sentence, was_loading, death=death, is_given_up=given_up_on)
             )
-            self.trouble.emit(trouble)
 
     def _is_again(self, victim: LoadModel | None, death: EngineDeath) -> bool:
         """Whether it died of this very model, by its memory or its GPU, a moment ago too."""
