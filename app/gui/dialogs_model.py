@@ -176,6 +176,7 @@ class ModelSettingsDialog(QDialog):
         super().resizeEvent(event)
         stacked = self.width() < STACKED
         way = QBoxLayout.Direction
+        self._card_page.setContentsMargins(*((20, 16, 20, 0) if stacked else (4, 16, 20, 8)))
         self._body.setDirection(way.BottomToTop if stacked else way.LeftToRight)
         self._card_area.setMinimumWidth(0 if stacked else _CARD)
         self._card_area.setMaximumWidth(16_777_215 if stacked else _CARD)
@@ -194,8 +195,7 @@ class ModelSettingsDialog(QDialog):
         self._page.addStretch(1)
         beside = QWidget(self)
         self.card = EstimateCard(beside)
-        around = QVBoxLayout(beside)
-        around.setContentsMargins(4, 16, 20, 8)
+        self._card_page = around = QVBoxLayout(beside)
         around.addWidget(self.card)
         around.addStretch(1)
         self._beside = beside

@@ -43,7 +43,7 @@ def read_estimate(estimate: DeviceEstimate, devices: tuple[Device, ...]) -> Read
         _part("free after that", left, "track"),
     )
     over = estimate.total - estimate.free_bytes
-    taken = format_bytes(max(0, estimate.total))
+    taken = format_bytes(estimate.weights + estimate.kv + estimate.compute)  # as the verdict's sentence counts
     return Reading(
         (name,),
         figures=(f"{taken} of {format_bytes(estimate.free_bytes)} free", taken),

@@ -50,9 +50,9 @@ class Asks(Protocol):
         """Answer nothing any more."""
 
 
-def total(plan: MemoryPlan) -> int:
-    """Bytes on all devices."""
-    return sum(device.total for device in plan.devices)
+def model_bytes(plan: MemoryPlan) -> int:
+    """What the model takes on all devices, without Ember's own share."""
+    return sum(device.weights + device.kv + device.compute for device in plan.devices)
 
 
 class LiveCosts(QObject):
@@ -113,7 +113,7 @@ class LiveCosts(QObject):
         for name, options in self._comparisons().items():
             other = self._known.get(options)
             if isinstance(plan, MemoryPlan) and isinstance(other, MemoryPlan):
-                costs[name] = total(plan) - total(other)
+                costs[name] = model_bytes(plan) - model_bytes(other)
         return costs
 
     def _comparisons(self) -> dict[str, LoadOptions]:

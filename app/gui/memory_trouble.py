@@ -12,7 +12,7 @@ from app.core.errors import EmberError
 from app.core.load_options import LoadOptions
 from app.core.units import format_bytes, format_count
 from app.gui import wording
-from app.gui.live_costs import Asks, Remembers, total
+from app.gui.live_costs import Asks, Remembers, model_bytes
 from app.gui.model_control import ENGINE, LOAD, ModelControl
 from app.gui.model_settings_control import GPU_KINDS
 from app.gui.notices import MOST_ACTIONS, Action, Kind, Notice, NoticeBar
@@ -158,7 +158,7 @@ def _text(trouble: ModelTrouble, plan: MemoryPlan | None) -> str:
         parts.append(plan.sentence)
     elif plan is not None:
         context = f"a context of {format_count(plan.context)} tokens"
-        parts.append(f"With {context} it was to take {format_bytes(max(0, total(plan)))}.")
+        parts.append(f"With {context} it was to take {format_bytes(model_bytes(plan))}.")
     if trouble.is_given_up:
         name = wording.file_label(Path(trouble.request.path))
         parts.append(

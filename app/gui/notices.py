@@ -176,6 +176,7 @@ class NoticeBar(QWidget):
         column.addLayout(row)
         self._narrow_row = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._narrow_row.setSpacing(4)
+        self._narrow_row.addStretch(1)  # side by side they keep together, at the right
         column.addLayout(self._narrow_row)
 
     def _action_button(self, number: int) -> QPushButton:

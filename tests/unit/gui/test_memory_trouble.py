@@ -109,7 +109,7 @@ def test_where_the_engine_has_no_offer_the_estimate_is_asked_for_less(troubled: 
     assert troubled.buttons == ["Settings…"]
     troubled.estimators[-1].answer(plan_of(LoadOptions(), context=8192))
     assert troubled.buttons[:2] == ["Use a context of 4,096 tokens", "Keep the chat's memory (KV) at half the size"]
-    assert "With a context of 8,192 tokens it was to take 348 MiB." in troubled.notice.text
+    assert "With a context of 8,192 tokens it was to take 220 MiB." in troubled.notice.text
     assert troubled.estimators[-1].is_closed
 
 

@@ -173,7 +173,7 @@ def test_the_card_shows_what_it_takes_on_each_device(choosing: Choosing) -> None
     dialog = choosing.open()
     assert dialog.card.verdict.text() == "It fits."
     (block,) = dialog.card._blocks
-    assert block.gauge.reading().figures[0] == "348 MiB of 16 GiB free"
+    assert block.gauge.reading().figures[0] == "220 MiB of 16 GiB free"
     assert "48&nbsp;MiB" in block.figures.text()
 
 
