@@ -165,5 +165,5 @@ def _text(trouble: ModelTrouble, plan: MemoryPlan | None) -> str:
             f"As it happened twice within a minute, {name} is not loaded again by itself; your chats are kept."
         )
     elif trouble.death is not None and not trouble.is_loading:
-        parts.append("It is being started again; your chats are kept.")
+        parts.append("Ember starts it again by itself; your chats are kept.")
     return " ".join(parts)

@@ -119,7 +119,13 @@ def test_the_pill_says_model_and_place(header: Header) -> None:
 def test_the_models_stand_in_the_menu_and_one_can_be_chosen(qtbot: QtBot, header: Header) -> None:
     header.set_models([ModelChoice("SmolLM2 135M", "/m/a.gguf", "92 MiB", True), ModelChoice("R&D", "/m/b.gguf")])
     found = entries(header.pill.menu())
-    assert list(found) == ["SmolLM2 135M   92 MiB", "R&&D", "Open a GGUF file…", "Unload the model"]
+    assert list(found) == [
+        "SmolLM2 135M   92 MiB",
+        "R&&D",
+        "Open a GGUF file…",
+        "Settings of this model…",
+        "Unload the model",
+    ]
     with qtbot.waitSignal(header.model_chosen) as chosen:
         found["R&&D"].trigger()
     assert chosen.args == ["/m/b.gguf"]

@@ -163,7 +163,7 @@ def test_an_engine_that_dies_of_a_turn_offers_less_while_it_starts_again(trouble
     person.send("Hello")
     person.engine.die(OUT_OF_MEMORY)
     assert len(troubled.window.notices.notices()) == 1
-    assert troubled.notice.text.endswith("It is being started again; your chats are kept.")
+    assert troubled.notice.text.endswith("Ember starts it again by itself; your chats are kept.")
     troubled.estimators[-1].answer()
     person.restart()
     person.engine.finish_load()
