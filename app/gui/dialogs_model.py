@@ -55,6 +55,8 @@ OF_GPU: Final = ("gpu_layers", "devices", "kv_on_gpu")
 class ModelFacts:
     """What the page has to know of the model and the computer."""
 
+    is_known: bool = False
+    """Whether it is known what GPUs there are."""
     gpus: tuple[Device, ...] = ()
     context_trained: int = 0
     """Tokens; 0 while it is not known."""
@@ -85,7 +87,8 @@ class ModelSettingsDialog(QDialog):
         """Show the options of the model called `name`; `set_facts` says what they are chosen from."""
         super().__init__(parent)
         self._facts = ModelFacts()
-        self._before = options
+        self._before = self._hidden = options
+        """As on opening; and what holds for the fields that are not shown."""
         self._refused = ""
         self.setWindowTitle(f"Settings of {name}")
         self.setMinimumSize(400, 380)
@@ -99,11 +102,11 @@ class ModelSettingsDialog(QDialog):
     # --- what it shows -----------------------------------------------------------------------------------------------
 
     def options(self) -> LoadOptions:
-        """What is chosen now; what cannot be chosen on this computer stays as it was."""
+        """What is chosen now; what cannot be chosen on this computer stays as it was, without GPUs that are gone."""
         return LoadOptions(
             context=self.context.value(),
-            gpu_layers=self.gpu_layers.value() if self._facts.gpus else self._before.gpu_layers,
-            devices=self.devices.value() if len(self._facts.gpus) > 1 else self._before.devices,
+            gpu_layers=self.gpu_layers.value() if self._facts.gpus else self._hidden.gpu_layers,
+            devices=self._devices(),
             kv_on_gpu=self.kv_on_gpu.value(),
             kv_type=cast(KvType, self.kv_type.value()),
             flash_attention=cast(FlashAttention, self.flash_attention.value()),
@@ -302,7 +305,15 @@ class ModelSettingsDialog(QDialog):
         for name, field in self._fields.items():
             field.set_value(getattr(options, name))  # type: ignore[attr-defined]
 
+    def _devices(self) -> tuple[str, ...] | None:
+        """The GPUs that may be used; None for all."""
+        if len(self._facts.gpus) > 1:
+            return self.devices.value()
+        chosen, there = self._hidden.devices, {gpu.name for gpu in self._facts.gpus}
+        return chosen if chosen is None or not self._facts.is_known or there.issuperset(chosen) else None
+
     def _reset(self) -> None:
+        self._hidden = LoadOptions()
         self._show(LoadOptions())
         self._field_changed()
 

@@ -9,28 +9,13 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.load_options import Calibration, LoadOptions
 from app.protocol.messages import Failed, MemoryPlan
+from app.services.model_settings import ModelSettings
 
 DEBOUNCE_MS: Final = 150
 """Nothing is asked while a slider moves."""
 PATIENCE_MS: Final = 500
 """After which it is said that the figures are being worked out."""
 OPTIONS: Final = tuple(field.name for field in fields(LoadOptions))
-
-
-class Remembers(Protocol):
-    """What is kept of each model: the options that were chosen, what was measured, and what loads really took."""
-
-    def options(self, path: Path) -> LoadOptions:
-        """The chosen options."""
-
-    def set_options(self, path: Path, options: LoadOptions) -> None:
-        """Keep these; raises EmberError."""
-
-    def calibration(self, path: Path) -> Calibration | None:
-        """What was measured here."""
-
-    def learnt(self, path: Path) -> dict[str, int]:
-        """By device: the bytes that the last load took beyond its estimate."""
 
 
 class Asks(Protocol):
@@ -63,7 +48,7 @@ class LiveCosts(QObject):
     working = Signal(bool)
     """Whether an answer to the choice is waited for longer than a moment."""
 
-    def __init__(self, path: Path, settings: Remembers, asks: Asks, parent: QObject) -> None:
+    def __init__(self, path: Path, settings: ModelSettings, asks: Asks, parent: QObject) -> None:
         """Of the model at `path`; nothing is asked yet."""
         super().__init__(parent)
         self._path, self._settings, self._asks = path, settings, asks
@@ -129,7 +114,7 @@ class LiveCosts(QObject):
         if asked is None or asked == self._asked:
             return
         self._asked = asked
-        calibration, learnt = self._settings.calibration(self._path), self._settings.learnt(self._path)
+        calibration, learnt = self._settings.calibration(self._path, asked), self._settings.learnt(self._path)
         self._asks.ask(self._path, asked, calibration, learnt, lambda answer: self._answered(asked, answer))
 
     def _answered(self, asked: LoadOptions, answer: MemoryPlan | Failed) -> None:

@@ -4,10 +4,10 @@ from html import escape
 from typing import Final
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from app.core.load_options import Calibration, Trial
-from app.core.units import format_count
+from app.core.units import format_bytes, format_count
 from app.gui.model_fields import words
 
 NOT_MEASURED: Final = "What is fastest for this model here has not been measured yet."
@@ -36,6 +36,8 @@ class MeasuredBox(QWidget):
         self.stop = QPushButton("Stop", self)
         self.stop.setAutoDefault(False)
         self.stop.clicked.connect(self.stop_requested)
+        self.layout_may_change = QCheckBox("Flash attention may change", self)
+        self.layout_hint = words("", self, "faint")
         self.outcome = words("", self)
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -48,8 +50,11 @@ class MeasuredBox(QWidget):
         column.setSpacing(8)
         for widget in (self.sentence, self.trials):
             column.addWidget(widget)
+        column.addWidget(self.layout_may_change)
+        column.addWidget(self.layout_hint)
         column.addLayout(row)
         column.addWidget(self.outcome)
+        self.set_saved(0)
         self.show_calibration(None)
         self.show_end()
 
@@ -66,6 +71,20 @@ class MeasuredBox(QWidget):
             f"{'on' if best.flash_attention else 'off'}, {best.threads} threads and {best.batch} tokens at a time."
         )
         self.trials.setText(_table(calibration))
+
+    @property
+    def may_change_layout(self) -> bool:
+        """Whether the person lets flash attention change, with what is saved."""
+        return self.layout_may_change.isChecked() or self.layout_may_change.isHidden()
+
+    def set_saved(self, size: int) -> None:
+        """What is saved of this model's chats, in bytes: only if the person lets it, a measurement makes it useless."""
+        self.layout_hint.setText(
+            f"The {format_bytes(size)} that are saved of this model's chats could then not be used."
+        )
+        self.layout_may_change.setAccessibleDescription(self.layout_hint.text())
+        for widget in (self.layout_may_change, self.layout_hint):
+            widget.setVisible(size > 0)
 
     def set_enabled(self, enabled: bool) -> None:
         """Offer to measure."""

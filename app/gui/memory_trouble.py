@@ -12,7 +12,7 @@ from app.core.errors import EmberError
 from app.core.load_options import LoadOptions
 from app.core.units import format_bytes, format_count
 from app.gui import wording
-from app.gui.live_costs import Asks, Remembers, model_bytes
+from app.gui.live_costs import Asks, model_bytes
 from app.gui.model_control import ENGINE, LOAD, ModelControl
 from app.gui.model_settings_control import GPU_KINDS
 from app.gui.notices import MOST_ACTIONS, Action, Kind, Notice, NoticeBar
@@ -27,6 +27,7 @@ MEMORY: Final = "memory"
 ON_CPU: Final = "on-cpu"
 """Keys of notices: memory did not suffice after the load; a model runs on the CPU for this time."""
 DID_NOT_FIT: Final = ("out_of_memory", "too_large")
+BAD_OPTIONS: Final = "bad_options"
 CPU_THIS_TIME: Final = "Use the CPU this time"
 
 
@@ -37,7 +38,6 @@ class MemoryTrouble(QObject):
         self,
         notices: NoticeBar,
         model: ModelControl,
-        settings: Remembers,
         estimator: Callable[[QObject], Asks],
         workspace: Workspace,
         parent: QObject,
@@ -46,7 +46,7 @@ class MemoryTrouble(QObject):
         super().__init__(parent)
         self._notices = notices
         self._model = model
-        self._settings = settings
+        self._settings = workspace.model_settings
         self._estimator = estimator
         self._asks: Asks | None = None
         self._engine = workspace.engine
@@ -66,7 +66,7 @@ class MemoryTrouble(QObject):
         is_memory = trouble.kind in DID_NOT_FIT or (trouble.death is not None and trouble.death.is_memory)
         is_gpu = self._is_gpu(trouble)
         self._close_estimator()
-        if not is_memory and not is_gpu:
+        if not (is_memory or is_gpu or trouble.kind == BAD_OPTIONS):
             return
         self._show(trouble, trouble.offers)
         if is_memory and not trouble.offers:
@@ -91,8 +91,8 @@ class MemoryTrouble(QObject):
             if isinstance(answer, MemoryPlan) and self._is_told(trouble):
                 self._show(trouble, offers_below(answer, trouble.request.options), answer)
 
-        request = trouble.request
-        self._asks.ask(path, request.options, request.calibration, request.learnt, told)
+        options = trouble.request.options
+        self._asks.ask(path, options, self._settings.calibration(path, options), self._settings.learnt(path), told)
 
     def _close_estimator(self) -> None:
         asks, self._asks = self._asks, None

@@ -44,6 +44,7 @@ class ModelControl(QObject):
         header.model_chosen.connect(lambda path: self.load(Path(path)))
         header.open_model_file.connect(self.choose_file)
         header.unload.connect(self.unload)
+        header.pill.hint_asked.connect(lambda words: notices.show_notice(Notice(words, "info", key="gpu")))
         header.pill.settings.connect(lambda: self.settings_requested.emit(None))
         header.cancel_load.connect(self.cancel)
         self._engine.load_progress.connect(lambda fraction: header.set_loading(True, fraction))
@@ -120,6 +121,9 @@ class ModelControl(QObject):
         self._show_model()
 
     def _state_changed(self, state: EngineState) -> None:
+        hello = self._engine.hello
+        if state == "ready" and hello is not None:
+            self._header.pill.set_hints(hello.notices)
         if not self._engine.is_loading:
             self._header.set_loading(False)
         elif state == "restarting":

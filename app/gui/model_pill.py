@@ -22,6 +22,7 @@ from app.gui import icons, theme
 from app.gui.parts import icon_button, popup_menu
 
 SETTINGS_KEYS: Final = "Ctrl+Shift+M"
+NOT_USED: Final = "A GPU is not used. Why?"
 HEIGHT: Final = 32
 _ICON: Final = 18
 _LEFT: Final = 12
@@ -50,6 +51,8 @@ class ModelPill(QToolButton):
     open_model_file = Signal()
     settings = Signal()
     """The settings of the model in use are asked for."""
+    hint_asked = Signal(str)
+    """A sentence about the computer that shall be shown in full."""
     unload = Signal()
     cancel_load = Signal()
 
@@ -58,6 +61,7 @@ class ModelPill(QToolButton):
         self._name: str | None = None
         self._place = ""
         self._saving = ("", "")
+        self._hints: tuple[str, ...] = ()
         self._progress: float | None = None
         self._loading = False
         self._choices: tuple[ModelChoice, ...] = ()
@@ -85,6 +89,11 @@ class ModelPill(QToolButton):
         `saving` says how its state is saved: in a few words, and in a sentence.
         """
         self._name, self._place, self._saving = name, place, saving
+        self._show()
+
+    def set_hints(self, hints: Sequence[str]) -> None:
+        """Sentences about the computer, such as that a GPU is there which this build cannot use."""
+        self._hints = tuple(hints)
         self._show()
 
     def set_loading(self, loading: bool, fraction: float | None = None) -> None:
@@ -172,7 +181,7 @@ class ModelPill(QToolButton):
         self.cancel_button.setVisible(self._loading)
         self.setAccessibleName(words if self._loading else f"Model: {words}")
         how = self._saving[1] if not self._loading else ""
-        about = f"{words}. {how}".strip()
+        about = " ".join(filter(None, (f"{words}.", how, *self._hints)))
         self.setToolTip(words if self._loading else f"<p>{escape(about)}</p><p>Click to choose another model.</p>")
         self.setAccessibleDescription(how)
         if self._name is None and not self._loading:
@@ -209,3 +218,9 @@ class ModelPill(QToolButton):
             leave = QAction(icons.blank(), "Unload the model", menu)
             leave.triggered.connect(self.unload)
             menu.addAction(leave)
+        for hint in self._hints:
+            menu.addSeparator()
+            told = QAction(icons.icon("info"), NOT_USED, menu)
+            told.setToolTip(hint)
+            told.triggered.connect(lambda _=False, sentence=hint: self.hint_asked.emit(sentence))
+            menu.addAction(told)

@@ -12,13 +12,13 @@ from app.core.load_options import LoadOptions, refuse_impossible
 from app.core.units import format_bytes
 from app.gui import wording
 from app.gui.dialogs_model import ModelFacts, ModelSettingsDialog
-from app.gui.live_costs import Asks, LiveCosts, Remembers
+from app.gui.live_costs import Asks, LiveCosts
 from app.gui.model_control import ModelControl
 from app.gui.notices import Notice, NoticeBar
 from app.protocol.messages import Failed, MemoryPlan
 from app.services.workspace import Workspace
 
-GPU_KINDS: Final = ("gpu", "integrated", "accelerator")
+GPU_KINDS: Final = ("gpu", "integrated")
 WRITING: Final = "A reply is being written. Wait for its end, or stop it; then these settings can be used."
 
 
@@ -29,7 +29,6 @@ class ModelSettingsControl(QObject):
         self,
         notices: NoticeBar,
         model: ModelControl,
-        settings: Remembers,
         estimator: Callable[[QObject], Asks],
         workspace: Workspace,
         parent: QWidget,
@@ -39,7 +38,7 @@ class ModelSettingsControl(QObject):
         self._window = parent
         self._notices = notices
         self._model = model
-        self._settings = settings
+        self._settings = workspace.model_settings
         self._estimator = estimator
         self._engine = workspace.engine
         self._saved = workspace.saved
@@ -52,7 +51,10 @@ class ModelSettingsControl(QObject):
         self._engine.model_changed.connect(lambda _model: self._show_facts())
         self._chats.queue_changed.connect(self._judge)
         self._chats.turn_ended.connect(lambda _outcome: self._judge())
-        self._saved.changed.connect(self._judge)
+        self._saved.changed.connect(self._show_facts)
+        self._settings.changed.connect(self._remembered)
+        self._settings.progress.connect(self._show_measuring)
+        self._settings.ended.connect(self._measured)
 
     def open(self, path: Path | None = None) -> None:
         """Show the settings of a model's file, by default of the one that is loaded or is being loaded."""
@@ -78,11 +80,15 @@ class ModelSettingsControl(QObject):
         self._costs.told.connect(self._show_costs)
         self._costs.working.connect(self.dialog.card.set_working)
         self.dialog.changed.connect(self._chosen)
+        self.dialog.measured.measure_requested.connect(self._measure)
+        self.dialog.measured.stop_requested.connect(self._settings.cancel)
         self.dialog.accepted.connect(self._keep)
         self.dialog.finished.connect(self._closed)
         self._saved.refresh()
         self._show_facts()
         self._chosen()
+        if self._settings.is_measuring and self._is_loaded:
+            self._show_measuring(0, 0)
         self.dialog.open()
 
     @property
@@ -105,13 +111,16 @@ class ModelSettingsControl(QObject):
         has_window = model is not None and model.memory_mode == "window"
         self.dialog.set_facts(
             ModelFacts(
+                is_known=hello is not None,
                 gpus=gpus,
                 context_trained=told.context_trained if told is not None else 0,
                 layers=told.layers if told is not None else 0,
                 has_window=has_window or self._before.window_in_full or (plan is not None and plan.has_window),
-                calibration=self._settings.calibration(self._path),
+                calibration=self._settings.calibration(self._path, self.dialog.options()),
+                can_measure=model is not None,
             )
         )
+        self.dialog.measured.set_saved(self._saved_bytes() if model is not None else 0)
         self.dialog.set_save_words("Save and load again" if model is not None else "Save")
         self._judge()
 
@@ -151,8 +160,7 @@ class ModelSettingsControl(QObject):
         same_v = self._has_flash(options) == self._has_flash(self._before)
         if same_v and options.kv_type == self._before.kv_type:
             return ""
-        usage, roots = self._saved.usage, self._saved.roots_of(self._path)
-        size = sum(root.bytes for root in usage.roots if root.root in roots) if usage is not None else 0
+        size = self._saved_bytes()
         if not size:
             return ""
         return (
@@ -160,14 +168,44 @@ class ModelSettingsControl(QObject):
             "these settings the chats are read again; what is saved stays for when you change them back."
         )
 
+    def _saved_bytes(self) -> int:
+        """What is saved of chats with this model."""
+        usage, roots = self._saved.usage, self._saved.roots_of(self._path)
+        return sum(root.bytes for root in usage.roots if root.root in roots) if usage is not None else 0
+
     def _has_flash(self, options: LoadOptions) -> bool | None:
         """Whether V is laid out as for flash attention; None where that is decided at the load."""
         if options.flash_attention != "auto":
             return options.flash_attention == "on"
         if options.kv_type != "f16":
             return True
-        calibration = self._settings.calibration(self._path)
+        calibration = self._settings.calibration(self._path, options)
         return calibration.best.flash_attention if calibration is not None else None
+
+    # --- measuring ---------------------------------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        assert self.dialog is not None
+        try:
+            self._settings.measure_again(may_change_layout=self.dialog.measured.may_change_layout)
+        except EmberError as error:
+            self.dialog.measured.show_end(error.sentence)
+        else:
+            self.dialog.measured.show_progress(0, 0)
+
+    def _show_measuring(self, done: int, most: int) -> None:
+        if self.dialog is not None and self._is_loaded:
+            self.dialog.measured.show_progress(done, most)
+
+    def _measured(self, sentence: str) -> None:
+        if self.dialog is not None and self._is_loaded:
+            self.dialog.measured.show_end(sentence)
+
+    def _remembered(self, path: str) -> None:
+        """What was measured, or what loads take, is otherwise now."""
+        if self.dialog is not None and self._costs is not None and Path(path) == self._path:
+            self._costs.forget()
+            self._show_facts()
 
     # --- what is done with it ----------------------------------------------------------------------------------------
 

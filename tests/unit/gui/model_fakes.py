@@ -1,9 +1,10 @@
-"""What is kept of a model and what estimates it, without a database and without an engine."""
+"""What estimates a model's memory as a test tells it to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from PySide6.QtCore import QObject
 
 from app.core.load_options import Calibration, LoadOptions, Trial
 from app.protocol.messages import DeviceEstimate, Failed, MemoryPlan, Offer
@@ -15,33 +16,22 @@ BEST = Trial(False, 2, 256, 110.0, 33.0, 250.0)
 CALIBRATION = Calibration(BEST, (BEST, Trial(True, 2, 256, 58.0, 31.4, 262.0)), 2048)
 
 
-class FakeSettings:
-    """Keeps options in memory."""
+class FakeEstimator(QObject):
+    """Answers when the test says so; the newest is `FakeEstimator.made[-1]`."""
 
-    def __init__(self) -> None:
-        self.kept: dict[Path, LoadOptions] = {}
-        self.measured: Calibration | None = None
+    made: ClassVar[list["FakeEstimator"]] = []
 
-    def options(self, path: Path) -> LoadOptions:
-        return self.kept.get(path, LoadOptions())
+    def __init__(self, _log_folder: Path, _engine: object, parent: QObject) -> None:
+        super().__init__(parent)
+        self.questions: list[LoadOptions] = []
+        self.is_closed = False
+        self._told: Callable[[MemoryPlan | Failed], None] | None = None
+        self.made.append(self)
 
-    def set_options(self, path: Path, options: LoadOptions) -> None:
-        self.kept[path] = options
-
-    def calibration(self, _path: Path) -> Calibration | None:
-        return self.measured
-
-    def learnt(self, _path: Path) -> dict[str, int]:
-        return {}
-
-
-@dataclass
-class FakeEstimator:
-    """Answers when the test says so."""
-
-    questions: list[LoadOptions] = field(default_factory=list)
-    is_closed: bool = False
-    _told: Callable[[MemoryPlan | Failed], None] | None = None
+    @property
+    def is_asked(self) -> bool:
+        """Whether a question waits for its answer."""
+        return self._told is not None
 
     def ask(
         self,

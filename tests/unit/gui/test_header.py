@@ -135,6 +135,15 @@ def test_the_models_stand_in_the_menu_and_one_can_be_chosen(qtbot: QtBot, header
         found["Unload the model"].trigger()
 
 
+def test_a_gpu_that_is_not_used_is_told_when_it_is_asked_for(qtbot: QtBot, header: Header) -> None:
+    sentence = "An NVIDIA GPU is in this computer, but this build of Ember computes on the processor."
+    header.pill.set_hints((sentence,))
+    assert sentence in header.pill.toolTip()
+    with qtbot.waitSignal(header.pill.hint_asked) as asked:
+        entries(header.pill.menu())["A GPU is not used. Why?"].trigger()
+    assert asked.args == [sentence]
+
+
 def test_without_a_model_there_is_none_to_unload(header: Header) -> None:
     header.set_model(None)
     assert list(entries(header.pill.menu())) == ["Open a GGUF file…"]

@@ -1,15 +1,17 @@
 """A model that does not fit, or whose GPU fails: what is said, and what one click does."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.core.load_options import LoadOptions
-from app.gui.memory_trouble import CPU_THIS_TIME, MemoryTrouble
+from app.gui import main_window
+from app.gui.memory_trouble import CPU_THIS_TIME
 from app.gui.notices import Notice
 from app.protocol.messages import Device, Failed, Hello, LoadModel, Offer
 from app.services.engine_process import EngineDeath
-from tests.unit.gui.model_fakes import GIB, HALF_KV, SMALLER, FakeEstimator, FakeSettings, plan_of
+from tests.unit.gui.model_fakes import GIB, HALF_KV, SMALLER, FakeEstimator, plan_of
 from tests.unit.gui.person import Person
 
 BIG = Path("/models/big.gguf")
@@ -24,22 +26,13 @@ class Troubled:
 
     def __init__(self, person: Person) -> None:
         self.person, self.window = person, person.window
-        self.kept = FakeSettings()
-        self.estimators: list[FakeEstimator] = []
+        self.kept = self.window.workspace.model_settings
         self.opened: list[Path | None] = []
-        self.control = MemoryTrouble(
-            self.window.notices,
-            self.window.model,
-            self.kept,
-            self._estimator,
-            self.window.workspace,
-            self.window,
-        )
         self.window.model.settings_requested.connect(self.opened.append)
 
-    def _estimator(self, _parent: object) -> FakeEstimator:
-        self.estimators.append(FakeEstimator())
-        return self.estimators[-1]
+    @property
+    def estimator(self) -> FakeEstimator:
+        return FakeEstimator.made[-1]
 
     def has_gpu(self) -> None:
         hello = self.window.workspace.engine.hello
@@ -73,6 +66,15 @@ class Troubled:
         self.window.notices.buttons[number].click()
 
 
+@pytest.fixture(autouse=True)
+def estimators(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No engine estimates."""
+    monkeypatch.setattr(main_window, "Estimator", FakeEstimator)
+    FakeEstimator.made.clear()
+    yield
+    FakeEstimator.made.clear()
+
+
 @pytest.fixture
 def troubled(person: Person) -> Troubled:
     """A person with no model loaded yet."""
@@ -90,7 +92,7 @@ def test_what_would_fit_is_offered_and_one_click_keeps_it_and_loads_with_it(trou
     assert len(troubled.window.notices.notices()) == 1
     loads = len(troubled.person.engine.asked(LoadModel))
     troubled.click(HALF_KV.label)
-    assert troubled.kept.kept == {BIG: HALF_KV.options}
+    assert troubled.kept.options(BIG) == HALF_KV.options
     assert len(troubled.person.engine.asked(LoadModel)) == loads + 1
     assert troubled.asked.path == str(BIG)
     assert troubled.person.notices == []
@@ -101,23 +103,26 @@ def test_the_settings_of_that_model_are_a_click_away(troubled: Troubled) -> None
     troubled.refuse(SMALLER)
     troubled.click("Settings…")
     assert troubled.opened == [BIG]
+    dialog = troubled.window.model_settings.dialog
+    assert dialog is not None and dialog.windowTitle() == "Settings of big"
+    dialog.reject()
 
 
 def test_where_the_engine_has_no_offer_the_estimate_is_asked_for_less(troubled: Troubled) -> None:
     troubled.load()
     troubled.refuse(kind="out_of_memory", sentence="There is not enough memory for big.gguf.")
     assert troubled.buttons == ["Settings…"]
-    troubled.estimators[-1].answer(plan_of(LoadOptions(), context=8192))
+    troubled.estimator.answer(plan_of(LoadOptions(), context=8192))
     assert troubled.buttons[:2] == ["Use a context of 4,096 tokens", "Keep the chat's memory (KV) at half the size"]
     assert "With a context of 8,192 tokens it was to take 220 MiB." in troubled.notice.text
-    assert troubled.estimators[-1].is_closed
+    assert troubled.estimator.is_closed
 
 
 def test_an_answer_that_comes_after_the_notice_was_dismissed_brings_it_not_back(troubled: Troubled) -> None:
     troubled.load()
     troubled.refuse(kind="out_of_memory")
     troubled.window.notices.close_button.click()
-    troubled.estimators[-1].answer()
+    troubled.estimator.answer()
     assert troubled.person.notices == []
 
 
@@ -125,15 +130,22 @@ def test_an_estimate_that_fails_leaves_the_notice_as_it_is(troubled: Troubled) -
     troubled.load()
     troubled.refuse(kind="out_of_memory")
     before = troubled.notice.text
-    troubled.estimators[-1].answer(Failed(id=1, kind="engine_died", sentence="It died too."))
+    troubled.estimator.answer(Failed(id=1, kind="engine_died", sentence="It died too."))
     assert troubled.notice.text == before
+
+
+def test_options_that_cannot_be_lead_to_the_settings(troubled: Troubled) -> None:
+    troubled.load()
+    troubled.refuse(kind="bad_options", sentence="There is no GPU CUDA1; this build finds none.")
+    assert troubled.buttons == ["Settings…"]
+    assert FakeEstimator.made == []
 
 
 def test_another_failure_is_told_as_ever(troubled: Troubled) -> None:
     troubled.load()
     troubled.refuse(kind="not_gguf", sentence="The file is not a GGUF model.")
     assert troubled.buttons == ["Open another file…"]
-    assert troubled.estimators == []
+    assert FakeEstimator.made == []
 
 
 # --- an engine that dies ----------------------------------------------------------------------------------------------
@@ -146,7 +158,7 @@ def test_an_engine_that_dies_while_loading_for_want_of_memory_offers_less(
     troubled.load()
     troubled.person.engine.die(death)
     assert death.sentence in troubled.notice.text
-    troubled.estimators[-1].answer(
+    troubled.estimator.answer(
         plan_of(LoadOptions(), verdict="does_not_fit", sentence="It does not fit.", offers=(SMALLER,))
     )
     assert troubled.buttons == [SMALLER.label, "Settings…"]
@@ -154,7 +166,7 @@ def test_an_engine_that_dies_while_loading_for_want_of_memory_offers_less(
     troubled.person.restart()
     troubled.click(SMALLER.label)
     assert troubled.asked.path == str(BIG)
-    assert troubled.kept.kept == {BIG: SMALLER.options}
+    assert troubled.kept.options(BIG) == SMALLER.options
 
 
 def test_an_engine_that_dies_of_a_turn_offers_less_while_it_starts_again(troubled: Troubled) -> None:
@@ -164,12 +176,12 @@ def test_an_engine_that_dies_of_a_turn_offers_less_while_it_starts_again(trouble
     person.engine.die(OUT_OF_MEMORY)
     assert len(troubled.window.notices.notices()) == 1
     assert troubled.notice.text.endswith("Ember starts it again by itself; your chats are kept.")
-    troubled.estimators[-1].answer()
+    troubled.estimator.answer()
     person.restart()
     person.engine.finish_load()
     assert troubled.buttons[0] == "Use a context of 1,024 tokens", "the offer outlasts the restart"
     troubled.click(troubled.buttons[0])
-    assert troubled.kept.kept == {Path("/models/a.gguf"): LoadOptions(context=1024)}
+    assert troubled.kept.options(Path("/models/a.gguf")) == LoadOptions(context=1024)
 
 
 def test_the_second_time_within_a_minute_it_is_not_loaded_again_by_itself(troubled: Troubled) -> None:
@@ -189,7 +201,7 @@ def test_a_turn_for_which_there_is_no_memory_offers_less(troubled: Troubled) -> 
     person.load()
     person.send("Hello")
     person.fail("out_of_memory", "There is not enough memory for a context of 4,096 tokens.")
-    troubled.estimators[-1].answer()
+    troubled.estimator.answer()
     assert troubled.notice.text.startswith("There is not enough memory")
     assert troubled.buttons[0] == "Use a context of 1,024 tokens"
 
@@ -198,7 +210,7 @@ def test_a_crash_that_has_nothing_to_do_with_memory_offers_nothing(troubled: Tro
     troubled.person.load()
     troubled.person.engine.die(EngineDeath(11, True, ()))
     assert troubled.buttons == []
-    assert troubled.estimators == []
+    assert FakeEstimator.made == []
 
 
 # --- a GPU that fails -------------------------------------------------------------------------------------------------
@@ -221,7 +233,7 @@ def test_the_cpu_this_time_is_to_be_seen_and_is_not_kept(troubled: Troubled) -> 
     assert troubled.buttons[0] == CPU_THIS_TIME
     troubled.click(CPU_THIS_TIME)
     assert troubled.asked.options == LoadOptions(gpu_layers=0)
-    assert troubled.kept.kept == {}
+    assert troubled.kept.options(BIG) == LoadOptions()
     troubled.person.engine.finish_load()
     assert troubled.notice.text == "big runs on the CPU this time. The next load tries the GPU again."
     assert troubled.notice.timeout_ms is None
@@ -233,7 +245,7 @@ def test_a_gpu_without_room_offers_fewer_layers_too(troubled: Troubled) -> None:
     troubled.has_gpu()
     troubled.load()
     troubled.person.engine.die(GPU_FULL)
-    troubled.estimators[-1].answer(plan_of(LoadOptions(), gpu_layers=31))
+    troubled.estimator.answer(plan_of(LoadOptions(), gpu_layers=31))
     assert troubled.buttons == [CPU_THIS_TIME, "Put 15 of 31 layers on the GPU", "Settings…"]
 
 
