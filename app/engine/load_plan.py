@@ -12,6 +12,7 @@ from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
 from app.core.load_decision import Decider, Decision, Offered
 from app.core.load_options import Calibration, LoadOptions, refuse_impossible
+from app.core.model_layers import window_tokens
 from app.core.offload import CPU, Layout, Machine, Measured, Offload, Room
 from app.core.units import format_count
 from app.engine.context import ContextSettings
@@ -230,6 +231,8 @@ def _memory_plan(decision: Decision, offload: Offload, own: int, *, is_dry_run: 
         ),
         is_dry_run=is_dry_run,
         offers=_offers(decision.offers),
+        context_trained=max(0, offload.header.context_length or 0),
+        has_window=window_tokens(offload.header) > 0,
     )
 
 

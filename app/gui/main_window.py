@@ -3,7 +3,7 @@
 import logging
 import time
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, QUrl
+from PySide6.QtCore import QByteArray, QEvent, QObject, Qt, QTimer, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
@@ -17,7 +17,10 @@ from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import Header
+from app.gui.memory_trouble import MemoryTrouble
 from app.gui.model_control import ModelControl
+from app.gui.model_pill import SETTINGS_KEYS
+from app.gui.model_settings_control import ModelSettingsControl
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.gui.saved_feed import SavedFeed
@@ -28,6 +31,7 @@ from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
 from app.protocol.messages import ModelInfo
 from app.services.background import run_in_background
+from app.services.estimator import Estimator
 from app.services.transfer import ExportFormat, export_conversation, import_conversation
 from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
@@ -65,6 +69,8 @@ class MainWindow(QMainWindow):
         self.chat = OpenChat(workspace, self.transcript, self.composer, self.notices, self)
         self.chat_list = ChatList(self.sidebar, workspace, self)
         self.model = ModelControl(self.header, self.chat, self.notices, workspace, self)
+        self.model_settings = ModelSettingsControl(self.notices, self.model, self._estimator, workspace, self)
+        self.memory_trouble = MemoryTrouble(self.notices, self.model, self._estimator, workspace, self)
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
         self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
         self.settings = SavedSettings(self.notices, workspace, self)
@@ -73,6 +79,9 @@ class MainWindow(QMainWindow):
         self._connect()
         self._shortcuts()
         self._restore()
+
+    def _estimator(self, parent: QObject) -> Estimator:
+        return Estimator(self.workspace.data_dir.logs, self.workspace.engine, parent)
 
     # --- building ----------------------------------------------------------------------------------------------------
 
@@ -129,6 +138,7 @@ class MainWindow(QMainWindow):
             (QKeySequence("Ctrl+K"), self.sidebar.focus_search),
             (QKeySequence("Ctrl+L"), self.composer.focus_draft),
             (QKeySequence(SAVED_KEYS), self.settings.open),
+            (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
             (QKeySequence("Ctrl+E"), lambda: self._with_open(lambda id_: self.export(id_, "ember"))),
             (QKeySequence(QKeySequence.StandardKey.Open), self.reload),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.core.units import format_bytes
@@ -24,6 +24,9 @@ LOAD = "load"
 class ModelControl(QObject):
     """Connects the header's model picker with the engine."""
 
+    settings_requested = Signal(object)
+    """The Path of the model whose settings shall open; None for the one in use."""
+
     def __init__(
         self, header: Header, chat: OpenChat, notices: NoticeBar, workspace: Workspace, parent: QWidget
     ) -> None:
@@ -41,6 +44,8 @@ class ModelControl(QObject):
         header.model_chosen.connect(lambda path: self.load(Path(path)))
         header.open_model_file.connect(self.choose_file)
         header.unload.connect(self.unload)
+        header.pill.hint_asked.connect(lambda words: notices.show_notice(Notice(words, "info", key="gpu")))
+        header.pill.settings.connect(lambda: self.settings_requested.emit(None))
         header.cancel_load.connect(self.cancel)
         self._engine.load_progress.connect(lambda fraction: header.set_loading(True, fraction))
         self._engine.load_failed.connect(self._load_failed)
@@ -116,6 +121,9 @@ class ModelControl(QObject):
         self._show_model()
 
     def _state_changed(self, state: EngineState) -> None:
+        hello = self._engine.hello
+        if state == "ready" and hello is not None:
+            self._header.pill.set_hints(hello.notices)
         if not self._engine.is_loading:
             self._header.set_loading(False)
         elif state == "restarting":

@@ -21,6 +21,8 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 from app.gui import icons, theme
 from app.gui.parts import icon_button, popup_menu
 
+SETTINGS_KEYS: Final = "Ctrl+Shift+M"
+NOT_USED: Final = "A GPU is not used. Why?"
 HEIGHT: Final = 32
 _ICON: Final = 18
 _LEFT: Final = 12
@@ -47,6 +49,10 @@ class ModelPill(QToolButton):
     model_chosen = Signal(str)
     """The path of a GGUF file."""
     open_model_file = Signal()
+    settings = Signal()
+    """The settings of the model in use are asked for."""
+    hint_asked = Signal(str)
+    """A sentence about the computer that shall be shown in full."""
     unload = Signal()
     cancel_load = Signal()
 
@@ -55,6 +61,7 @@ class ModelPill(QToolButton):
         self._name: str | None = None
         self._place = ""
         self._saving = ("", "")
+        self._hints: tuple[str, ...] = ()
         self._progress: float | None = None
         self._loading = False
         self._choices: tuple[ModelChoice, ...] = ()
@@ -84,6 +91,11 @@ class ModelPill(QToolButton):
         if (name, place, saving) == (self._name, self._place, self._saving):
             return
         self._name, self._place, self._saving = name, place, saving
+        self._show()
+
+    def set_hints(self, hints: Sequence[str]) -> None:
+        """Sentences about the computer, such as that a GPU is there which this build cannot use."""
+        self._hints = tuple(hints)
         self._show()
 
     def set_loading(self, loading: bool, fraction: float | None = None) -> None:
@@ -171,7 +183,7 @@ class ModelPill(QToolButton):
         self.cancel_button.setVisible(self._loading)
         self.setAccessibleName(words if self._loading else f"Model: {words}")
         how = self._saving[1] if not self._loading else ""
-        about = f"{words}. {how}".strip()
+        about = " ".join(filter(None, (f"{words}.", how, *self._hints)))
         self.setToolTip(words if self._loading else f"<p>{escape(about)}</p><p>Click to choose another model.</p>")
         self.setAccessibleDescription(how)
         if self._name is None and not self._loading:
@@ -201,6 +213,16 @@ class ModelPill(QToolButton):
             how.setToolTip(self._saving[1])
             how.setEnabled(False)
         if self._name is not None:
+            settings = QAction(icons.icon("instructions"), "Settings of this model…", menu)
+            settings.setShortcut(QKeySequence(SETTINGS_KEYS))
+            settings.triggered.connect(self.settings)
+            menu.addAction(settings)
             leave = QAction(icons.blank(), "Unload the model", menu)
             leave.triggered.connect(self.unload)
             menu.addAction(leave)
+        for hint in self._hints:
+            menu.addSeparator()
+            told = QAction(icons.icon("info"), NOT_USED, menu)
+            told.setToolTip(hint)
+            told.triggered.connect(lambda _=False, sentence=hint: self.hint_asked.emit(sentence))
+            menu.addAction(told)

@@ -23,6 +23,7 @@ from app.gui.parts import announce, icon_button, paint_card
 Kind = Literal["info", "warning", "error"]
 Action = tuple[str, Callable[[], None]]
 
+MOST_ACTIONS: Final = 3
 _SENTENCE: Final = 280
 """Pixels that a sentence keeps before the actions move under it; longer ones break."""
 _AROUND: Final = 96
@@ -40,7 +41,7 @@ _ICONS: Final[dict[Kind, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence with at most two actions; using an action dismisses the notice."""
+    """A sentence with at most three actions; using an action dismisses the notice."""
 
     text: str
     kind: Kind = "info"
@@ -52,8 +53,8 @@ class Notice:
 
     def __post_init__(self) -> None:
         """Refuse what the strip has no room for."""
-        if len(self.actions) > 2:
-            raise ValueError("a notice has room for two actions")
+        if len(self.actions) > MOST_ACTIONS:
+            raise ValueError("a notice has room for three actions")
 
 
 class _Countdown(QObject):
@@ -152,7 +153,7 @@ class NoticeBar(QWidget):
         self._count = QLabel(self._card)
         self._count.setFont(theme.font("small"))
         self._count.setProperty("tone", "faint")
-        self.buttons = tuple(self._action_button(number) for number in range(2))
+        self.buttons = tuple(self._action_button(number) for number in range(MOST_ACTIONS))
         self.close_button = icon_button("close", "Dismiss", self._card, 28)
         self.close_button.clicked.connect(self._dismiss_top)
         self._lay_out()
@@ -175,6 +176,7 @@ class NoticeBar(QWidget):
         column.addLayout(row)
         self._narrow_row = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._narrow_row.setSpacing(4)
+        self._narrow_row.addStretch(1)  # side by side they keep together, at the right
         column.addLayout(self._narrow_row)
 
     def _action_button(self, number: int) -> QPushButton:

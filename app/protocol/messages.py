@@ -134,6 +134,10 @@ class MemoryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether keys, values and compute are llama.cpp's own figures; else they are worked out from the header."""
     offers: tuple[Offer, ...] = ()
     """What would fit, the mildest change first; empty where it fits."""
+    context_trained: int = 0
+    """Tokens; 0 where the file does not say."""
+    has_window: bool = False
+    """Whether some layers look back through a sliding window."""
 
 
 # --- requests ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from app.protocol.messages import (
     MemoryEstimated,
     MemoryPlan,
     ModelInfo,
+    Offer,
     OldModelFreed,
     Prepared,
     Request,
@@ -60,6 +62,21 @@ FINAL_ANSWERS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ModelTrouble:
+    """What a model came to grief with: while it was loaded, or later, when the engine died of it or had to refuse."""
+
+    request: LoadModel
+    """What it was asked for with."""
+    kind: str
+    sentence: str
+    is_loading: bool
+    offers: tuple[Offer, ...] = ()
+    death: EngineDeath | None = None
+    is_given_up: bool = False
+    """The engine died of it twice within a minute: it is not loaded again by itself."""
+
+
 class EngineClient(QObject):
     """Keeps an engine running and a model loaded in it."""
 
@@ -69,6 +86,8 @@ class EngineClient(QObject):
     load_progress = Signal(float)
     load_failed = Signal(str, str)
     """(kind, sentence)"""
+    trouble = Signal(object)
+    """ModelTrouble: after load_failed or died, where a model was being loaded or was there."""
     died = Signal(object)
     """EngineDeath; a restart follows unless the state becomes `failed`."""
     statistics = Signal(object)
@@ -87,6 +106,8 @@ class EngineClient(QObject):
         """What is being loaded, or is loaded and will be again after a restart."""
         self._present: LoadModel | None = None
         """What the loaded model was asked for with."""
+        self._died_of: tuple[LoadModel, float] | None = None
+        """What the engine last died of, for want of memory or by its GPU, and when."""
         self._loading: int | None = None
         self._statistics_asked = False
         self.state: EngineState = "stopped"
@@ -159,7 +180,9 @@ class EngineClient(QObject):
         if death is None:
             return
         logger.error("engine ended: %s; %s", death.sentence, " | ".join(death.last_lines[-5:]))
-        if self._loading is not None:
+        was_loading, victim = self._loading is not None, self._wanted if self._loading is not None else self._present
+        given_up_on = self._is_again(victim, death)
+        if was_loading or given_up_on:
             self._wanted = None  # it may die of this model again
         self._loading = self._present = None
         self._statistics_asked = False
@@ -177,6 +200,22 @@ class EngineClient(QObject):
         if not given_up:
             self._restart_timer.start(RESTART_DELAYS_MS[len(self._deaths) - 1])
         self.died.emit(death)
+        if victim is not None:
+            sentence = death.sentence
+            if was_loading:
+                failed = Failed(id=victim.id, kind="engine_died", sentence=sentence)
+                sentence = self._why_not_loaded(Path(victim.path).name, failed)
+            self.trouble.emit(
+                ModelTrouble(victim, "engine_died", sentence, was_loading, death=death, is_given_up=given_up_on)
+            )
+
+    def _is_again(self, victim: LoadModel | None, death: EngineDeath) -> bool:
+        """Whether it died of this very model, by its memory or its GPU, a moment ago too."""
+        if victim is None or not (death.is_memory or death.is_gpu):
+            return False
+        nameless, now = msgspec.structs.replace(victim, id=0), time.monotonic()
+        before, self._died_of = self._died_of, (nameless, now)
+        return before is not None and before[0] == nameless and now - before[1] < DEATH_WINDOW
 
     def _set_state(self, state: EngineState) -> None:
         if state != self.state:
@@ -287,6 +326,11 @@ class EngineClient(QObject):
         return self._present.options if self._present is not None else LoadOptions()
 
     @property
+    def present(self) -> LoadModel | None:
+        """What the loaded model was asked for with."""
+        return self._present
+
+    @property
     def loading_path(self) -> Path | None:
         """The file that is being loaded, or will be as soon as the engine is there."""
         return Path(self._wanted.path) if self.is_loading and self._wanted is not None else None
@@ -323,7 +367,10 @@ class EngineClient(QObject):
         elif isinstance(answer, Failed):
             if current:
                 self._loading, self._wanted = None, self._present
-            self.load_failed.emit(answer.kind, self._why_not_loaded(Path(request.path).name, answer))
+            sentence = self._why_not_loaded(Path(request.path).name, answer)
+            self.load_failed.emit(answer.kind, sentence)
+            if answer.kind != "engine_died":  # a death is told with what the process said
+                self.trouble.emit(ModelTrouble(request, answer.kind, sentence, True, answer.offers))
 
     def _why_not_loaded(self, name: str, failed: Failed) -> str:
         """The sentence with the name of the file, where it is about the file and does not name it."""

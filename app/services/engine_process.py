@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections import deque
 from dataclasses import dataclass
@@ -20,6 +21,23 @@ KEPT_LINES = 60
 KILLED_BY_SYSTEM = 9
 ABORTED = 6
 NEVER_STARTED = -1
+MEMORY_WORDS = (
+    *("out of memory", "failed to allocate", "cannot allocate memory", "memoryerror", "bad_alloc"),
+    *("cudamalloc", "hipmalloc", "outofdevicememory", "outofhostmemory", "kiogpucommandbuffercallbackerroroutofmemory"),
+)
+"""What llama.cpp, its backends, C++ and Python say when memory does not suffice; in small letters."""
+GPU_WORDS = re.compile(r"(?<![a-z])(cuda|vulkan|vk::|metal|mtl|rocm|hip|sycl|opencl)|device ?lost", re.IGNORECASE)
+"""What names a GPU or its backend."""
+
+
+def names_memory(text: str) -> bool:
+    """Whether it says that memory did not suffice."""
+    return any(words in text.lower() for words in MEMORY_WORDS)
+
+
+def names_gpu(text: str) -> bool:
+    """Whether it speaks of a GPU."""
+    return GPU_WORDS.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +50,23 @@ class EngineDeath:
     last_lines: tuple[str, ...]
 
     @property
+    def is_memory(self) -> bool:
+        """Whether it looks as if memory did not suffice: it says so, or the system ended it as Linux does then."""
+        killed = self.crashed and self.exit_code == KILLED_BY_SYSTEM
+        return self.exit_code != NEVER_STARTED and (killed or names_memory("\n".join(self.last_lines)))
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether a GPU is named in what it said last."""
+        return self.exit_code != NEVER_STARTED and names_gpu("\n".join(self.last_lines))
+
+    @property
     def sentence(self) -> str:
         """What happened, in plain words."""
         if self.exit_code == NEVER_STARTED:
             return f"The engine could not be started ({' '.join(self.last_lines)})."
         text = "\n".join(self.last_lines).lower()
-        if "out of memory" in text or "failed to allocate" in text or "memoryerror" in text:
+        if names_memory(text):
             return "The engine ran out of memory and ended."
         if "ggml_assert" in text or "ggml_abort" in text or (self.crashed and self.exit_code == ABORTED):
             return "The engine met an error in llama.cpp and ended."

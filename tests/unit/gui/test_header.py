@@ -119,7 +119,13 @@ def test_the_pill_says_model_and_place(header: Header) -> None:
 def test_the_models_stand_in_the_menu_and_one_can_be_chosen(qtbot: QtBot, header: Header) -> None:
     header.set_models([ModelChoice("SmolLM2 135M", "/m/a.gguf", "92 MiB", True), ModelChoice("R&D", "/m/b.gguf")])
     found = entries(header.pill.menu())
-    assert list(found) == ["SmolLM2 135M   92 MiB", "R&&D", "Open a GGUF file…", "Unload the model"]
+    assert list(found) == [
+        "SmolLM2 135M   92 MiB",
+        "R&&D",
+        "Open a GGUF file…",
+        "Settings of this model…",
+        "Unload the model",
+    ]
     with qtbot.waitSignal(header.model_chosen) as chosen:
         found["R&&D"].trigger()
     assert chosen.args == ["/m/b.gguf"]
@@ -127,6 +133,15 @@ def test_the_models_stand_in_the_menu_and_one_can_be_chosen(qtbot: QtBot, header
         found["Open a GGUF file…"].trigger()
     with qtbot.waitSignal(header.unload):
         found["Unload the model"].trigger()
+
+
+def test_a_gpu_that_is_not_used_is_told_when_it_is_asked_for(qtbot: QtBot, header: Header) -> None:
+    sentence = "An NVIDIA GPU is in this computer, but this build of Ember computes on the processor."
+    header.pill.set_hints((sentence,))
+    assert sentence in header.pill.toolTip()
+    with qtbot.waitSignal(header.pill.hint_asked) as asked:
+        entries(header.pill.menu())["A GPU is not used. Why?"].trigger()
+    assert asked.args == [sentence]
 
 
 def test_without_a_model_there_is_none_to_unload(header: Header) -> None:

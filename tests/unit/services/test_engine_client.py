@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app.core.load_options import LoadOptions
 from app.protocol.messages import (
     Cancel,
     CountTokens,
@@ -12,17 +13,20 @@ from app.protocol.messages import (
     GetStatistics,
     LoadModel,
     LoadProgress,
+    Offer,
     OldModelFreed,
     Response,
     TokenCount,
     Unload,
     Unloaded,
 )
-from app.services.engine_client import RESTART_DELAYS_MS, EngineClient
+from app.services.engine_client import RESTART_DELAYS_MS, EngineClient, ModelTrouble
 from app.services.engine_process import NEVER_STARTED, EngineDeath
 from tests.unit.services.fakes import FakeProcess
 
 A, B, BAD = Path("/models/a.gguf"), Path("/models/b.gguf"), Path("/models/bad.gguf")
+CRASHED = EngineDeath(11, True, ())
+OUT_OF_MEMORY = EngineDeath(6, True, ("ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer",))
 
 
 def process() -> FakeProcess:
@@ -291,11 +295,11 @@ def test_another_model_chosen_while_the_engine_restarts_is_the_one_loaded(client
 def give_up(client: EngineClient, qtbot: QtBot) -> None:
     """Let the engine die until no restart follows."""
     for _ in RESTART_DELAYS_MS:
-        process().die()
+        process().die(CRASHED)
         restart(client, qtbot)
         if client.is_loading:
             process().finish_load()
-    process().die()
+    process().die(CRASHED)
 
 
 def test_after_several_deaths_in_a_row_the_person_decides(client: EngineClient, qtbot: QtBot) -> None:
@@ -333,3 +337,68 @@ def test_after_a_stop_nothing_is_there_and_nothing_restarts(client: EngineClient
     with_model(client)
     client.stop()
     assert (client.state, loaded(client), client.is_loading, client.pid) == ("stopped", None, False, 0)
+
+
+# --- a model that the engine dies of ----------------------------------------------------------------------------------
+
+
+def test_a_model_that_the_engine_dies_of_for_want_of_memory_is_loaded_again_once(
+    client: EngineClient, qtbot: QtBot
+) -> None:
+    troubles: list[ModelTrouble] = []
+    client.trouble.connect(troubles.append)
+    with_model(client)
+    process().die(OUT_OF_MEMORY)
+    restart(client, qtbot)
+    process().finish_load()
+    assert loaded(client) == str(A)
+    process().die(OUT_OF_MEMORY)
+    restart(client, qtbot)
+    assert not client.is_loading
+    assert process().asked(LoadModel) == []
+    assert [(trouble.is_loading, trouble.is_given_up) for trouble in troubles] == [(False, False), (False, True)]
+    assert troubles[0].death == OUT_OF_MEMORY
+
+
+def test_another_choice_of_options_is_another_try(client: EngineClient, qtbot: QtBot) -> None:
+    with_model(client)
+    process().die(OUT_OF_MEMORY)
+    restart(client, qtbot)
+    client.load(A, LoadOptions(context=1024))
+    process().finish_load()
+    process().die(OUT_OF_MEMORY)
+    restart(client, qtbot)
+    assert process().asked(LoadModel)[-1].options == LoadOptions(context=1024)
+
+
+def test_a_model_whose_gpu_fails_again_and_again_is_not_loaded_a_third_time(client: EngineClient, qtbot: QtBot) -> None:
+    lost = EngineDeath(6, True, ("ggml_vulkan: vk::Queue::submit: ErrorDeviceLost",))
+    with_model(client)
+    process().die(lost)
+    restart(client, qtbot)
+    process().finish_load()
+    process().die(lost)
+    restart(client, qtbot)
+    assert not client.is_loading
+
+
+def test_a_refused_load_is_told_with_what_would_fit(client: EngineClient) -> None:
+    troubles: list[ModelTrouble] = []
+    client.trouble.connect(troubles.append)
+    process().greet()
+    client.load(A)
+    offer = Offer(label="Use a context of 1,024 tokens", options=LoadOptions(context=1024))
+    load = process().asked(LoadModel)[-1]
+    process().say(Failed(id=load.id, kind="too_large", sentence="It is too large.", offers=(offer,)))
+    assert [(t.kind, t.offers, t.is_loading, t.request.path) for t in troubles] == [
+        ("too_large", (offer,), True, str(A))
+    ]
+
+
+def test_a_death_while_loading_is_told_with_what_the_process_said(client: EngineClient) -> None:
+    troubles: list[ModelTrouble] = []
+    client.trouble.connect(troubles.append)
+    process().greet()
+    client.load(A)
+    process().die(OUT_OF_MEMORY)
+    assert [(t.is_loading, t.death, t.request.path) for t in troubles] == [(True, OUT_OF_MEMORY, str(A))]
