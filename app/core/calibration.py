@@ -1,10 +1,9 @@
 """Which way to compute is fastest for a chat: what is tried, and the choice from what was measured."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
-from app.core.load_options import Calibration, LoadOptions, Trial
+from app.core.load_options import Trial
 
 TIE: Final = 1.03
 """What is not faster by more than this is taken for equal: a measurement is not more exact."""
@@ -55,22 +54,3 @@ def thread_candidates(default: int, allowed: int) -> tuple[int, ...]:
     """
     fewer = (default // 2, default * 3 // 4) if default >= 4 else ()
     return tuple(dict.fromkeys((default, *fewer, max(default, allowed))))
-
-
-def filled(options: LoadOptions, calibration: Calibration | None) -> LoadOptions:
-    """The options with what was measured in the place of "auto" and None; what the person chose stays.
-
-    Keys and values smaller than f16 need flash attention, whatever was measured.
-    """
-    if calibration is None:
-        return options
-    best = calibration.best
-    flash = options.flash_attention
-    if flash == "auto" and options.kv_type == "f16":
-        flash = "on" if best.flash_attention else "off"
-    return replace(
-        options,
-        flash_attention=flash,
-        threads=best.threads if options.threads is None else options.threads,
-        batch=best.batch if options.batch is None else options.batch,
-    )

@@ -10,7 +10,7 @@ import psutil
 
 from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
-from app.core.load_decision import Decider, Decision, Offered
+from app.core.load_decision import Decider, Decision, Offered, context_options
 from app.core.load_options import Calibration, LoadOptions, refuse_impossible
 from app.core.model_layers import window_tokens
 from app.core.offload import CPU, Layout, Machine, Measured, Offload, Room
@@ -71,6 +71,11 @@ class LoadPlan:
     def settings(self) -> ContextSettings:
         """What the context is made with."""
         return context_settings(self.asked, self.calibration, self.layout)
+
+    def measured(self, calibration: Calibration) -> "LoadPlan":
+        """The same load with what was measured since in the place of what the person left open."""
+        options = context_options(self.asked, calibration, self.on_gpu)
+        return replace(self, calibration=calibration, layout=replace(self.layout, options=options))
 
     def require(self) -> None:
         """Raise DoesNotFitError (too_large) where it cannot be loaded as asked."""

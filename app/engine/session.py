@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import psutil
 
-from app.core.calibration import filled, thread_candidates
+from app.core.calibration import thread_candidates
 from app.core.errors import EmberError
 from app.core.load_decision import CPU_BATCH, GPU_BATCH
 from app.core.load_options import Calibration
@@ -61,8 +61,8 @@ class Session:
             bos=self.vocabulary.text_of(self.vocabulary.bos),
             eos=self.vocabulary.text_of(self.vocabulary.eos),
         )
-        self._settings = plan.settings
         self._plan = plan
+        self._settings = plan.settings
         self._planned = {part.device: part.weights for part in plan.memory.devices}
         self._builder = PromptBuilder(self.vocabulary, self._template)
         self._mode = memory_mode(model)
@@ -184,13 +184,8 @@ class Session:
             calibration = self._calibrator.run(candidates)
         finally:
             self._calibrator = None
-        wanted = filled(self._plan.asked, calibration)
-        self._settings = dataclasses.replace(
-            self._settings,
-            batch=min(wanted.batch or self._settings.batch, self._settings.tokens),
-            threads=wanted.threads or self._settings.threads,
-            flash_attention=FLASH_ATTENTION[wanted.flash_attention],
-        )
+        self._plan = self._plan.measured(calibration)
+        self._settings = dataclasses.replace(self._plan.settings, tokens=self._settings.tokens)
         self._make_context(MEASURED)
         return calibration
 

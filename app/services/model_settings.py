@@ -12,11 +12,11 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
 from app.core.load_options import Calibration, LoadOptions, refuse_impossible
+from app.core.offload import CPU, learnt_bytes
 from app.protocol.messages import (
     Calibrate,
     Calibrated,
     CalibrationProgress,
-    DeviceMemory,
     Failed,
     GetStatistics,
     LoadModel,
@@ -293,18 +293,20 @@ class ModelSettings(QObject):
 
     def _learn(self, path: Path, plan: MemoryPlan, statistics: Statistics) -> None:
         """Remember how much more or less than estimated the load took, so that the next estimate is better."""
-        learnt = beyond_estimate(plan, statistics.memory)
+        stored = self._stored(path)
+        learnt = beyond_estimate(plan, statistics, stored.learnt)
         try:
-            self._store(path, replace(self._stored(path), learnt=learnt))
+            self._store(path, replace(stored, learnt=learnt))
         except EmberError as error:  # the next load tells it again
             logger.warning("what the load took could not be noted: %s", error.sentence)
 
 
-def beyond_estimate(plan: MemoryPlan, memory: tuple[DeviceMemory, ...]) -> dict[str, int]:
-    """By device: bytes that weights, KV and compute took beyond what was estimated for them; may be negative."""
-    taken = {part.device: part.weights + part.kv_reserved + part.compute for part in memory}
+def beyond_estimate(plan: MemoryPlan, statistics: Statistics, known: dict[str, int]) -> dict[str, int]:
+    """By device: bytes that a load took beyond its estimate without what was `known` of it; may be negative."""
     planned = {part.device: part.weights + part.kv + part.compute for part in plan.devices}
-    return {name: taken[name] - planned.get(name, 0) for name in taken}
+    taken = {part.device: part.weights + part.kv_reserved + part.compute for part in statistics.memory}
+    own = sum(part.other for part in plan.devices if part.device == CPU) - known.get(CPU, 0)
+    return learnt_bytes(planned, taken, statistics.rss, own)
 
 
 def _live(statistics: Statistics) -> ConversationId | None:

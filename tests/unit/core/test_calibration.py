@@ -1,18 +1,14 @@
-"""What is chosen from measurements, and how it fills in for what the person left open."""
+"""What is chosen from measurements."""
 
 from dataclasses import replace
 
 import pytest
 
-from app.core.calibration import choose, filled, gain, thread_candidates
-from app.core.load_options import Calibration, LoadOptions, Trial
+from app.core.calibration import choose, gain, thread_candidates
+from app.core.load_options import Trial
 
 DEFAULT = Trial(flash_attention=False, threads=4, batch=256, follow_up=140.0, decode=60.0, prefill=300.0)
 FLASH = replace(DEFAULT, flash_attention=True)
-
-
-def calibration(best: Trial) -> Calibration:
-    return Calibration(best, (best,), depth=2048)
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------
@@ -89,27 +85,3 @@ def test_a_shorter_slice_wins_no_tie_where_the_default_is_quick() -> None:
 )
 def test_threads_are_tried_around_the_physical_cores(cores: int, allowed: int, tried: tuple[int, ...]) -> None:
     assert thread_candidates(cores, allowed) == tried
-
-
-# --- filling in ------------------------------------------------------------------------------------------------------
-
-BEST = replace(FLASH, threads=3, batch=512)
-
-
-def test_what_was_measured_answers_what_was_left_open() -> None:
-    options = filled(LoadOptions(context=4096), calibration(BEST))
-    assert options == LoadOptions(context=4096, flash_attention="on", threads=3, batch=512)
-
-
-def test_what_the_person_chose_stays() -> None:
-    chosen = LoadOptions(flash_attention="off", threads=1, batch=64)
-    assert filled(chosen, calibration(BEST)) == chosen
-
-
-def test_without_a_measurement_nothing_changes() -> None:
-    assert filled(LoadOptions(), None) == LoadOptions()
-
-
-def test_small_keys_and_values_never_lose_their_flash_attention() -> None:
-    off = calibration(replace(BEST, flash_attention=False))
-    assert filled(LoadOptions(kv_type="q8_0"), off).flash_attention == "auto"
