@@ -1,4 +1,4 @@
-"""The dialogs: the chat's instructions, removing all saved state, where to export to, and what to reload."""
+"""The dialogs: the chat's instructions, removing saved state, where to export to, and what to reload."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -50,15 +50,15 @@ class InstructionsDialog(QDialog):
         return self._edit.toPlainText()
 
 
-def ask_to_remove_all(parent: QWidget, size: str, remove: Callable[[], None]) -> None:
-    """Ask whether all saved state shall go (`size`, as far as it is known), and let `remove` do it."""
+def ask_to_remove(parent: QWidget, what: str, size: str, remove: Callable[[], None]) -> None:
+    """Ask whether saved state of many chats shall go (`what`, and `size` if it is known), and let `remove` do it."""
     box = QMessageBox(QMessageBox.Icon.NoIcon, "Clear cache", "", QMessageBox.StandardButton.NoButton, parent)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    box.setText(f"Remove all saved state{f', {size}' if size else ''}?")
+    box.setText(f"Remove {what}{f', {size}' if size else ''}?")
     box.setInformativeText(
         "This cannot be undone: each chat is read again when it is next used. All texts stay as they are."
     )
-    yes = box.addButton("Remove all saved state", QMessageBox.ButtonRole.AcceptRole)
+    yes = box.addButton(f"Remove {what}", QMessageBox.ButtonRole.AcceptRole)
     keep = box.addButton("Keep it", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(keep)
     box.setEscapeButton(keep)

@@ -1,12 +1,14 @@
 """Has saved state restored when a chat is opened, removes it as the person chooses, and tells what keeps it away."""
 
+from pathlib import Path
+
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
 from app.core.conversation import Conversation, ConversationId
 from app.core.errors import EmberError
 from app.core.units import format_bytes
-from app.gui import dialogs
+from app.gui import dialogs, wording
 from app.gui.gauges.clearing import WRITING
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import Header
@@ -42,6 +44,7 @@ class SavedFeed(QObject):
         self._chat = chat
         self._notices = notices
         self._chats = workspace.chats
+        self._engine = workspace.engine
         self._saved = workspace.saved
         self._told = ""
         """The trouble that was told last; it is not told again after each turn."""
@@ -49,6 +52,7 @@ class SavedFeed(QObject):
         header.saving_chosen.connect(self._choose_saving)
         header.remove_saved_requested.connect(self.remove_of_chat)
         strip.clear_chat.connect(self.remove_of_chat)
+        strip.clear_model.connect(self._ask_for_model)
         strip.clear_all.connect(self._ask_for_all)
         workspace.engine.model_changed.connect(self._model_changed)
         workspace.saved.trouble.connect(self._store_trouble)
@@ -127,12 +131,33 @@ class SavedFeed(QObject):
         """It cannot be undone, so it is asked once more."""
         usage = self._saved.usage
         size = format_bytes(usage.bytes) if usage is not None else ""
-        dialogs.ask_to_remove_all(self._window, size, lambda: self._remove(None))
+        dialogs.ask_to_remove(self._window, "all saved state", size, lambda: self._remove(None))
+
+    def _ask_for_model(self) -> None:
+        """The same for what is saved of the loaded model."""
+        model = self._engine.model
+        if model is None:
+            return
+        path = Path(model.path)
+        roots, taken = self._saved.roots_of(path), self._saved.bytes_of(path)
+        what = f"the saved state of {wording.model_label(model)}"
+        size = format_bytes(taken) if taken else ""
+        dialogs.ask_to_remove(self._window, what, size, lambda: self._remove_roots(roots))
+
+    def _remove_roots(self, roots: tuple[bytes, ...]) -> None:
+        if not self._is_refused(None):
+            self._saved.clear_roots(roots, self._removed)
+
+    def _is_refused(self, conversation: ConversationId | None) -> bool:
+        """Whether a reply is written of this chat, or (None) of any: what it is about to save would come back."""
+        is_running = self._chats.is_running(conversation)
+        if is_running:
+            self._notices.show_notice(Notice(WRITING, "info", timeout_ms=TOLD_MS, key=REMOVED))
+        return is_running
 
     def _remove(self, conversation: ConversationId | None) -> None:
-        """Remove a chat's saved state, or (None) all; what a reply is about to save would come back."""
-        if self._chats.is_running(conversation):
-            self._notices.show_notice(Notice(WRITING, "info", timeout_ms=TOLD_MS, key=REMOVED))
+        """Remove a chat's saved state, or (None) all."""
+        if self._is_refused(conversation):
             return
         try:
             self._saved.clear(self._removed, conversation)

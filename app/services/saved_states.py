@@ -332,6 +332,13 @@ class SavedStates(QObject):
         """The fingerprints under which state of a model's file was saved."""
         return tuple(root for root, model in self._roots.models().items() if Path(model.path) == path)
 
+    def bytes_of(self, path: Path) -> int:
+        """What is saved of a model's file; 0 also while that is not known."""
+        if self.usage is None:
+            return 0
+        roots = self.roots_of(path)
+        return sum(each.bytes for each in self.usage.roots if each.root in roots)
+
     def clear_roots(self, roots: tuple[bytes, ...], told: OnDropped) -> None:
         """Remove everything that is saved under some fingerprints."""
         self._order(ClearSaved(id=self._engine.new_id(), roots=roots), (), told)

@@ -1,6 +1,13 @@
 """What it costs, at every moment: context, memory and saved state, with Clear cache beside them."""
 
-from app.gui.gauges.figures import ClearFigures, ContextFigures, MemoryFigures, MemoryKind, SavedFigures
+from app.gui.gauges.figures import (
+    ClearFigures,
+    ContextFigures,
+    MemoryFigures,
+    MemoryKind,
+    ReuseFigures,
+    SavedFigures,
+)
 from app.gui.gauges.gauge import Gauge
 from app.gui.gauges.reading import Reading, Segment
 from app.gui.gauges.strip import GaugeStrip
@@ -13,6 +20,7 @@ __all__ = [
     "MemoryFigures",
     "MemoryKind",
     "Reading",
+    "ReuseFigures",
     "SavedFigures",
     "Segment",
 ]

@@ -17,6 +17,8 @@ class ClearButton(QWidget):
     """The memory."""
     clear_chat = Signal()
     """The saved state of the open chat."""
+    clear_model = Signal()
+    """The saved state of the loaded model."""
     clear_all = Signal()
     """All saved state."""
 
@@ -35,9 +37,10 @@ class ClearButton(QWidget):
         self.main.clicked.connect(self.clear)
         self.arrow = icon_button("up", "What to clear", self, 28)
         self.arrow.setFixedHeight(32)
-        self.menu = ClearMenu(3, self)
+        self.menu = ClearMenu(4, self)
         self.arrow.clicked.connect(lambda: self.menu.pop_up(self))
-        self.menu.chosen.connect(lambda number: (self.clear, self.clear_chat, self.clear_all)[number].emit())
+        chosen = (self.clear, self.clear_chat, self.clear_model, self.clear_all)
+        self.menu.chosen.connect(lambda number: chosen[number].emit())
         name_button(self.main, "Clear cache")
         row = QHBoxLayout(self)
         row.setContentsMargins(2, 2, 2, 2)
@@ -46,7 +49,7 @@ class ClearButton(QWidget):
         row.addWidget(self.arrow)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
-    def show_choices(self, choices: tuple[Choice, Choice, Choice]) -> None:
+    def show_choices(self, choices: tuple[Choice, ...]) -> None:
         """Offer the clearings; the button itself is the first, or says why there is nothing to clear."""
         self.menu.show_choices(choices)
         first = choices[0]

@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QGuiApplication, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QApplication, QSizePolicy, QVBoxLayout, QWidget
 
 from app.gui import theme
 from app.gui.gauges.clearing import Choice
-from app.gui.parts import paint_card
+from app.gui.gauges.popup import PopupCard
 
 WIDTH: Final = 348
 _INSET: Final = 12
@@ -65,19 +65,14 @@ class ChoiceButton(QAbstractButton):
         return rect.adjusted(_INSET, 8 + QFontMetrics(self._title).height() + 2, -_INSET, 0)
 
 
-class ClearMenu(QWidget):
+class ClearMenu(PopupCard):
     """Pops up over the button; arrow keys and Tab move, Enter takes, Esc leaves."""
 
     chosen = Signal(int)
     """The place of the choice."""
 
     def __init__(self, choices: int, parent: QWidget) -> None:
-        super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
-        self.setAttribute(Qt.WidgetAttribute.WA_NoMouseReplay)  # a click on the button that opened it closes it
-        if QGuiApplication.platformName() != "xcb":
-            self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
-        self.setWindowFlag(Qt.WindowType.NoDropShadowWindowHint)
-        self.setAccessibleName("What to clear")
+        super().__init__("What to clear", parent)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(0)
@@ -93,12 +88,9 @@ class ClearMenu(QWidget):
             button.show_choice(choice)
 
     def pop_up(self, over: QWidget) -> None:
-        """Show it over a widget, its right edge at the widget's, with the keyboard at the first choice."""
+        """Show it over a widget, with the keyboard at the first choice."""
         self.adjustSize()
-        corner = over.mapToGlobal(QPoint(over.width(), 0))
-        screen = over.screen().availableGeometry()
-        left = max(screen.left(), corner.x() - self.width())
-        self.move(left, max(screen.top(), corner.y() - self.height() - 4))
+        self.place_over(over)
         self.show()
         first = next((button for button in self.buttons if button.isEnabled()), None)
         if first is not None:
@@ -107,9 +99,7 @@ class ClearMenu(QWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Up and Down move as Tab does; Enter takes, Esc leaves."""
         key = event.key()
-        if key == Qt.Key.Key_Escape:
-            self.close()
-        elif key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+        if key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
             self.focusNextPrevChild(key == Qt.Key.Key_Down)
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             focus = QApplication.focusWidget()
@@ -117,18 +107,6 @@ class ClearMenu(QWidget):
                 focus.click()
         else:
             super().keyPressEvent(event)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Another palette is another painting."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
-            self.update()
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """A card with a hairline."""
-        painter = QPainter(self)
-        paint_card(painter, QRectF(self.rect()), fill="card", line="border", radius=10)
-        painter.end()
 
     def _choose(self, number: int) -> None:
         self.close()

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.core.units import format_bytes, format_count, format_seconds
-from app.gui.gauges.figures import ClearFigures
+from app.gui.gauges.figures import ClearFigures, MemoryKind
+from app.gui.gauges.reading import MEMORY_NAMES
 
 NO_MODEL: Final = "There is nothing to clear: no model is loaded."
 CLEAR: Final = "The memory is clear already; the next reply makes it again."
 WRITING: Final = "A reply is being written; stop it first, or wait for it."
 NOTHING_SAVED: Final = "Nothing is saved."
 NOTHING_OF_THIS: Final = "Nothing of this chat is saved."
+NOTHING_OF_MODEL: Final = "Nothing of this model is saved."
+UNKNOWN: Final = "What is saved is not known just now; wait a moment."
 """Why there is nothing to clear now."""
 
 
@@ -28,9 +31,15 @@ class Choice:
         return f"{self.title}. {self.detail}" if self.enabled else self.detail
 
 
-def clear_choices(figures: ClearFigures) -> tuple[Choice, Choice, Choice]:
-    """Memory, this chat's saved state, all saved state."""
-    return _memory(figures), _this_chat(figures), _everything(figures)
+def clear_choices(figures: ClearFigures) -> tuple[Choice, ...]:
+    """Memory, this chat's saved state, this model's, all saved state."""
+    return _memory(figures), _this_chat(figures), _this_model(figures), _everything(figures)
+
+
+def bytes_by_memory(memory: tuple[tuple[MemoryKind, int], ...]) -> str:
+    """Bytes with the memory they are of, such as `200 MiB of VRAM and 63 MiB of RAM`."""
+    names = {**MEMORY_NAMES, "integrated": "memory"}
+    return " and ".join(f"{format_bytes(taken)} of {names[kind]}" for kind, taken in memory if taken)
 
 
 def _memory(figures: ClearFigures) -> Choice:
@@ -43,29 +52,46 @@ def _memory(figures: ClearFigures) -> Choice:
         detail = f"The next reply goes on from the saved state{spent}."
     else:
         detail = f"The next reply {_reads_again(figures.held, figures.read_rate)}."
-    return Choice(f"Memory now: {format_bytes(figures.memory)}", detail)
+    return Choice(f"Memory now: {bytes_by_memory(figures.memory)}", detail)
 
 
 def _this_chat(figures: ClearFigures) -> Choice:
     name = "This chat's saved state"
     if figures.no_chat:
         return Choice(name, figures.no_chat, enabled=False)
-    if figures.is_held:
-        cost = "The next reply goes on from memory."
-    else:
-        cost = f"The next reply {_reads_again(figures.tokens, figures.read_rate, at_most=bool(figures.shared))}."
     stays = f"{format_bytes(figures.shared)} more is shared with other chats and stays. " if figures.shared else ""
-    return Choice(f"{name}: {format_bytes(figures.own)}", stays + cost)
+    return Choice(f"{name}: {format_bytes(figures.own)}", stays + _next_reply(figures, at_most=bool(figures.shared)))
+
+
+def _this_model(figures: ClearFigures) -> Choice:
+    name = "This model's saved state"
+    if figures.no_model:
+        return Choice(name, figures.no_model, enabled=False)
+    return Choice(f"{name}: {format_bytes(figures.of_model)}…", _many(figures, f"chat with {figures.model_name}"))
 
 
 def _everything(figures: ClearFigures) -> Choice:
     name = "All saved state"
     if figures.no_saved:
         return Choice(name, figures.no_saved, enabled=False)
-    return Choice(
-        f"{name}: {format_bytes(figures.all_saved)}…",
-        "Each chat is then read again. The texts stay.",
-    )
+    return Choice(f"{name}: {format_bytes(figures.all_saved)}…", f"{_many(figures, 'chat')} The texts stay.")
+
+
+def _many(figures: ClearFigures, chat: str) -> str:
+    """What it costs when the saved state of many chats goes."""
+    if figures.is_held:
+        return f"Each {chat} is then read again, but for this one, which is in memory."
+    if not figures.is_saved:
+        return f"Each {chat} is then read again."
+    again = _reads_again(figures.tokens, figures.read_rate)
+    return f"The next reply {again}, and each other {chat} is read again too."
+
+
+def _next_reply(figures: ClearFigures, *, at_most: bool = False) -> str:
+    """What the next reply of the open chat costs once its saved state is gone."""
+    if figures.is_held:
+        return "The next reply goes on from memory."
+    return f"The next reply {_reads_again(figures.tokens, figures.read_rate, at_most=at_most)}."
 
 
 def _reads_again(tokens: int, rate: float, *, at_most: bool = False) -> str:

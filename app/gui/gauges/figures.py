@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MemoryKind = Literal["cpu", "gpu", "integrated", "accelerator"]
+"""The computer's own, that of a GPU, the one that both share, and that of another device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,10 @@ class ContextFigures:
 
 @dataclass(frozen=True, slots=True)
 class MemoryFigures:
-    """The memory of the device in use; bytes."""
+    """The memory of one device; bytes."""
 
     device_label: str
-    """The device's name, such as `NVIDIA GeForce RTX 4070`."""
+    """The device's name, such as `NVIDIA GeForce RTX 4070`; no two have the same."""
     kind: MemoryKind
     total: int
     weights: int = 0
@@ -60,11 +61,21 @@ class SavedFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class ReuseFigures:
+    """What was spared by now: tokens that were not read again; None while they are counted."""
+
+    here: int | None = None
+    everywhere: int | None = None
+    read_rate: float = 0.0
+    """Tokens a second that the model reads, as measured; 0: not measured."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClearFigures:
     """What there is to clear, and what that would cost; bytes and tokens, rates by the second (0: not measured)."""
 
-    memory: int = 0
-    """What the model's context takes."""
+    memory: tuple[tuple[MemoryKind, int], ...] = ()
+    """What the model's context takes, by kind of memory."""
     held: int = 0
     """Tokens in it."""
     held_saved: int = 0
@@ -74,9 +85,14 @@ class ClearFigures:
     shared: int = 0
     """What it shares with others, which stays."""
     tokens: int = 0
-    """Of the open chat; 0 if that is not known."""
+    """Of the open chat; 0 if that is not known, or if nothing was read yet."""
     is_held: bool = False
     """The open chat is the one in memory."""
+    is_saved: bool = False
+    """Something of the open chat is saved."""
+    model_name: str = ""
+    of_model: int = 0
+    """What is saved of the loaded model."""
     all_saved: int = 0
     read_rate: float = 0.0
     """Tokens."""
@@ -84,5 +100,6 @@ class ClearFigures:
     """Bytes."""
     no_memory: str = ""
     no_chat: str = ""
+    no_model: str = ""
     no_saved: str = ""
     """Sentences: why each cannot be cleared now."""

@@ -1,62 +1,62 @@
-"""One gauge: a name and a figure, a stacked bar, a line in words beneath."""
+"""One gauge: a name and a figure, a stacked bar, a line in words beneath; a click opens its last ten minutes."""
 
 from html import escape
 from typing import Final
 
-from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import (
-    QFont,
-    QFontMetrics,
-    QHelpEvent,
-    QKeyEvent,
-    QPainter,
-    QPainterPath,
-    QPaintEvent,
-    QPen,
-)
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QFont, QFontMetrics, QHelpEvent, QHideEvent, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QToolTip, QWidget
 
 from app.gui import theme
+from app.gui.gauges.bar import BAR, paint_bar, pieces
 from app.gui.gauges.reading import Reading
 from app.gui.parts import announce
 
-BAR: Final = 8
+PAUSE_MS: Final = 500
+"""At most twice a second something else is shown."""
 _GAP: Final = 5
-_SIDE: Final = 4
+_SIDE: Final = 6
 """Room at the sides for the ring of the focus."""
-_THINNEST: Final = 4.0
-"""What a part takes at least, in pixels, the hair after it included."""
 _BETWEEN: Final = 8
 """The least space between name and figure."""
+_TONES: Final = ("", "warning", "danger")
+_MORE: Final = "Click for the last ten minutes."
 
 
-class Gauge(QWidget):
-    """Paints a reading; the keyboard reaches it, and Space or Enter explains it as the pointer does."""
+class Gauge(QAbstractButton):
+    """Paints a reading, again only if it looks otherwise; a click, Space or Enter asks for more."""
 
     def __init__(self, reading: Reading, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._reading = reading
+        self._looks: tuple[object, ...] = ()
+        """What of the reading is on the screen."""
         self._with_line = True
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self._bring_up)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._name_font, self._small_font = theme.font("small_strong"), theme.font("small")
         self._line_font = theme.font("tiny")
-        self._tell()
+        self._bring_up()
 
     def reading(self) -> Reading:
-        """What is shown."""
+        """The latest; what is on the screen follows within half a second."""
         return self._reading
 
     def show_reading(self, reading: Reading) -> None:
         """Show another reading; nothing happens if it is the same."""
         if reading == self._reading:
             return
-        alert = reading.alert if not self._reading.alert else ""
+        is_tighter = _TONES.index(reading.tone) > _TONES.index(self._reading.tone)
         self._reading = reading
-        self._tell()
-        self.update()
-        if alert:
-            announce(self, alert)
+        if is_tighter:
+            announce(self, reading.alert)
+        if not self._pause.isActive():
+            self._bring_up()
 
     def set_line_shown(self, shown: bool) -> None:
         """Show or leave out the line in words."""
@@ -73,7 +73,8 @@ class Gauge(QWidget):
             for part in self._reading.segments
         )
         table = f"<table cellspacing='2'>{rows}</table>" if rows else ""
-        return f"<table width='320'><tr><td>{escape(self._reading.sentence)}</td></tr></table>{table}"
+        words = " ".join(filter(None, (self._reading.alert, self._reading.sentence, _MORE)))
+        return f"<table width='320'><tr><td>{escape(words)}</td></tr></table>{table}"
 
     def shown_words(self) -> tuple[str, str, str]:
         """Name, figure and line as they fit into the present width."""
@@ -98,11 +99,16 @@ class Gauge(QWidget):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Space and Enter explain the gauge."""
-        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            QToolTip.showText(self.mapToGlobal(QPoint(0, -80)), self.explanation(), self)
+        """Enter does what Space does for every button."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.click()
         else:
             super().keyPressEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Nothing is on the screen any more."""
+        super().hideEvent(event)
+        self._pause.stop()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Head, bar, line."""
@@ -111,14 +117,18 @@ class Gauge(QWidget):
         width = self.width() - 2 * _SIDE
         head = QFontMetrics(self._name_font).height()
         name, figure, line = self.shown_words()
-        warns = bool(self._reading.alert)
+        tone = self._reading.tone
+        if self.isDown() or self.underMouse():
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme.color("hover"))
+            painter.drawRoundedRect(QRectF(self.rect()), 8, 8)
         top = QRect(_SIDE, 2, width, head)
         self._write(painter, self._name_font, top, name, "text_soft")
-        self._write(painter, self._small_font, top, figure, "warning" if warns else "text", right=True)
-        self._paint_bar(painter, QRectF(_SIDE, 2 + head + _GAP, width, BAR))
+        self._write(painter, self._small_font, top, figure, tone or "text", right=True)
+        paint_bar(painter, QRectF(_SIDE, 2 + head + _GAP, width, BAR), self._reading)
         if line:
             below = QRect(_SIDE, 2 + head + _GAP + BAR + _GAP, width, QFontMetrics(self._line_font).height())
-            self._write(painter, self._line_font, below, line, "warning" if warns else "text_faint")
+            self._write(painter, self._line_font, below, line, tone or "text_faint")
         if self.hasFocus():
             painter.setPen(QPen(theme.color("focus"), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -135,22 +145,18 @@ class Gauge(QWidget):
         side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
         painter.drawText(rect, side | Qt.AlignmentFlag.AlignVCenter, words)
 
-    def _paint_bar(self, painter: QPainter, bar: QRectF) -> None:
-        """The track with the parts side by side, a hair of it between them; none too thin to see."""
-        path = QPainterPath()
-        path.addRoundedRect(bar, BAR / 2, BAR / 2)
-        painter.save()
-        painter.setClipPath(path)
-        painter.fillRect(bar, theme.color("track"))
-        left = bar.left()
-        for part in self._reading.segments:
-            if part.role == "track" or self._reading.total <= 0:
-                continue
-            wide = max(_THINNEST, bar.width() * part.value / self._reading.total)
-            wide = min(wide, bar.right() - left)
-            painter.fillRect(QRectF(left, bar.top(), max(1.0, wide - 1), BAR), theme.color(part.role))
-            left += wide
-        painter.restore()
+    def _bring_up(self) -> None:
+        """Show the reading if it looks otherwise than what is shown, and then nothing else for a while."""
+        reading, dots = self._reading, self.devicePixelRatioF()
+        bar = pieces(reading, 0, (self.width() - 2 * _SIDE) * dots)
+        edges = tuple((role, round(start), round(end)) for role, start, end in bar)
+        looks = (reading.names, reading.figures, reading.lines, reading.tone, edges)
+        if looks != self._looks:
+            self._looks = looks
+            self._tell()
+            self.update()
+            if self.isVisible():
+                self._pause.start()
 
     def _height(self) -> int:
         head = 2 + QFontMetrics(self._name_font).height() + _GAP + BAR

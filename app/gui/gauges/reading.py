@@ -1,15 +1,34 @@
 """From figures to what a gauge shows: a name, a figure, the parts of the bar, a line and an explanation."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from app.core.context_budget import remaining
-from app.core.units import format_bytes, format_count
-from app.gui.gauges.figures import ContextFigures, MemoryFigures, SavedFigures
+from app.core.units import format_bytes, format_count, format_seconds
+from app.gui.gauges.figures import ContextFigures, MemoryFigures, MemoryKind, ReuseFigures, SavedFigures
+
+Tone = Literal["", "warning", "danger"]
 
 NO_MODEL: Final = "No model is loaded"
-NEARLY_FULL: Final = 0.9
+NEARLY_FULL: Final = 0.85
 """From this share of the context on, the gauge warns."""
+MEMORY_NAMES: Final[dict[MemoryKind, str]] = {
+    "cpu": "RAM",
+    "gpu": "VRAM",
+    "accelerator": "VRAM",
+    "integrated": "Memory",
+}
+CONTEXT: Final = (
+    "The context is what the model can have in view at once: instructions, conversation and reply. "
+    "When it is full, a reply ends there and no further message can be sent in this chat; its text stays, and a new "
+    "chat with the same instructions goes on."
+)
+MEMORY: Final = (
+    "Weights are the model itself. KV is what the model has read: the reserved part fills as a conversation grows. "
+    "Compute buffers are what it works with."
+)
+SAVED: Final = "Saved state lets a chat go on without being read again. The texts never depend on it."
+"""What each gauge is, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +56,39 @@ class Reading:
     """What it is, for the explanation."""
     alert: str = ""
     """A sentence for when it is getting tight: shown, and spoken once."""
+    tone: Tone = ""
+    """How tight it is, as a colour of words and bar."""
+    device: str = ""
+    """Whose memory it is."""
+
+    def of_role(self, role: str) -> int:
+        """What the parts of one colour make up."""
+        return round(sum(part.value for part in self.segments if part.role == role))
 
 
 def read_context(figures: ContextFigures | None) -> Reading:
     """The context's gauge."""
     names = ("Context",)
-    what = "The context is what the model can have in view at once: instructions, conversation and reply."
     if figures is None or figures.limit <= 0:
-        return Reading(names, lines=(NO_MODEL,), sentence=f"{what} {NO_MODEL}.")
+        return Reading(names, lines=(NO_MODEL,), sentence=f"{CONTEXT} {NO_MODEL}.")
     used, limit = figures.used, figures.limit
     left = max(0, remaining(limit, used, figures.draft, figures.reserve))
     rest = max(0, used - figures.system - figures.history)
-    segments = [
+    segments = (
         _tokens("instructions", figures.system, "system"),
         _tokens("conversation", figures.history, "history"),
         _tokens("this turn", rest, "accent_soft"),
         _tokens("your message", figures.draft, "accent_soft"),
         _tokens("kept for the reply", figures.reserve, "track"),
         _tokens("left", left, "track"),
-    ]
-    full = used >= NEARLY_FULL * limit
+    )
+    tone, alert, tight = _how_tight(figures, left)
     parts = [
         f"{name} {_percent(value, limit)}"
         for name, value in (("system", figures.system), ("history", figures.history))
         if value
     ]
     left_words = f"{format_count(left)} left"
-    lines = (" · ".join([*parts, left_words]), left_words)
-    alert = ""
-    if full:
-        alert = f"The context is nearly full: {format_count(left)} tokens are left."
-        lines = (f"nearly full · {left_words}", left_words)
     return Reading(
         names,
         figures=(
@@ -77,17 +98,37 @@ def read_context(figures: ContextFigures | None) -> Reading:
         ),
         segments=tuple(segment for segment in segments if segment.value > 0),
         total=limit,
-        lines=lines,
-        sentence=what,
+        lines=tight or (" · ".join([*parts, left_words]), left_words),
+        sentence=CONTEXT,
         alert=alert,
+        tone=tone,
+    )
+
+
+def _how_tight(figures: ContextFigures, left: int) -> tuple[Tone, str, tuple[str, ...]]:
+    """How near the context is to its end: the tone, a sentence, and lines of a few words; empty where there is room."""
+    room = remaining(figures.limit, figures.used, 0, figures.reserve)
+    if room < 1:
+        alert = "The context is full: nothing more can be sent in this chat. A new chat goes on."
+        return "danger", alert, ("full · a new chat goes on", "full")
+    if figures.draft > room:
+        over = format_count(figures.draft - room)
+        alert = f"Your message is {over} tokens too long for what is left of the context."
+        return "danger", alert, (f"your message is {over} too long", f"{over} too many")
+    if figures.used + figures.draft < NEARLY_FULL * figures.limit:
+        return "", "", ()
+    words = f"{format_count(left)} left"
+    return (
+        "warning",
+        f"The context is nearly full: {format_count(left)} tokens are left.",
+        (f"nearly full · {words}", words),
     )
 
 
 def read_memory(figures: MemoryFigures | None) -> Reading:
-    """The gauge of the memory of the device in use."""
+    """The gauge of the memory of one device."""
     if figures is None:
         return Reading(("RAM",), lines=(NO_MODEL,), sentence=f"The memory that a model takes. {NO_MODEL}.")
-    name = {"cpu": "RAM", "gpu": "VRAM", "accelerator": "VRAM", "integrated": "Memory"}[figures.kind]
     ours = figures.weights + figures.kv_reserved + figures.compute
     segments = (
         _bytes("weights of the model", figures.weights, "weights"),
@@ -108,23 +149,23 @@ def read_memory(figures: MemoryFigures | None) -> Reading:
         free = f"{format_bytes(figures.free)} free"
         lines = (f"{NO_MODEL} · {free}", NO_MODEL, free)
     return Reading(
-        (name,),
+        (MEMORY_NAMES[figures.kind],),
         figures=(_of(ours, figures.total), format_bytes(ours)),
         segments=tuple(segment for segment in segments if segment.value > 0),
         total=figures.total,
         lines=lines,
-        sentence=f"What Ember takes of the memory of {figures.device_label}. "
-        "KV holds what the model has read; the reserved part fills as the conversation grows.",
+        sentence=f"What Ember takes of the memory of {figures.device_label}. {MEMORY}",
+        device=figures.device_label,
     )
 
 
 def read_saved(figures: SavedFigures | None) -> Reading:
     """The gauge of the saved state on disk."""
     names = ("Saved state", "Saved")
-    what = "Saved state lets a chat go on without being read again. The texts never depend on it."
     if figures is None:
-        return Reading(names, lines=("Nothing is saved yet", "Nothing yet"), sentence=what)
-    what += _about_saving(figures)
+        lines = ("Not known just now", "Not known")
+        return Reading(names, lines=lines, sentence=f"{SAVED} What is saved is not known just now.")
+    what = SAVED + _about_saving(figures)
     if not figures.all_chats:
         nothing = ("Saving is off",) if figures.is_off else ("Nothing is saved yet", "Nothing yet")
         return Reading(names, figures=("0 B",), lines=nothing, sentence=what)
@@ -138,7 +179,7 @@ def read_saved(figures: SavedFigures | None) -> Reading:
     ]
     everything = format_bytes(figures.all_chats)
     this = f"this chat {format_bytes(figures.this_chat)}"
-    lines: tuple[str, ...] = (f"{this} · others {format_bytes(others)}", this)
+    lines = (f"{this} · others {format_bytes(others)}", this)
     if figures.is_off:
         lines = ("Saving is off · what is saved stays", "Saving is off")
     elif figures.is_never:
@@ -163,6 +204,23 @@ def _about_saving(figures: SavedFigures) -> str:
     if figures.disk_free is not None:
         text += f" The disk has {format_bytes(figures.disk_free)} free."
     return text
+
+
+def read_reuse(figures: ReuseFigures) -> tuple[str, ...]:
+    """What was not read again by now, and the time that it would have taken."""
+    if figures.everywhere is None:
+        return ("What was not read again is being counted.",)
+    if not figures.everywhere:
+        return ("No reply has been spared reading anything again yet.",)
+    lines = [
+        f"{who}: {format_count(tokens)} tokens not read again"
+        + (f", about {format_seconds(tokens / figures.read_rate)}" if figures.read_rate else "")
+        for who, tokens in (("This chat", figures.here), ("All chats", figures.everywhere))
+        if tokens is not None
+    ]
+    if figures.read_rate:
+        lines.append(f"at the {figures.read_rate:,.0f} tokens a second that the loaded model reads here.")
+    return tuple(lines)
 
 
 def _tokens(name: str, value: int, role: str) -> Segment:

@@ -7,11 +7,12 @@ from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from app.gui import theme
+from app.gui.gauges.card import HistoryCard
 from app.gui.gauges.clear_button import ClearButton
-from app.gui.gauges.clearing import NO_MODEL, NOTHING_SAVED, clear_choices
+from app.gui.gauges.clearing import NO_MODEL, UNKNOWN, clear_choices
 from app.gui.gauges.figures import ClearFigures, ContextFigures, MemoryFigures, SavedFigures
 from app.gui.gauges.gauge import Gauge
-from app.gui.gauges.reading import read_context, read_memory, read_saved
+from app.gui.gauges.reading import Reading, read_context, read_memory, read_saved
 
 WITHOUT_LINES: Final = 720
 """Below this width of the strip, in pixels, the lines in words go."""
@@ -29,8 +30,9 @@ class GaugeStrip(QWidget):
     clear = Signal()
     """The memory."""
     clear_chat = Signal()
+    clear_model = Signal()
     clear_all = Signal()
-    """The saved state of the open chat, or all of it."""
+    """The saved state of the open chat, of the loaded model, or all of it."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -40,8 +42,11 @@ class GaugeStrip(QWidget):
         self.clear_button = ClearButton(self)
         self.clear_button.clear.connect(self.clear)
         self.clear_button.clear_chat.connect(self.clear_chat)
+        self.clear_button.clear_model.connect(self.clear_model)
         self.clear_button.clear_all.connect(self.clear_all)
-        self.show_clear(ClearFigures(no_memory=NO_MODEL, no_chat=NOTHING_SAVED, no_saved=NOTHING_SAVED))
+        self.card = HistoryCard(self)
+        self._memories: tuple[Reading, ...] = ()
+        self.show_clear(ClearFigures(no_memory=NO_MODEL, no_chat=UNKNOWN, no_model=UNKNOWN, no_saved=UNKNOWN))
         self._row = QHBoxLayout(self)
         for gauge in self.gauges():
             gauge.setMaximumWidth(360)
@@ -60,12 +65,17 @@ class GaugeStrip(QWidget):
         """Tokens in use; None when no model is loaded."""
         self.context.show_reading(read_context(figures))
 
-    def show_memory(self, figures: MemoryFigures | None) -> None:
-        """The memory of the device in use; None when nothing is known of it yet."""
-        self.memory.show_reading(read_memory(figures))
+    def show_memory(self, *devices: MemoryFigures) -> None:
+        """The memory of each device, the main one first; none when nothing is known of it yet."""
+        self._memories = tuple(read_memory(each) for each in devices)
+        self.memory.show_reading(self._memories[0] if devices else read_memory(None))
+
+    def memories(self) -> tuple[Reading, ...]:
+        """The readings of all devices; the gauge shows the first."""
+        return self._memories
 
     def show_saved(self, figures: SavedFigures | None) -> None:
-        """State saved on disk; None when nothing is known of it yet."""
+        """State saved on disk; None when nothing is known of it just now."""
         self.saved.show_reading(read_saved(figures))
 
     def show_clear(self, figures: ClearFigures) -> None:
