@@ -47,6 +47,7 @@ class ClearFeed(QObject):
         self._statistics: Statistics | None = None
         self._of_model = 0
         """Bytes saved of the loaded model."""
+        self._model_name = ""
         self._engine.statistics.connect(self._take)
         self._engine.model_changed.connect(self._model_changed)
         self._chats.queue_changed.connect(self._show)
@@ -63,6 +64,7 @@ class ClearFeed(QObject):
     def _model_changed(self, model: ModelInfo | None) -> None:
         if model is None:
             self._statistics = None
+        self._model_name = wording.model_label(model) if model is not None else ""
         self._saved_changed()
 
     def _saved_changed(self) -> None:
@@ -73,19 +75,19 @@ class ClearFeed(QObject):
     # --- what is offered ---------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        here, model = self._chat.conversation_id, self._engine.model
+        here = self._chat.conversation_id
         usage, budget, everything = self._saved.of(here), self._chat.budget(), self._saved.usage
         figures = ClearFigures(
             own=usage.own if usage is not None else 0,
             shared=usage.shared if usage is not None else 0,
             tokens=budget.used if budget is not None else 0,
             is_saved=usage is not None,
-            model_name=wording.model_label(model) if model is not None else "",
+            model_name=self._model_name,
             of_model=self._of_model,
             all_saved=everything.bytes if everything is not None else 0,
             no_memory=self._why_no_memory(),
             no_chat=self._why_no_chat(here, usage),
-            no_model=NO_MODEL if model is None else self._why_not(self._of_model, NOTHING_OF_MODEL),
+            no_model=NO_MODEL if self._engine.model is None else self._why_not(self._of_model, NOTHING_OF_MODEL),
             no_saved=self._why_not(everything.bytes if everything is not None else 0, NOTHING_SAVED),
         )
         statistics = self._statistics

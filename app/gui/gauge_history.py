@@ -89,15 +89,18 @@ class GaugeHistory(QObject):
             record = Record(shown, CONTEXT_ROLES, self._context.until(now), limit=round(shown.total))
             return CardFigures("Context", (record,), (shown.alert,) if shown.alert else (), reading.CONTEXT)
         record = Record(shown, SAVED_ROLES, self._saved.until(now))
-        return CardFigures("Saved state", (record,), self._notes(), shown.sentence)
+        reuse = self._reuse()
+        sentence = " ".join(filter(None, (shown.sentence, reading.read_rate(reuse))))
+        return CardFigures("Saved state", (record,), reading.read_reuse(reuse), sentence)
 
     # --- what was not read again -------------------------------------------------------------------------------------
 
-    def _notes(self) -> tuple[str, ...]:
+    def _reuse(self) -> figures.ReuseFigures:
         reused = self._reused
-        here = reused.here if reused is not None and self._chat.conversation_id is not None else None
-        everywhere = reused.everywhere if reused is not None else None
-        return reading.read_reuse(figures.ReuseFigures(here, everywhere, self._read_rate))
+        if reused is None:
+            return figures.ReuseFigures()
+        here = reused.here if self._chat.conversation_id is not None else None
+        return figures.ReuseFigures(here, reused.everywhere, self._read_rate)
 
     def _chat_opened(self) -> None:
         self._reused = None

@@ -79,8 +79,10 @@ class ModelPill(QToolButton):
     def set_model(self, name: str | None, place: str = "", saving: tuple[str, str] = ("", "")) -> None:
         """The loaded model and where it runs (`on the CPU`); None when there is none.
 
-        `saving` says how its state is saved: in a few words, and in a sentence.
+        `saving` says how its state is saved: in a few words, and in a sentence. Nothing happens if all is the same.
         """
+        if (name, place, saving) == (self._name, self._place, self._saving):
+            return
         self._name, self._place, self._saving = name, place, saving
         self._show()
 

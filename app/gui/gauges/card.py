@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.gui import theme
@@ -35,11 +35,11 @@ class HistoryCard(PopupCard):
         super().__init__("The last ten minutes", parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._content = QWidget()
-        self._content.setObjectName("card_content")
         self._column = QVBoxLayout(self._content)
         self._column.setContentsMargins(_MARGIN, _MARGIN - 2, _MARGIN, _MARGIN)
         self._column.setSpacing(12)
         self._sections: list[SectionView] = []
+        self._over: QWidget = parent
         self._notes, self._sentence = self._label("", "small"), self._label("faint", "tiny")
         self._column.addWidget(self._notes)
         self._column.addWidget(self._sentence)
@@ -48,9 +48,9 @@ class HistoryCard(PopupCard):
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._scroll.setWidgetResizable(True)
-        for each in (self._scroll.viewport(), self._content):
-            each.setAutoFillBackground(False)
         self._scroll.setWidget(self._content)
+        for each in (self._scroll.viewport(), self._content):  # the card's own surface shows through
+            each.setAutoFillBackground(False)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(1, 1, 1, 1)
         whole.addWidget(self._scroll)
@@ -79,6 +79,7 @@ class HistoryCard(PopupCard):
             label.setVisible(bool(words))
         self.setAccessibleName(f"{figures.name}: the last ten minutes")
         self.setAccessibleDescription(self.words())
+        self._fit()
 
     def _fit_sections(self, records: Sequence[Record]) -> None:
         while len(self._sections) > len(records):
@@ -89,13 +90,19 @@ class HistoryCard(PopupCard):
             self._sections.append(section)
 
     def open_over(self, over: QWidget, figures: CardFigures) -> None:
-        """Show it over a gauge, as tall as it needs to be and as the screen lets it."""
+        """Show it over a gauge, with the keyboard."""
+        self._over = over
         self.show_figures(figures)
-        self._column.activate()
-        wanted = self._content.sizeHint()
-        height = min(wanted.height() + 2, over.screen().availableGeometry().height() * 9 // 10)
-        bar = self._scroll.verticalScrollBar().sizeHint().width() if height < wanted.height() + 2 else 0
-        self.setFixedSize(WIDTH + 2 * _MARGIN + 2 + bar, height)
-        self.place_over(over)
         self.show()
         self.setFocus(Qt.FocusReason.PopupFocusReason)
+
+    def _fit(self) -> None:
+        """Be as tall as the words need and the screen allows, and stand over the gauge."""
+        self._column.activate()
+        wanted = self._content.sizeHint().height() + 2
+        height = min(wanted, self._over.screen().availableGeometry().height() * 9 // 10)
+        bar = self._scroll.verticalScrollBar().sizeHint().width() if height < wanted else 0
+        size = QSize(WIDTH + 2 * _MARGIN + 2 + bar, height)
+        if size != self.size() or not self.isVisible():
+            self.setFixedSize(size)
+            self.place_over(self._over)

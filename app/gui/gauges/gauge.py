@@ -15,7 +15,7 @@ from app.gui.parts import announce
 PAUSE_MS: Final = 500
 """At most twice a second something else is shown."""
 _GAP: Final = 5
-_SIDE: Final = 6
+_SIDE: Final = 4
 """Room at the sides for the ring of the focus."""
 _BETWEEN: Final = 8
 """The least space between name and figure."""

@@ -212,15 +212,19 @@ def read_reuse(figures: ReuseFigures) -> tuple[str, ...]:
         return ("What was not read again is being counted.",)
     if not figures.everywhere:
         return ("No reply has been spared reading anything again yet.",)
-    lines = [
-        f"{who}: {format_count(tokens)} tokens not read again"
+    return tuple(
+        f"{where}: {format_count(tokens)} tokens"
         + (f", about {format_seconds(tokens / figures.read_rate)}" if figures.read_rate else "")
-        for who, tokens in (("This chat", figures.here), ("All chats", figures.everywhere))
+        for where, tokens in (("Not read again in this chat", figures.here), ("In all chats", figures.everywhere))
         if tokens is not None
-    ]
-    if figures.read_rate:
-        lines.append(f"at the {figures.read_rate:,.0f} tokens a second that the loaded model reads here.")
-    return tuple(lines)
+    )
+
+
+def read_rate(figures: ReuseFigures) -> str:
+    """What the time is worked out with; empty while there is none."""
+    if not figures.everywhere or not figures.read_rate:
+        return ""
+    return f"The time is what {figures.read_rate:,.0f} tokens a second take, as the loaded model reads here."
 
 
 def _tokens(name: str, value: int, role: str) -> Segment:
