@@ -56,14 +56,21 @@ class SavedStates(QObject):
     """A sentence: state cannot be saved; empty when it can again."""
 
     def __init__(
-        self, folder: Path, roots: SavedRoots, settings: SettingsStore, engine: EngineClient, parent: QObject
+        self,
+        folder: Path,
+        roots: SavedRoots,
+        settings: SettingsStore,
+        engine: EngineClient,
+        parent: QObject,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the store in `folder` whenever an engine starts."""
+        """Open the store in `folder` whenever an engine starts; `clock` gives seconds."""
         super().__init__(parent)
         self._folder = folder
         self._roots = roots
         self._settings = settings
         self._engine = engine
+        self._clock = clock
         self._usage: dict[ConversationId, TipUsage] = {}
         self._generation: int | None = None
         self.usage: SavedUsage | None = None
@@ -80,7 +87,7 @@ class SavedStates(QObject):
         self._is_asking = self._asks_again = False
         """Whether an answer about the usage is awaited, and whether a person has changed something since."""
         self._not_before = 0.0
-        """When the next question may be asked, by the monotonic clock."""
+        """When the next question may be asked, by the clock."""
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._ask_usage)
@@ -264,7 +271,7 @@ class SavedStates(QObject):
     def _ask_soon(self) -> None:
         """Ask for the usage when some time has passed, the more the longer the last question took."""
         if not self._later.isActive():
-            wait = max(USAGE_DELAY, self._not_before - time.monotonic())
+            wait = max(USAGE_DELAY, self._not_before - self._clock())
             self._later.start(round(1e3 * wait))
 
     def refresh(self) -> None:
@@ -281,10 +288,10 @@ class SavedStates(QObject):
         if self._is_asking:
             self._ask_soon()
             return
-        self._is_asking, began = True, time.monotonic()
+        self._is_asking, began = True, self._clock()
 
         def answered() -> None:
-            now = time.monotonic()
+            now = self._clock()
             self._is_asking, self._not_before = False, now + USAGE_REST * (now - began)
             if self._asks_again:
                 self._asks_again = False

@@ -6,7 +6,7 @@ from typing import Final
 from app.core.conversation import ConversationId
 from app.storage.database import Database
 
-_SLICE: Final = 4000
+SLICE: Final = 4000
 """Messages of one query, so that the database is free for others in between."""
 # Figures that are no JSON count as none, as in `records`.
 _SUM: Final = """
@@ -34,8 +34,8 @@ def reused_tokens(database: Database, conversation: ConversationId | None) -> Re
     row = database.row("SELECT max(position) AS last FROM messages")
     last = (row["last"] if row is not None else None) or 0
     here = everywhere = 0
-    for first in range(0, last, _SLICE):
-        for part in database.rows(_SUM, (conversation or "", first, first + _SLICE)):
+    for first in range(0, last, SLICE):
+        for part in database.rows(_SUM, (conversation or "", first, first + SLICE)):
             everywhere += part["tokens"]
             here += part["tokens"] if part["here"] else 0
     return Reused(here, everywhere)

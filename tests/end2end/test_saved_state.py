@@ -89,7 +89,7 @@ def test_a_chat_is_never_saved_and_again_and_everything_is_cleared(tiny_ember: E
 
     wait_for_gauge(ember)
     before = on_disk(ember)
-    ember.window.strip.clear_button.menu.buttons[2].click()
+    ember.window.strip.clear_button.menu.buttons[3].click()
     box = ember.window.findChild(QMessageBox)
     assert box is not None
     next(button for button in box.buttons() if button.text() == "Remove all saved state").click()

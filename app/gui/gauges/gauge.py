@@ -32,10 +32,10 @@ class Gauge(QAbstractButton):
         self._looks: tuple[object, ...] = ()
         """What of the reading is on the screen."""
         self._with_line = True
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(PAUSE_MS)
-        self._pause.timeout.connect(self._bring_up)
+        self.pause = QTimer(self)
+        self.pause.setSingleShot(True)
+        self.pause.setInterval(PAUSE_MS)
+        self.pause.timeout.connect(self._bring_up)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -55,7 +55,7 @@ class Gauge(QAbstractButton):
         self._reading = reading
         if is_tighter:
             announce(self, reading.alert)
-        if not self._pause.isActive():
+        if not self.pause.isActive():
             self._bring_up()
 
     def set_line_shown(self, shown: bool) -> None:
@@ -108,7 +108,7 @@ class Gauge(QAbstractButton):
     def hideEvent(self, event: QHideEvent) -> None:
         """Nothing is on the screen any more."""
         super().hideEvent(event)
-        self._pause.stop()
+        self.pause.stop()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Head, bar, line."""
@@ -156,7 +156,7 @@ class Gauge(QAbstractButton):
             self._tell()
             self.update()
             if self.isVisible():
-                self._pause.start()
+                self.pause.start()
 
     def _height(self) -> int:
         head = 2 + QFontMetrics(self._name_font).height() + _GAP + BAR

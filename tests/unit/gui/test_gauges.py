@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication, QToolTip, QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.gui import theme
@@ -19,7 +19,17 @@ MIB, GIB = 1 << 20, 1 << 30
 
 CONTEXT = ContextFigures(used=3911, limit=8192, system=410, history=3501)
 MEMORY = MemoryFigures("Ryzen 7", "cpu", 24 * GIB, 92 * MIB, 88 * MIB, 184 * MIB, 98 * MIB, 7 * GIB, 16 * GIB)
-CLEAR = ClearFigures(memory=282 * MIB, held=3911, own=92 * MIB, shared=12 * MIB, tokens=2000, all_saved=1331 * MIB)
+CLEAR = ClearFigures(
+    memory=(("cpu", 282 * MIB),),
+    held=3911,
+    own=92 * MIB,
+    shared=12 * MIB,
+    tokens=2000,
+    is_saved=True,
+    model_name="SmolLM2",
+    of_model=640 * MIB,
+    all_saved=1331 * MIB,
+)
 SAVED = SavedFigures(this_chat=92 * MIB, all_chats=1331 * MIB, budget=10 * GIB)
 
 Shown = Callable[..., QWidget]
@@ -34,6 +44,14 @@ def strip(shown: Shown) -> GaugeStrip:
     made.show_saved(SAVED)
     shown(made, 912, 67)
     return made
+
+
+def settle(strip: GaugeStrip) -> None:
+    """Let the gauges show what they were given last."""
+    for gauge in strip.gauges():
+        gauge.pause.timeout.emit()
+        gauge.pause.stop()
+    QApplication.processEvents()
 
 
 class Paints(QObject):
@@ -86,7 +104,39 @@ def test_a_little_is_not_nothing_and_nearly_all_is_not_all() -> None:
 def test_a_context_that_is_nearly_full_says_so() -> None:
     reading = read_context(ContextFigures(7900, 8192, 410, 7490))
     assert reading.alert == "The context is nearly full: 292 tokens are left."
-    assert reading.lines[0] == "nearly full · 292 left"
+    assert (reading.lines[0], reading.tone) == ("nearly full · 292 left", "warning")
+
+
+@pytest.mark.parametrize(("used", "draft", "tone"), [(849, 0, ""), (850, 0, "warning"), (400, 450, "warning")])
+def test_it_warns_from_85_percent_on_with_what_is_being_written(used: int, draft: int, tone: str) -> None:
+    assert read_context(ContextFigures(used, 1000, 0, used, draft=draft, reserve=64)).tone == tone
+
+
+def test_a_context_is_full_when_no_message_could_be_answered_any_more() -> None:
+    reading = read_context(ContextFigures(936, 1000, 0, 936, reserve=64))
+    assert (reading.lines, reading.tone) == (("full · a new chat goes on", "full"), "danger")
+    assert reading.alert == "The context is full: nothing more can be sent in this chat. A new chat goes on."
+    assert read_context(ContextFigures(935, 1000, 0, 935, reserve=64)).tone == "warning"
+
+
+def test_a_message_that_does_not_fit_says_by_how_much() -> None:
+    reading = read_context(ContextFigures(500, 1000, 0, 500, draft=700, reserve=64))
+    assert (reading.lines[0], reading.tone) == ("your message is 264 too long", "danger")
+    assert reading.alert == "Your message is 264 tokens too long for what is left of the context."
+
+
+def test_the_explanation_says_what_happens_when_the_context_is_full(strip: GaugeStrip) -> None:
+    assert "When it is full, a reply ends there and no further message can be sent" in strip.context.explanation()
+    strip.show_context(ContextFigures(7900, 8192, 410, 7490))
+    assert "292 tokens are left" in strip.context.explanation()
+
+
+def test_a_tight_context_has_another_colour(strip: GaugeStrip) -> None:
+    for figures, role in ((ContextFigures(900, 1000, 0, 900), "warning"), (ContextFigures(1000, 1000), "danger")):
+        gauge = Gauge(read_context(figures), strip)
+        gauge.resize(220, 50)
+        image = gauge.grab().toImage()
+        assert image.pixelColor(100, image.height() // 2) == theme.color(role)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +189,12 @@ def test_saved_state_says_when_nothing_is_saved_any_more() -> None:
     assert never.lines[0] == "this chat not saved · others 1.3 GiB"
 
 
+def test_what_is_saved_may_not_be_known() -> None:
+    reading = read_saved(None)
+    assert (reading.figures, reading.lines[0]) == ((), "Not known just now")
+    assert reading.sentence.endswith("What is saved is not known just now.")
+
+
 def test_nothing_saved_is_no_figure_to_worry_about() -> None:
     assert read_saved(SavedFigures(0, 0, 10 * GIB)).lines[0] == "Nothing is saved yet"
     assert read_saved(SavedFigures(0, 0, 0)).figures[0] == "0 B"
@@ -146,7 +202,7 @@ def test_nothing_saved_is_no_figure_to_worry_about() -> None:
 
 def test_without_a_model_every_gauge_says_so(strip: GaugeStrip) -> None:
     strip.show_context(None)
-    strip.show_memory(None)
+    strip.show_memory()
     assert strip.context.shown_words() == ("Context", "", "No model is loaded")
     assert strip.memory.shown_words() == ("RAM", "", "No model is loaded")
 
@@ -172,13 +228,37 @@ def test_the_bar_shows_the_parts_in_their_colours(strip: GaugeStrip) -> None:
 
 
 def test_the_same_figures_again_repaint_nothing(strip: GaugeStrip) -> None:
+    settle(strip)
     paints = Paints(strip.memory)
-    strip.show_memory(MemoryFigures(**{name: getattr(MEMORY, name) for name in MEMORY.__slots__}))
+    strip.show_memory(replace(MEMORY))
     QApplication.processEvents()
     assert paints.count == 0
-    strip.show_memory(MemoryFigures("Ryzen 7", "cpu", 24 * GIB, 92 * MIB, 99 * MIB, 184 * MIB, 98 * MIB))
+    strip.show_memory(replace(MEMORY, kv_used=99 * MIB))
     QApplication.processEvents()
     assert paints.count == 1
+
+
+def test_figures_that_look_the_same_repaint_nothing_and_are_exact_on_demand(strip: GaugeStrip) -> None:
+    settle(strip)
+    paints = Paints(strip.memory)
+    strip.show_memory(replace(MEMORY, other=MEMORY.other + 1000, free=MEMORY.free - 1000))
+    QApplication.processEvents()
+    assert paints.count == 0
+    assert f"({7 * GIB + 1000:,} bytes)" in strip.memory.explanation()
+
+
+def test_figures_in_a_hurry_are_shown_at_most_twice_a_second_the_last_of_them_for_good(
+    qtbot: QtBot, strip: GaugeStrip
+) -> None:
+    settle(strip)
+    paints = Paints(strip.context)
+    for used in (4000, 4100, 4200, 4300):
+        strip.show_context(replace(CONTEXT, used=used, history=used - 410))
+        QApplication.processEvents()
+    assert paints.count == 1
+    assert strip.context.accessibleName() == "Context: 4,000 of 8,192 tokens"
+    assert strip.context.reading().figures[0] == "4,300 of 8,192 tokens"
+    qtbot.waitUntil(lambda: strip.context.accessibleName() == "Context: 4,300 of 8,192 tokens")
 
 
 def test_the_explanation_gives_exact_bytes_and_says_what_it_is(strip: GaugeStrip) -> None:
@@ -193,12 +273,11 @@ def test_a_devices_name_cannot_bring_markup_along() -> None:
     assert "&lt;b&gt;GPU" in gauge.explanation()
 
 
-def test_the_keyboard_gets_the_explanation_too(qtbot: QtBot, strip: GaugeStrip) -> None:
+@pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter])
+def test_the_keyboard_asks_for_more_as_a_click_does(qtbot: QtBot, strip: GaugeStrip, key: Qt.Key) -> None:
     strip.memory.setFocus(Qt.FocusReason.TabFocusReason)
-    qtbot.keyClick(strip.memory, Qt.Key.Key_Space)
-    assert "96,468,992" in QToolTip.text()
-    QToolTip.hideText()
-    qtbot.waitUntil(lambda: not QToolTip.isVisible())
+    with qtbot.waitSignal(strip.memory.clicked):
+        qtbot.keyClick(strip.memory, key)
 
 
 def test_a_screen_reader_hears_name_figure_and_line(strip: GaugeStrip) -> None:
@@ -209,9 +288,12 @@ def test_a_screen_reader_hears_name_figure_and_line(strip: GaugeStrip) -> None:
 def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.MonkeyPatch) -> None:
     spoken: list[str] = []
     monkeypatch.setattr("app.gui.gauges.gauge.announce", lambda _widget, words: spoken.append(words))
-    for used in (7000, 7400, 7500, 7600):
+    for used in (6900, 7000, 7400, 7500, 8192, 8192):
         strip.show_context(ContextFigures(used, 8192, 400, used - 400))
-    assert spoken == ["The context is nearly full: 792 tokens are left."]
+    assert spoken == [
+        "The context is nearly full: 1,192 tokens are left.",
+        "The context is full: nothing more can be sent in this chat. A new chat goes on.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +304,8 @@ def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.
             (
                 "The next reply reads 3,911 tokens again.",
                 "12 MiB more is shared with other chats and stays. The next reply reads up to 2,000 tokens again.",
-                "Each chat is then read again. The texts stay.",
+                "The next reply reads 2,000 tokens again, and each other chat with SmolLM2 is read again too.",
+                "The next reply reads 2,000 tokens again, and each other chat is read again too. The texts stay.",
             ),
         ),
         (
@@ -230,14 +313,18 @@ def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.
             (
                 "The next reply goes on from the saved state, about 0.3 s.",
                 "The next reply reads 2,000 tokens again, about 12 s.",
-                "Each chat is then read again. The texts stay.",
+                "The next reply reads 2,000 tokens again, about 12 s, and each other chat with SmolLM2 is read again "
+                "too.",
+                "The next reply reads 2,000 tokens again, about 12 s, and each other chat is read again too. "
+                "The texts stay.",
             ),
         ),
         (
-            {"held": 0, "tokens": 0, "shared": 0},
+            {"held": 0, "tokens": 0, "shared": 0, "is_saved": False},
             (
                 "No chat is in it; the next reply makes it again.",
                 "The next reply reads this chat again.",
+                "Each chat with SmolLM2 is then read again.",
                 "Each chat is then read again. The texts stay.",
             ),
         ),
@@ -246,6 +333,7 @@ def test_getting_tight_is_announced_once(strip: GaugeStrip, monkeypatch: pytest.
             (
                 "The next reply reads 3,911 tokens again, about 24 s.",
                 "The next reply goes on from memory.",
+                "Each chat with SmolLM2 is then read again, but for this one, which is in memory.",
                 "Nothing is saved.",
             ),
         ),
@@ -258,15 +346,28 @@ def test_each_clearing_says_beforehand_what_it_costs(changes: dict[str, Any], de
 
 def test_each_clearing_says_beforehand_what_it_frees() -> None:
     assert [choice.title for choice in clear_choices(CLEAR)] == [
-        "Memory now: 282 MiB",
+        "Memory now: 282 MiB of RAM",
         "This chat's saved state: 92 MiB",
+        "This model's saved state: 640 MiB…",
         "All saved state: 1.3 GiB…",
     ]
 
 
+@pytest.mark.parametrize(
+    ("memory", "words"),
+    [
+        ((("gpu", 200 * MIB), ("cpu", 63 * MIB)), "200 MiB of VRAM and 63 MiB of RAM"),
+        ((("gpu", 200 * MIB), ("cpu", 0)), "200 MiB of VRAM"),
+        ((("integrated", GIB),), "1.0 GiB of memory"),
+    ],
+)
+def test_freed_memory_has_the_name_of_its_kind(memory: Any, words: str) -> None:
+    assert clear_choices(replace(CLEAR, memory=memory))[0].title == f"Memory now: {words}"
+
+
 def test_the_memory_is_one_click_away(qtbot: QtBot, strip: GaugeStrip) -> None:
     strip.show_clear(CLEAR)
-    assert strip.clear_button.main.toolTip() == "Memory now: 282 MiB. The next reply reads 3,911 tokens again."
+    assert strip.clear_button.main.toolTip() == "Memory now: 282 MiB of RAM. The next reply reads 3,911 tokens again."
     with qtbot.waitSignal(strip.clear):
         strip.clear_button.main.click()
 
@@ -294,9 +395,9 @@ def test_what_a_clearing_says_follows_the_figures_while_its_menu_is_open(qtbot: 
     strip.show_clear(CLEAR)
     strip.clear_button.arrow.click()
     strip.show_clear(replace(CLEAR, all_saved=2 * GIB))
-    assert strip.clear_button.menu.buttons[2].accessibleName() == "All saved state: 2.0 GiB…"
+    assert strip.clear_button.menu.buttons[3].accessibleName() == "All saved state: 2.0 GiB…"
     with qtbot.waitSignal(strip.clear_all):
-        strip.clear_button.menu.buttons[2].click()
+        strip.clear_button.menu.buttons[3].click()
 
 
 def test_clear_says_why_it_is_off(qtbot: QtBot, strip: GaugeStrip) -> None:

@@ -206,13 +206,22 @@ def test_a_removal_that_fails_says_why(saving: Saving) -> None:
 def test_clear_cache_says_beforehand_what_each_choice_frees_and_costs(saving: Saving) -> None:
     saving.tell_statistics(live=saving.chat)
     assert saving.choices() == [
-        ("Memory now: 263 MiB", "The next reply goes on from the saved state, about 0.5 s.", True),
+        ("Memory now: 263 MiB of RAM", "The next reply goes on from the saved state, about 0.5 s.", True),
         (
             "This chat's saved state: 3.0 MiB",
             "2.0 MiB more is shared with other chats and stays. The next reply goes on from memory.",
             True,
         ),
-        ("All saved state: 100 MiB…", "Each chat is then read again. The texts stay.", True),
+        (
+            "This model's saved state: 100 MiB…",
+            "Each chat with a is then read again, but for this one, which is in memory.",
+            True,
+        ),
+        (
+            "All saved state: 100 MiB…",
+            "Each chat is then read again, but for this one, which is in memory. The texts stay.",
+            True,
+        ),
     ]
 
 
@@ -237,7 +246,7 @@ def test_all_saved_state_goes_only_after_a_second_word(saving: Saving) -> None:
     strip, window = saving.window.strip, saving.window
 
     def answer(button: str) -> None:
-        strip.clear_button.menu.buttons[2].click()
+        strip.clear_button.menu.buttons[3].click()
         box = window.findChildren(QMessageBox)[-1]
         assert "cannot be undone" in box.informativeText()
         assert "texts stay" in box.informativeText()
@@ -252,6 +261,39 @@ def test_all_saved_state_goes_only_after_a_second_word(saving: Saving) -> None:
     saving.engine.say(SavedDropped(id=asked.id, freed_bytes=100 * MIB))
     assert saving.person.notices == ["100 MiB of saved state removed from the disk. Your texts are untouched."]
     assert "Hello yourself." in saving.person.shown
+
+
+def test_the_state_of_the_loaded_model_goes_after_a_second_word_and_the_gauge_falls_at_once(saving: Saving) -> None:
+    saving.tell_statistics()
+    saving.window.strip.clear_button.menu.buttons[2].click()
+    box = saving.window.findChildren(QMessageBox)[-1]
+    assert box.text() == "Remove the saved state of a, 100 MiB?"
+    next(each for each in box.buttons() if each.text() == "Remove the saved state of a").click()
+    (asked,) = saving.engine.asked(ClearSaved)
+    assert asked.roots == (ROOT,)
+    questions = len(saving.engine.asked(GetSavedUsage))
+    saving.engine.say(SavedDropped(id=asked.id, freed_bytes=100 * MIB))
+    assert len(saving.engine.asked(GetSavedUsage)) == questions + 1
+    saving.tell_usage(0)
+    assert saving.window.strip.saved.reading().figures == ("0 B",)
+    assert saving.choices()[2] == ("This model's saved state", "Nothing of this model is saved.", False)
+
+
+def test_a_reply_that_began_while_it_was_asked_refuses_the_removal(saving: Saving) -> None:
+    saving.tell_statistics()
+    saving.window.strip.clear_button.menu.buttons[2].click()
+    box = saving.window.findChildren(QMessageBox)[-1]
+    saving.person.send("And now?")
+    next(each for each in box.buttons() if each.text().startswith("Remove")).click()
+    assert saving.person.notices == ["A reply is being written; stop it first, or wait for it."]
+    assert not saving.engine.asked(ClearSaved)
+
+
+def test_another_models_state_is_not_this_models(saving: Saving) -> None:
+    saving.person.load("/models/b.gguf")
+    saving.tell_statistics()
+    assert saving.choices()[2] == ("This model's saved state", "Nothing of this model is saved.", False)
+    assert saving.choices()[3][0] == "All saved state: 100 MiB…"
 
 
 def test_the_button_itself_gives_memory_back(saving: Saving) -> None:
@@ -272,6 +314,21 @@ def test_the_gauge_tells_own_shared_all_budget_and_the_room_on_the_disk(saving: 
     assert parts["this chat, shared with others"] == 2 * MIB
     assert parts["other chats"] == 95 * MIB
     assert "The disk has 80 GiB free." in reading.sentence
+
+
+def test_gauge_and_account_never_disagree(saving: Saving) -> None:
+    saving.tell_statistics(saved_bytes=200 * MIB)
+    assert saving.window.strip.saved.reading().figures[0] == "100 MiB of 7.7 GiB"
+    saving.tell_usage(200 * MIB)
+    assert saving.window.strip.saved.reading().figures[0] == "200 MiB of 7.7 GiB"
+
+
+def test_while_the_engine_is_down_nothing_is_known_of_what_is_saved(saving: Saving) -> None:
+    saving.engine.die()
+    assert saving.window.strip.saved.reading().lines[0] == "Not known just now"
+    unknown = "What is saved is not known just now; wait a moment."
+    assert [detail for _, detail, _ in saving.choices()][1] == unknown
+    assert saving.choices()[3] == ("All saved state", unknown, False)
 
 
 def test_the_gauge_follows_the_persons_choices_at_once(saving: Saving) -> None:
