@@ -6,7 +6,7 @@ from typing import Final
 from app.core.conversation import ConversationId
 from app.storage.database import Database
 
-SLICE: Final = 4000
+SLICE: Final = 2000
 """Messages of one query, so that the database is free for others in between."""
 # Figures that are no JSON count as none, as in `records`.
 _SUM: Final = """
