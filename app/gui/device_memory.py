@@ -18,17 +18,21 @@ class _Pool:
     ours: tuple[DeviceMemory, ...]
     mapped_weights: bool
     """Weights that are mapped files, which the system counts as available."""
+    process: int | None = None
+    """What the driver says that the engine has of it, its own needs included; None where it says nothing."""
 
     def figures(self) -> MemoryFigures:
         """The parts, which make up the total."""
         weights, kv_used = sum(each.weights for each in self.ours), sum(each.kv_used for each in self.ours)
         kv_reserved, compute = sum(each.kv_reserved for each in self.ours), sum(each.compute for each in self.ours)
         ours = weights + kv_reserved + compute
+        process = max(0, self.process - ours) if self.process is not None else 0
+        ours += process
         seen = ours - weights if self.mapped_weights else ours
         other = min(max(0, self.taken - seen), max(0, self.total - ours))
         free = max(0, self.total - ours - other)
         return MemoryFigures(
-            self.label, self.kind, self.total, weights, kv_used, kv_reserved, compute, other=other, free=free
+            self.label, self.kind, self.total, weights, kv_used, kv_reserved, compute, other, free, process
         )
 
 
@@ -46,8 +50,8 @@ def _rank(pool: _Pool, is_loaded: bool) -> tuple[bool, bool, int]:
 def _pools(statistics: Statistics) -> list[_Pool]:
     """The devices, those with unified memory as one with the computer's."""
     gpus = [device for device in statistics.devices if device.kind != "cpu"]
-    own = [device for device in gpus if device.kind != "integrated"]
-    unified = [device for device in gpus if device.kind == "integrated"]
+    own = [device for device in gpus if not device.is_unified]
+    unified = [device for device in gpus if device.is_unified]
     on_own = {device.name for device in own}
     in_ram = tuple(each for each in statistics.memory if each.device not in on_own)
     same = Counter(device.description for device in own)
@@ -59,6 +63,7 @@ def _pools(statistics: Statistics) -> list[_Pool]:
             taken=device.total_bytes - device.free_bytes,
             ours=tuple(each for each in statistics.memory if each.device == device.name),
             mapped_weights=False,
+            process=device.process_bytes,
         )
         for device in own
     ]

@@ -39,6 +39,8 @@ class MemoryFigures:
     other: int = 0
     """What other programs hold."""
     free: int = 0
+    process: int = 0
+    """What the engine has beyond these, such as its driver's needs; 0 where it is not known, and is in `other` then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ CONTEXT: Final = (
 )
 MEMORY: Final = (
     "Weights are the model itself. KV is what the model has read: the reserved part fills as a conversation grows. "
-    "Compute buffers are what it works with."
+    "Compute buffers are what it works with. In the RAM, Ember's own window and code count as other programs."
 )
 SAVED: Final = "Saved state lets a chat go on without being read again. The texts never depend on it."
 """What each gauge is, in sentences."""
@@ -129,12 +129,13 @@ def read_memory(figures: MemoryFigures | None) -> Reading:
     """The gauge of the memory of one device."""
     if figures is None:
         return Reading(("RAM",), lines=(NO_MODEL,), sentence=f"The memory that a model takes. {NO_MODEL}.")
-    ours = figures.weights + figures.kv_reserved + figures.compute
+    ours = figures.weights + figures.kv_reserved + figures.compute + figures.process
     segments = (
         _bytes("weights of the model", figures.weights, "weights"),
         _bytes("KV in use", figures.kv_used, "kv_used"),
         _bytes("KV reserved", max(0, figures.kv_reserved - figures.kv_used), "kv_reserved"),
         _bytes("compute buffers", figures.compute, "compute"),
+        _bytes("Ember itself", figures.process, "system"),
         _bytes("other programs", figures.other, "other"),
         _bytes("free", figures.free, "track"),
     )

@@ -1,7 +1,10 @@
 """The memory gauge's figures add up, whatever devices hold the model."""
 
+from msgspec import structs
+
 from app.gui.device_memory import memory_figures
 from app.gui.gauges import MemoryFigures
+from app.gui.gauges.reading import read_memory
 from app.protocol.messages import Device, DeviceKind, DeviceMemory, Statistics
 
 GIB = 1024**3
@@ -9,7 +12,14 @@ MIB = 1024**2
 
 
 def device(name: str, kind: DeviceKind, free: int, total: int) -> Device:
-    return Device(name=name, description=f"a {name}", kind=kind, free_bytes=free, total_bytes=total)
+    return Device(
+        name=name,
+        description=f"a {name}",
+        kind=kind,
+        free_bytes=free,
+        total_bytes=total,
+        is_unified=kind == "integrated",
+    )
 
 
 def statistics(*memory: DeviceMemory, devices: tuple[Device, ...] = ()) -> Statistics:
@@ -36,7 +46,8 @@ def on(name: str) -> DeviceMemory:
 
 def parts(figures: MemoryFigures) -> int:
     """All of them together."""
-    return figures.weights + figures.kv_reserved + figures.compute + figures.other + figures.free
+    ours = figures.weights + figures.kv_reserved + figures.compute + figures.process
+    return ours + figures.other + figures.free
 
 
 def test_on_the_cpu_the_parts_make_up_the_computers_memory() -> None:
@@ -59,6 +70,17 @@ def test_a_gpu_comes_first_and_the_rest_of_the_model_after_it() -> None:
     assert first.other == 2 * GIB - (92 + 180 + 83) * MIB
     assert (second.kind, second.weights, second.kv_reserved) == ("cpu", 500 * MIB, 0)
     assert [parts(figures) for figures in (first, second)] == [8 * GIB, 24 * GIB]
+
+
+def test_what_the_driver_says_of_the_engine_is_not_another_programs() -> None:
+    gpu = structs.replace(device("CUDA0", "gpu", 6 * GIB, 8 * GIB), process_bytes=600 * MIB)
+    (figures,) = memory_figures(statistics(on("CUDA0"), devices=(gpu,)))
+    assert figures.process == (600 - 92 - 180 - 83) * MIB
+    assert figures.other == 2 * GIB - 600 * MIB
+    assert parts(figures) == 8 * GIB
+    shown = read_memory(figures)
+    assert shown.figures[0] == "600 MiB of 8.0 GiB"
+    assert shown.of_role("system") == figures.process
 
 
 def test_two_gpus_are_told_apart_and_the_fuller_one_comes_first() -> None:
