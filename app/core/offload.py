@@ -223,6 +223,18 @@ class Offload:
         return low * CONTEXT_STEP
 
 
+def learnt_bytes(estimated: Mapping[str, int], taken: Mapping[str, int], process: int, own: int) -> dict[str, int]:
+    """Return by device what a load took beyond its estimate, for the next one; bytes.
+
+    `estimated` and `taken` are weights, keys, values and compute by device; what llama.cpp reports is what was taken.
+    The computer's memory also counts by how much the `process` (resident) is larger than that and its `own` share, as
+    it was estimated without anything learnt: smaller it is also where a buffer was not used yet, which teaches nothing.
+    """
+    learnt = {device: taken[device] - estimated.get(device, 0) for device in taken}
+    learnt[CPU] = learnt.get(CPU, 0) + max(0, process - own - taken.get(CPU, 0))
+    return {device: size for device, size in learnt.items() if size}
+
+
 def _weights(header: GgufHeader) -> _Weights:
     layers = [0] * (header.block_count or 0)
     inputs = output = embedding = 0

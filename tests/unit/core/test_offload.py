@@ -11,7 +11,7 @@ from app.core.gguf_header import parse_bytes as parse_whole
 from app.core.load_decision import Decider, Decision, context_options
 from app.core.load_options import Calibration, LoadOptions, Trial
 from app.core.memory_estimate import ContextOptions, estimate
-from app.core.offload import SMALLEST_MARGIN, Layout, Machine, Measured, Offload, Room
+from app.core.offload import SMALLEST_MARGIN, Layout, Machine, Measured, Offload, Room, learnt_bytes
 from tests.support.gguf_bytes import described_model
 from tests.support.tiny_models import Kind, make
 
@@ -258,6 +258,12 @@ def test_every_kind_of_memory_is_split_by_layers(kind: Kind, tmp_path_factory: p
 def test_a_margin_is_left_to_others() -> None:
     assert Room("CUDA0", GIB, GIB).usable == GIB - SMALLEST_MARGIN
     assert Room("CUDA0", 20 * GIB, 24 * GIB).usable == 18 * GIB
+
+
+def test_the_next_estimate_learns_what_this_one_missed() -> None:
+    learnt = learnt_bytes({"CPU": 100, "CUDA0": 900}, {"CPU": 130, "CUDA0": 900}, process=300, own=120)
+    assert learnt == {"CPU": 30 + 50}
+    assert learnt_bytes({"CPU": 100}, {"CPU": 100}, process=150, own=120) == {}
 
 
 def test_what_was_learnt_of_a_device_leaves_it_less_room() -> None:
