@@ -67,19 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--model", type=Path, metavar="FILE", help="a GGUF file; the starter model without it")
     measure.add_argument("--json", action="store_true")
 
-    devices = commands.add_parser("devices", parents=[common], help="what llama.cpp can compute on, and its memory")
-    devices.add_argument("--json", action="store_true")
-
-    estimate = commands.add_parser("estimate", parents=[common], help="what a model would take, before it is loaded")
-    estimate.add_argument("model", type=Path, metavar="MODEL", help="a GGUF file")
-    estimate.add_argument("--context", type=_count, metavar="N", help="tokens of the context")
-    estimate.add_argument("--kv", choices=("f16", "q8_0", "q4_0"), default="f16", help="how keys and values are kept")
-    estimate.add_argument("--layers", type=_whole, metavar="N", help="layers on the GPU; as many as fit without it")
-    estimate.add_argument("--json", action="store_true")
-
-    memory = commands.add_parser("memory", parents=[common], help="what the loaded model takes, by device")
-    memory.add_argument("--model", type=Path, metavar="FILE", help="load this one and measure it, without the window")
-    memory.add_argument("--json", action="store_true")
+    _add_memory_commands(commands, common)
 
     conversations = commands.add_parser("conversations", parents=[common], help="list the conversations")
     conversations.add_argument("--json", action="store_true")
@@ -97,6 +85,22 @@ def _parser() -> argparse.ArgumentParser:
     imported.add_argument("file", type=Path, metavar="FILE")
     imported.add_argument("--json", action="store_true")
     return parser
+
+
+def _add_memory_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
+    devices = commands.add_parser("devices", parents=[common], help="what llama.cpp can compute on, and its memory")
+    devices.add_argument("--json", action="store_true")
+
+    estimate = commands.add_parser("estimate", parents=[common], help="what a model would take, before it is loaded")
+    estimate.add_argument("model", type=Path, metavar="MODEL", help="a GGUF file")
+    estimate.add_argument("--context", type=_count, metavar="N", help="tokens of the context")
+    estimate.add_argument("--kv", choices=("f16", "q8_0", "q4_0"), default="f16", help="how keys and values are kept")
+    estimate.add_argument("--layers", type=_whole, metavar="N", help="layers on the GPU; as many as fit without it")
+    estimate.add_argument("--json", action="store_true")
+
+    memory = commands.add_parser("memory", parents=[common], help="what the loaded model takes, by device")
+    memory.add_argument("--model", type=Path, metavar="FILE", help="load this one and measure it, without the window")
+    memory.add_argument("--json", action="store_true")
 
 
 def _add_turn_options(command: argparse.ArgumentParser) -> None:

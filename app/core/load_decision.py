@@ -185,7 +185,7 @@ class Decider:
     def _offers(self, options: LoadOptions, layout: Layout) -> Iterator[Offered]:
         """What would fit, the mildest change first; each is held against the same estimate, with the margin."""
         fewer = self._fewer(options, layout) if layout.gpu_layers else 0
-        if options.gpu_layers:
+        if 0 < fewer < layout.gpu_layers:
             yield from self._layers(options, layout, fewer)
         yield from self._shorter(options, layout)
         if options.kv_type == "f16":
@@ -204,18 +204,22 @@ class Decider:
     def offers_below(self, options: LoadOptions, layout: Layout) -> tuple[Offered, ...]:
         """Return what takes clearly less than a layout that should have fitted and did not.
 
-        On each device it must do with three fifths of what the layout takes beside its weights there.
+        Each GPU that it used, or else the computer's memory, must do with three fifths of what it takes there beside
+        weights.
         """
         offload = self._offload
         shares = {share.device: share for share in offload.shares(layout)}
 
         def limited(room: Room) -> Room:
-            share = shares.get(room.device, Share(room.device))
+            share = shares.get(room.device)
+            if share is None:
+                return room
             most = share.weights + (share.kv + share.compute) * 3 // 5
-            return replace(room, free=min(room.free, most + SMALLEST_MARGIN))
+            return replace(room, free=min(room.free, max(most + SMALLEST_MARGIN, most * 10 // 9)))
 
-        machine = Machine(limited(offload.machine.cpu), tuple(map(limited, offload.machine.gpus)))
-        smaller = Offload(offload.header, machine, offload.learnt, offload.measured)
+        gpus = tuple(map(limited, offload.machine.gpus))
+        cpu = offload.machine.cpu if layout.gpu_layers else limited(offload.machine.cpu)
+        smaller = Offload(offload.header, Machine(cpu, gpus), offload.learnt, offload.measured)
         return tuple(Decider(smaller, self._name, self._calibration)._offers(options, layout))[:MOST_OFFERS]
 
     def _fewer(self, options: LoadOptions, layout: Layout) -> int:

@@ -1,7 +1,7 @@
 """What is going to be loaded and how, decided from the file's header and the devices before any weight is read."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class LoadPlan:
     """The GPUs that are used, by ggml's names."""
     memory: MemoryPlan
     can_load: bool
-    after_failure: tuple[Offer, ...]
+    after_failure: Callable[[], tuple[Offer, ...]]
     """What takes clearly less, for when memory does not suffice although it should."""
 
     @property
@@ -114,19 +114,7 @@ class Planner:
         machine = machine_of(self._ggml.devices(), options, given_back)
         offload = Offload(header, machine, question.learnt)
         decider = Decider(offload, path.name, question.calibration)
-        decision = decider.decide(options)
-        figures: DryFigures | None = None
-        for _ in range(MOST_DRY_RUNS if decision.can_load else 0):
-            layout = decision.layout
-            devices = used_devices(machine, layout)
-            settings = context_settings(options, question.calibration, layout)
-            figures = self._dry_run.measure(path, layout.gpu_layers, devices, settings)
-            if figures is None:
-                break
-            offload.measured = Measured(layout, figures.kv, figures.compute)
-            decision = decider.decide(options)
-            if decision.layout == layout:
-                break
+        decision, figures = self._decide(question, offload, decider)
         own = self._own + (figures.process if figures is not None else 0)
         return LoadPlan(
             path=path,
@@ -137,8 +125,27 @@ class Planner:
             devices=used_devices(machine, decision.layout),
             memory=_memory_plan(decision, offload, own, is_dry_run=figures is not None),
             can_load=decision.can_load,
-            after_failure=_offers(decider.offers_below(options, decision.layout)),
+            after_failure=lambda: _offers(decider.offers_below(options, decision.layout)),
         )
+
+    def _decide(
+        self, question: LoadModel | EstimateMemory, offload: Offload, decider: Decider
+    ) -> tuple[Decision, DryFigures | None]:
+        """Decide by the header, and again by llama.cpp's own figures of what was decided; None where there are none."""
+        decision = decider.decide(question.options)
+        figures: DryFigures | None = None
+        for _ in range(MOST_DRY_RUNS if decision.can_load else 0):
+            layout = decision.layout
+            devices = used_devices(offload.machine, layout)
+            settings = context_settings(question.options, question.calibration, layout)
+            figures = self._dry_run.measure(Path(question.path), layout.gpu_layers, devices, settings)
+            if figures is None:
+                break
+            offload.measured = Measured(layout, figures.kv, figures.compute)
+            decision = decider.decide(question.options)
+            if decision.layout == layout:
+                break
+        return decision, figures
 
     def _header_of(self, path: Path) -> GgufHeader:
         try:

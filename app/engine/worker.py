@@ -293,7 +293,7 @@ class Worker:
             session = Session.load(plan, devices, self._saving, progress, lambda: self._stopped(work))
         except EmberError as error:
             if error.kind == "out_of_memory":
-                raise DoesNotFitError(error.sentence, error.kind, plan.after_failure) from error
+                raise DoesNotFitError(error.sentence, error.kind, plan.after_failure()) from error
             raise
         self._is_mapped = work.options.use_mmap
         self._swap(session)

@@ -184,14 +184,18 @@ def test_every_offer_fits_by_the_same_estimate(machine: Machine, options: LoadOp
         assert offer.options != options
 
 
-def test_what_is_offered_after_a_failure_takes_less_than_what_failed() -> None:
-    decider = Decider(Offload(llama_8b(), SMALL_CUDA), "m", None)
-    layout = decider.layout(LoadOptions())
-    offers = decider.offers_below(LoadOptions(), layout)
-    before = by_device(decider.decide(LoadOptions()))["CUDA0"]
+@pytest.mark.parametrize("machine", [NO_GPU, ONE_CUDA, SMALL_CUDA, TWO_CUDA, METAL])
+def test_what_is_offered_after_a_failure_takes_less_than_what_failed(machine: Machine) -> None:
+    decider = Decider(Offload(llama_8b(), machine), "m", None)
+    before = decider.decide(LoadOptions())
+    offers = decider.offers_below(LoadOptions(), before.layout)
     assert offers
+    where = "CPU" if machine is NO_GPU else machine.gpus[0].device
     for offer in offers:
-        assert by_device(decider.decide(offer.options)).get("CUDA0", 0) < before or offer.options.context is not None
+        after = decider.decide(offer.options)
+        assert after.can_load
+        assert after.layout != before.layout
+        assert by_device(after).get(where, 0) < by_device(before)[where]
 
 
 # --- options
