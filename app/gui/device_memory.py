@@ -57,7 +57,7 @@ def _pools(statistics: Statistics) -> list[_Pool]:
     same = Counter(device.description for device in own)
     pools = [
         _Pool(
-            label=device.description if same[device.description] == 1 else f"{device.description} ({device.name})",
+            label=device.description if same[device.description] == 1 else f"{device.name} · {device.description}",
             kind=device.kind,
             total=device.total_bytes,
             taken=device.total_bytes - device.free_bytes,

@@ -25,7 +25,7 @@ from app.storage.reuse import Reused, reused_tokens
 logger = logging.getLogger(__name__)
 
 CONTEXT_ROLES: Final = ("system", "history", "accent_soft")
-MEMORY_ROLES: Final = ("weights", "kv_used", "kv_reserved", "compute", "system")
+MEMORY_ROLES: Final = ("weights", "kv_used", "kv_reserved", "compute", "process")
 SAVED_ROLES: Final = ("kv_used", "system", "kv_reserved")
 """The parts that are kept and drawn, from the bottom up."""
 

@@ -61,6 +61,9 @@ class Palette:
     track: str
     system: str
     history: str
+    tight: str
+    """The context's parts when it is nearly full; no words stand in it."""
+    process: str
 
 
 LIGHT = Palette(
@@ -99,6 +102,8 @@ LIGHT = Palette(
     track="#E2DDD5",
     system="#A8995A",
     history="#C8551B",
+    tight="#E0A11F",
+    process="#696259",
 )
 
 DARK = Palette(
@@ -137,6 +142,8 @@ DARK = Palette(
     track="#302D29",
     system="#C4AB68",
     history="#F08A4B",
+    tight="#EBC25C",
+    process="#A19A90",
 )
 
 HIGH_CONTRAST_LIGHT = replace(
@@ -173,6 +180,8 @@ HIGH_CONTRAST_LIGHT = replace(
     track="#D6D6D6",
     system="#6E5600",
     history="#A33C00",
+    tight="#9A6A00",
+    process="#333333",
 )
 
 HIGH_CONTRAST_DARK = replace(
@@ -210,6 +219,8 @@ HIGH_CONTRAST_DARK = replace(
     track="#3A3A3A",
     system="#F2D58A",
     history="#FF9D5C",
+    tight="#FFD23F",
+    process="#DADADA",
 )
 
 HIGH_CONTRAST = (HIGH_CONTRAST_LIGHT, HIGH_CONTRAST_DARK)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QMessageBox
 from app.core.units import format_bytes
 from app.gui.gauges.reading import Reading
 from app.protocol.messages import Statistics
-from tests.end2end.conftest import Ember, Start, use_greedy
+from tests.end2end.conftest import REPLY_MS, Ember, Start, use_greedy
 from tests.end2end.test_saved_state import on_disk, told, wait_for_gauge
 from tests.support.tiny_models import Kind, make
 
@@ -31,8 +31,8 @@ def talking(start: Start, tmp_path: Path) -> Ember:
 
 def now(ember: Ember) -> Statistics:
     """What the engine says now; the gauges show it."""
-    ember.qtbot.waitUntil(lambda: ember.workspace.chats.running is None)
-    with ember.qtbot.waitSignal(ember.workspace.engine.statistics) as heard:
+    ember.wait_until_idle()
+    with ember.qtbot.waitSignal(ember.workspace.engine.statistics, timeout=REPLY_MS) as heard:
         ember.workspace.engine.refresh_statistics()
     statistics: Statistics = heard.args[0]
     return statistics
@@ -74,7 +74,8 @@ def test_the_saved_gauge_says_what_was_not_read_again(talking: Ember) -> None:
     assert spared > 0
     strip = talking.window.strip
     strip.saved.click()
-    talking.qtbot.waitUntil(lambda: f"Not read again in this chat: {spared:,} tokens" in strip.card.words())
+    words = f"Not read again in this chat: {spared:,} tokens"
+    talking.qtbot.waitUntil(lambda: words in strip.card.words(), timeout=10_000)
     strip.card.close()
 
 
@@ -97,7 +98,7 @@ def test_clearing_this_models_state_lets_the_gauge_fall_to_nothing(talking: Embe
     assert box is not None
     next(button for button in box.buttons() if button.text().startswith("Remove the saved state of")).click()
     told(talking, "of saved state removed from the disk")
-    talking.qtbot.waitUntil(lambda: strip.saved.reading().figures == ("0 B",))
+    talking.qtbot.waitUntil(lambda: strip.saved.reading().figures == ("0 B",), timeout=10_000)
     assert on_disk(talking) == 0
     assert "Name a river." in talking.shown
     talking.say("Still there?")
@@ -113,5 +114,5 @@ def test_while_a_reply_streams_clearing_is_refused_in_a_sentence(talking: Ember)
     assert not button.main.isEnabled()
     refusals = {choice.accessibleDescription() for choice in button.menu.buttons}
     assert refusals == {"A reply is being written; stop it first, or wait for it."}
-    with talking.qtbot.waitSignal(talking.workspace.chats.turn_saved):
+    with talking.qtbot.waitSignal(talking.workspace.chats.turn_saved, timeout=REPLY_MS):
         talking.workspace.chats.stop()

@@ -50,7 +50,8 @@ def in_gauge(ember: Ember) -> tuple[int, int, int]:
 
 
 def wait_for_gauge(ember: Ember) -> None:
-    """Until the gauge shows what lies on the disk."""
+    """Until the gauge shows what lies on the disk; by itself the account waits the longer the busier it is."""
+    ember.workspace.saved.refresh()
     ember.qtbot.waitUntil(lambda: sum(in_gauge(ember)) == on_disk(ember), timeout=10_000)
     settle = ember.workspace.saved
     ember.qtbot.waitUntil(

@@ -6,14 +6,15 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainter, QPainterPath
 
 from app.gui import theme
-from app.gui.gauges.reading import Reading
+from app.gui.gauges.reading import Reading, Tone
 
 BAR: Final = 8
 """Its height in pixels."""
 _THINNEST: Final = 4.0
 """What a part takes at least, in pixels, the hair after it included."""
 _TIGHT_ROLES: Final = ("system", "history", "accent_soft")
-"""The parts of the context, which take the tone's colour when it is getting tight."""
+"""The parts of the context, which take the colour of its tone when it is getting tight."""
+_TONES: Final[dict[Tone, str]] = {"warning": "tight", "danger": "danger"}
 
 Piece = tuple[str, float, float]
 """The name of a colour, and from where to where it is painted."""
@@ -27,7 +28,7 @@ def pieces(reading: Reading, left: float, width: float) -> tuple[Piece, ...]:
         if part.role == "track" or reading.total <= 0:
             continue
         wide = min(max(_THINNEST, width * part.value / reading.total), right - left)
-        role = reading.tone if reading.tone and part.role in _TIGHT_ROLES else part.role
+        role = _TONES.get(reading.tone, part.role) if part.role in _TIGHT_ROLES else part.role
         found.append((role, left, left + max(1.0, wide - 1)))
         left += wide
     return tuple(found)

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.gui import theme
 from app.gui.gauges.popup import PopupCard
-from app.gui.gauges.section import WIDTH, Record, SectionView
+from app.gui.gauges.section import CHART, LOW_CHART, WIDTH, Record, SectionView
 from app.gui.parts import set_tone
 
 _MARGIN: Final = 14
+_STEP: Final = 40
+"""Pixels that an arrow key scrolls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,9 @@ class HistoryCard(PopupCard):
     def show_figures(self, figures: CardFigures) -> None:
         """Show these, also while it is open."""
         self._fit_sections(figures.records)
+        chart_height = CHART if len(figures.records) == 1 else LOW_CHART
         for section, record in zip(self._sections, figures.records, strict=True):
-            section.show_record(record)
+            section.show_record(record, chart_height)
         for label, words in ((self._notes, "\n".join(figures.notes)), (self._sentence, figures.sentence)):
             label.setText(words)
             label.setVisible(bool(words))
@@ -83,10 +87,14 @@ class HistoryCard(PopupCard):
 
     def _fit_sections(self, records: Sequence[Record]) -> None:
         while len(self._sections) > len(records):
-            self._sections.pop().deleteLater()
+            section = self._sections.pop()
+            self._column.removeWidget(section)
+            section.hide()  # it goes only when the event loop comes round
+            section.deleteLater()
         while len(self._sections) < len(records):
             section = SectionView(self._content)
             self._column.insertWidget(len(self._sections), section)
+            section.show()  # else it has no room before the event loop comes round
             self._sections.append(section)
 
     def open_over(self, over: QWidget, figures: CardFigures) -> None:
@@ -95,6 +103,18 @@ class HistoryCard(PopupCard):
         self.show_figures(figures)
         self.show()
         self.setFocus(Qt.FocusReason.PopupFocusReason)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """The arrows and the page keys scroll; Esc leaves."""
+        moves = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
+        pages = {Qt.Key.Key_PageUp: -1, Qt.Key.Key_PageDown: 1}
+        bar, key = self._scroll.verticalScrollBar(), Qt.Key(event.key())
+        if key in moves:
+            bar.setValue(bar.value() + moves[key] * _STEP)
+        elif key in pages:
+            bar.setValue(bar.value() + pages[key] * bar.pageStep())
+        else:
+            super().keyPressEvent(event)
 
     def _fit(self) -> None:
         """Be as tall as the words need and the screen allows, and stand over the gauge."""

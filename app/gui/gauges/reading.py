@@ -135,7 +135,7 @@ def read_memory(figures: MemoryFigures | None) -> Reading:
         _bytes("KV in use", figures.kv_used, "kv_used"),
         _bytes("KV reserved", max(0, figures.kv_reserved - figures.kv_used), "kv_reserved"),
         _bytes("compute buffers", figures.compute, "compute"),
-        _bytes("Ember itself", figures.process, "system"),
+        _bytes("Ember itself", figures.process, "process"),
         _bytes("other programs", figures.other, "other"),
         _bytes("free", figures.free, "track"),
     )

@@ -1,7 +1,7 @@
 """A part of the card: one gauge at large, its last ten minutes as stacked areas, and its figures in rows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -17,7 +17,8 @@ from app.gui.gauges.reading import Reading
 
 WIDTH: Final = 348
 CHART: Final = 72
-"""Height of the areas, in pixels."""
+LOW_CHART: Final = 40
+"""Height of the areas in pixels: of one gauge alone, and of several."""
 NOTHING: Final = "Nothing was measured in the last ten minutes."
 _GAP_SECONDS: Final = 5
 """Samples further apart belong to different areas: in between nothing was measured."""
@@ -57,26 +58,26 @@ class SectionView(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._record = Record(Reading(("",)), (), ())
+        self._chart_height = CHART
         self._bold, self._small, self._tiny = theme.font("small_strong"), theme.font("small"), theme.font("tiny")
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
-    def show_record(self, record: Record) -> None:
+    def show_record(self, record: Record, chart_height: int = CHART) -> None:
         """Show a record; nothing happens if it is the same."""
-        if record == self._record:
+        if (record, chart_height) == (self._record, self._chart_height):
             return
-        rows = len(self._record.reading.segments)
-        self._record = record
+        self._record, self._chart_height = record, chart_height
         reading = record.reading
         self.setAccessibleName(" · ".join(filter(None, (reading.names[0], reading.device, *reading.figures[:1]))))
         rows_words = ", ".join(f"{part.name} {part.words}" for part in reading.segments)
         self.setAccessibleDescription(". ".join(filter(None, (rows_words, self._peak_words()))))
-        if rows != len(reading.segments):
-            self.updateGeometry()
+        self.updateGeometry()
         self.update()
 
     def sizeHint(self) -> QSize:
         """Head, bar, chart, one row for each part."""
-        return QSize(WIDTH, self._chart_top() + CHART + self._line(self._tiny) + 10 + self._rows_height())
+        chart = self._chart_top() + self._chart_height
+        return QSize(WIDTH, chart + self._line(self._tiny) + 10 + self._rows_height())
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """All of it, from top to bottom."""
@@ -88,8 +89,8 @@ class SectionView(QWidget):
         figure = reading.figures[0] if reading.figures else ""
         self._write(painter, self._small, head, figure, reading.tone or "text", right=True)
         self._write_device(painter, head, figure)
-        paint_bar(painter, QRectF(0, head.bottom() + 5, self.width(), BAR), reading)
-        chart = QRectF(0, self._chart_top(), self.width(), CHART)
+        paint_bar(painter, QRectF(0, head.bottom() + 5, self.width(), BAR), replace(reading, tone=""))
+        chart = QRectF(0, self._chart_top(), self.width(), self._chart_height)
         self._paint_chart(painter, chart)
         self._write_captions(painter, chart)
         self._paint_rows(painter, chart.bottom() + self._line(self._tiny) + 10)

@@ -80,7 +80,7 @@ def test_what_the_driver_says_of_the_engine_is_not_another_programs() -> None:
     assert parts(figures) == 8 * GIB
     shown = read_memory(figures)
     assert shown.figures[0] == "600 MiB of 8.0 GiB"
-    assert shown.of_role("system") == figures.process
+    assert shown.of_role("process") == figures.process
 
 
 def test_two_gpus_are_told_apart_and_the_fuller_one_comes_first() -> None:
@@ -89,7 +89,7 @@ def test_two_gpus_are_told_apart_and_the_fuller_one_comes_first() -> None:
         for name in ("CUDA0", "CUDA1")
     )
     found = memory_figures(statistics(DeviceMemory(device="CUDA0", weights=MIB), on("CUDA1"), devices=gpus))
-    assert [figures.device_label for figures in found] == ["RTX 4070 (CUDA1)", "RTX 4070 (CUDA0)"]
+    assert [figures.device_label for figures in found] == ["CUDA1 · RTX 4070", "CUDA0 · RTX 4070"]
 
 
 def test_a_gpu_that_the_model_does_not_use_is_shown_too_after_the_cpu() -> None:

@@ -115,12 +115,25 @@ def test_it_grows_upwards_when_there_is_more_to_say(card: HistoryCard) -> None:
     assert card.geometry().bottom() == before.bottom()
 
 
-def test_many_devices_are_scrolled_and_never_taller_than_the_screen(card: HistoryCard) -> None:
+def test_many_devices_are_scrolled_and_never_taller_than_the_screen(qtbot: QtBot, card: HistoryCard) -> None:
     card.show_figures(CardFigures("Memory", tuple(record(minutes()) for _ in range(8))))
     assert card.height() <= card.screen().availableGeometry().height()
     assert len(card.findChildren(SectionView)) == 8
-    card.show_figures(CardFigures("Memory", (record(minutes()),)))
-    assert len(card._sections) == 1
+    top = card.findChildren(SectionView)[0]
+    before = top.mapTo(card, top.rect().topLeft()).y()
+    qtbot.keyClick(card, Qt.Key.Key_PageDown)
+    after = top.mapTo(card, top.rect().topLeft()).y()
+    assert after < before
+    qtbot.keyClick(card, Qt.Key.Key_Up)
+    assert top.mapTo(card, top.rect().topLeft()).y() > after
+
+
+def test_fewer_devices_take_less_room_at_once(card: HistoryCard) -> None:
+    one = card.size()
+    card.show_figures(CardFigures("Memory", (record(minutes()), record(minutes())), (), "What it is."))
+    assert card.height() > one.height()
+    card.show_figures(CardFigures("Memory", (record(minutes()),), (), "What it is."))
+    assert card.size() == one
 
 
 @pytest.mark.parametrize(

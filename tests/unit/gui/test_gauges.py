@@ -132,7 +132,7 @@ def test_the_explanation_says_what_happens_when_the_context_is_full(strip: Gauge
 
 
 def test_a_tight_context_has_another_colour(strip: GaugeStrip) -> None:
-    for figures, role in ((ContextFigures(900, 1000, 0, 900), "warning"), (ContextFigures(1000, 1000), "danger")):
+    for figures, role in ((ContextFigures(900, 1000, 0, 900), "tight"), (ContextFigures(1000, 1000), "danger")):
         gauge = Gauge(read_context(figures), strip)
         gauge.resize(220, 50)
         image = gauge.grab().toImage()
