@@ -95,7 +95,7 @@ def test_what_was_asked_fails_with_the_engine_and_says_why(client: EngineClient)
     process().die()
     assert isinstance(answers[0], Failed)
     assert answers[0].kind == "engine_died"
-    assert "memory" in answers[0].sentence
+    assert "crashed" in answers[0].sentence
 
 
 def test_an_answer_after_the_last_one_reaches_nobody(client: EngineClient) -> None:
