@@ -17,6 +17,9 @@ from app.engine.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
+OUT_OF_MEMORY = ("out of memory", "failed to allocate", "cannot allocate memory", "bad_alloc")
+"""What llama.cpp says of a load for which there is no memory, in small letters."""
+
 DeviceList = Any
 """A ctypes array of ggml's devices, with a null at the end (`Ggml.pointers`)."""
 
@@ -189,7 +192,7 @@ def _refusal(path: Path) -> EmberError:
             f"This version of Ember does not know the architecture “{name[:60]}” of {path.name}. Choose another model.",
             "unknown_architecture",
         )
-    if "out of memory" in text.lower() or "failed to allocate" in text.lower():
+    if any(words in text.lower() for words in OUT_OF_MEMORY):
         return EmberError(
             f"There is not enough memory for {path.name}. Close other programs, or choose a smaller model.",
             "out_of_memory",

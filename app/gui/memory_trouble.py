@@ -66,7 +66,8 @@ class MemoryTrouble(QObject):
         is_memory = trouble.kind in DID_NOT_FIT or (trouble.death is not None and trouble.death.is_memory)
         is_gpu = self._is_gpu(trouble)
         self._close_estimator()
-        if not (is_memory or is_gpu or trouble.kind == BAD_OPTIONS):
+        is_given_up = self._engine.state == "failed" and not trouble.is_loading  # that notice starts it again by hand
+        if is_given_up or not (is_memory or is_gpu or trouble.kind == BAD_OPTIONS):
             return
         self._show(trouble, trouble.offers)
         if is_memory and not trouble.offers:

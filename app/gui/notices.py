@@ -26,6 +26,7 @@ Action = tuple[str, Callable[[], None]]
 MOST_ACTIONS: Final = 3
 _SENTENCE: Final = 280
 """Pixels that a sentence keeps before the actions move under it; longer ones break."""
+_NARROWEST: Final = 320
 _AROUND: Final = 96
 """Pixels of a notice's margins, sign and close button."""
 
@@ -138,6 +139,7 @@ class NoticeBar(QWidget):
         self.setProperty("surface", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.setMinimumWidth(_NARROWEST)  # else the actions side by side would keep the window from getting narrower
         self._card = _NoticeCard(self)
         self._card.setMaximumWidth(theme.COLUMN)
         self._card.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)

@@ -38,10 +38,9 @@ def take_first_offer(ember: Ember, qtbot: QtBot) -> LoadOptions:
     """Wait for an offer and take it; what the model is loaded with then."""
     qtbot.waitUntil(lambda: len(buttons(ember)) > 1, timeout=LOAD_MS)
     ember.window.notices.buttons[0].click()
-    qtbot.waitUntil(lambda: ember.workspace.engine.model is not None, timeout=LOAD_MS)
-    present = ember.workspace.engine.present
-    assert present is not None
-    return present.options
+    engine = ember.workspace.engine
+    qtbot.waitUntil(lambda: engine.model is not None and engine.options != LoadOptions(), timeout=LOAD_MS)
+    return engine.options
 
 
 def test_a_load_that_runs_out_of_memory_is_told_with_an_offer_that_works(

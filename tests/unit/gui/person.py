@@ -9,10 +9,12 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.core.turn import TokenCounts, TurnFigures
+from app.gui import main_window
 from app.gui.main_window import MainWindow
 from app.protocol.messages import CountTokens, Done, Failed, Generate, TokenCount
 from app.services import engine_client
 from app.services.workspace import Workspace
+from tests.unit.gui.model_fakes import FakeEstimator
 from tests.unit.services.fakes import FakeProcess
 
 CONTEXT = 4096
@@ -94,7 +96,9 @@ def person(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Ite
     """The window with the engine there and no model loaded."""
     monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
     monkeypatch.setattr(engine_client, "RESTART_DELAYS_MS", (0, 0, 0, 0))
+    monkeypatch.setattr(main_window, "Estimator", FakeEstimator)
     FakeProcess.made.clear()
+    FakeEstimator.made.clear()
     workspace = Workspace(tmp_path / "data")
     workspace.library.unloaded()
     window = MainWindow(workspace)
@@ -108,6 +112,7 @@ def person(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Ite
     workspace.deleteLater()
     QApplication.processEvents()
     FakeProcess.made.clear()
+    FakeEstimator.made.clear()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from app.gui.transcript.action_row import ActionRow
 from app.protocol.messages import Done, Failed, Generate, PromptProgress, Text
 from tests.unit.gui.person import Person
 from tests.unit.gui.test_window import actions
-from tests.unit.services.fakes import KILLED
+from tests.unit.services.fakes import CRASHED
 
 ALT = Qt.KeyboardModifier.AltModifier
 
@@ -413,7 +413,7 @@ def test_a_reply_out_of_sight_whose_engine_dies_is_told(chatting: Person) -> Non
     stream(chatting, "Thr")
     step(chatting, 3, -1)
     chatting.engine.die()
-    assert any(KILLED.sentence in notice for notice in chatting.notices)
+    assert any(CRASHED.sentence in notice for notice in chatting.notices)
     assert stored(chatting) == on_page(chatting) == ["First?", "One.", "Second?", "Two."]
 
 

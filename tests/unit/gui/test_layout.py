@@ -47,9 +47,8 @@ class Window(QWidget):
         self.header.set_model(LONG, "on NVIDIA GeForce RTX 4090")
         self.empty.set_message(LONG, "Choose a model", LONG)
         self.empty.set_examples(EXAMPLES)
-        self.notices.show_notice(
-            Notice(LONG, "error", [("New chat with the same instructions", print), ("Start again", print)])
-        )
+        actions = [("New chat with the same instructions", print), ("Start again", print), ("Settings…", print)]
+        self.notices.show_notice(Notice(LONG, "error", actions))
         self.composer.set_queued(True)
         self.composer.set_draft("one\ntwo")
         self.composer.set_budget(ContextBudget(2_000_000, 1_900_000, 1_000_000))

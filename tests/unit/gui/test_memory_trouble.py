@@ -1,12 +1,10 @@
 """A model that does not fit, or whose GPU fails: what is said, and what one click does."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.core.load_options import LoadOptions
-from app.gui import main_window
 from app.gui.memory_trouble import CPU_THIS_TIME
 from app.gui.notices import Notice
 from app.protocol.messages import Device, Failed, Hello, LoadModel, Offer
@@ -64,15 +62,6 @@ class Troubled:
     def click(self, words: str) -> None:
         number = self.buttons.index(words)
         self.window.notices.buttons[number].click()
-
-
-@pytest.fixture(autouse=True)
-def estimators(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No engine estimates."""
-    monkeypatch.setattr(main_window, "Estimator", FakeEstimator)
-    FakeEstimator.made.clear()
-    yield
-    FakeEstimator.made.clear()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.core.load_options import LoadOptions
-from app.gui import main_window
 from app.gui.dialogs_model import ModelSettingsDialog
 from app.gui.live_costs import OPTIONS
 from app.gui.measured_box import NOT_MEASURED
@@ -95,15 +94,6 @@ class Choosing:
         assert hello is not None
         fields = {name: getattr(hello, name) for name in Hello.__struct_fields__}
         engine.answered.emit(Hello(**(fields | {"devices": gpus})))
-
-
-@pytest.fixture(autouse=True)
-def estimators(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No engine estimates."""
-    monkeypatch.setattr(main_window, "Estimator", FakeEstimator)
-    FakeEstimator.made.clear()
-    yield
-    FakeEstimator.made.clear()
 
 
 @pytest.fixture

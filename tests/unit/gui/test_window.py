@@ -11,7 +11,7 @@ from app.gui import dialogs
 from app.protocol.messages import Failed
 from app.services import engine_client
 from tests.unit.gui.person import Person
-from tests.unit.services.fakes import KILLED, FakeProcess
+from tests.unit.services.fakes import CRASHED, FakeProcess
 
 
 def actions(person: Person, at: int) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def test_an_engine_that_is_given_up_can_be_started_by_hand(talking: Person) -> N
     talking.engine.die()
     assert talking.window.header.pill.words() == "Choose a model"
     (notice,) = talking.window.notices.notices()
-    assert notice.text.startswith(KILLED.sentence)
+    assert notice.text.startswith(CRASHED.sentence)
     assert [words for words, _ in notice.actions] == ["Start again"]
 
 
@@ -107,13 +107,13 @@ def test_a_restart_without_its_model_can_be_chosen(talking: Person) -> None:
 def test_a_death_that_the_reply_tells_is_not_told_again(talking: Person) -> None:
     talking.send("Hello")
     talking.engine.die()
-    assert KILLED.sentence in talking.shown
+    assert CRASHED.sentence in talking.shown
     assert talking.notices == ["The engine is being started again; your chats and what had come of the reply are kept."]
 
 
 def test_a_death_without_a_reply_is_told_once(talking: Person) -> None:
     talking.engine.die()
-    assert talking.notices == [f"{KILLED.sentence} It is being started again; your chats are kept."]
+    assert talking.notices == [f"{CRASHED.sentence} It is being started again; your chats are kept."]
 
 
 def test_a_death_while_loading_is_told_once(person: Person) -> None:
@@ -121,7 +121,7 @@ def test_a_death_while_loading_is_told_once(person: Person) -> None:
     person.send("Hello")  # which waits for the model
     person.engine.die()
     assert person.notices == [
-        f"{KILLED.sentence} It was loading “big.gguf”, which may be damaged or too large for this computer."
+        f"{CRASHED.sentence} It was loading “big.gguf”, which may be damaged or too large for this computer."
     ]
     assert person.composer.draft() == "Hello"
 

@@ -24,6 +24,8 @@ from app.services.engine_client import OnAnswer
 from app.services.engine_process import EngineDeath
 
 KILLED = EngineDeath(9, True, ())
+"""As when memory ran out."""
+CRASHED = EngineDeath(11, True, ())
 
 
 def model_info(path: str = "/models/a.gguf", **fields: Any) -> ModelInfo:
@@ -85,7 +87,7 @@ class FakeProcess(QObject):
     def say(self, answer: Answer) -> None:
         self.answered.emit(answer)
 
-    def die(self, death: EngineDeath = KILLED) -> None:
+    def die(self, death: EngineDeath = CRASHED) -> None:
         self.ended.emit(death)
 
     def asked(self, kind: type[Any]) -> list[Any]:

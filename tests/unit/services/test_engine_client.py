@@ -25,7 +25,6 @@ from app.services.engine_process import NEVER_STARTED, EngineDeath
 from tests.unit.services.fakes import FakeProcess
 
 A, B, BAD = Path("/models/a.gguf"), Path("/models/b.gguf"), Path("/models/bad.gguf")
-CRASHED = EngineDeath(11, True, ())
 OUT_OF_MEMORY = EngineDeath(6, True, ("ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer",))
 
 
@@ -96,7 +95,7 @@ def test_what_was_asked_fails_with_the_engine_and_says_why(client: EngineClient)
     process().die()
     assert isinstance(answers[0], Failed)
     assert answers[0].kind == "engine_died"
-    assert "memory" in answers[0].sentence
+    assert "crashed" in answers[0].sentence
 
 
 def test_an_answer_after_the_last_one_reaches_nobody(client: EngineClient) -> None:
@@ -295,11 +294,11 @@ def test_another_model_chosen_while_the_engine_restarts_is_the_one_loaded(client
 def give_up(client: EngineClient, qtbot: QtBot) -> None:
     """Let the engine die until no restart follows."""
     for _ in RESTART_DELAYS_MS:
-        process().die(CRASHED)
+        process().die()
         restart(client, qtbot)
         if client.is_loading:
             process().finish_load()
-    process().die(CRASHED)
+    process().die()
 
 
 def test_after_several_deaths_in_a_row_the_person_decides(client: EngineClient, qtbot: QtBot) -> None:
