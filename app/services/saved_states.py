@@ -193,7 +193,7 @@ class SavedStates(QObject):
 
     def _shut(self, why_not: str) -> None:
         """No engine has the store open, so what it holds is not known."""
-        self.is_open, self.why_not, self.usage = False, why_not, None
+        self.is_open, self.why_not, self.usage, self._pins = False, why_not, None, ()
         self._is_asking = self._asks_again = False
         self.changed.emit()
 
