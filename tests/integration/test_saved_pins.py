@@ -1,4 +1,4 @@
-"""What the person pinned stays when the engine's store is opened with too small a budget, and whoever spoke last counts."""
+"""What the person pinned stays when the store is opened with too small a budget; whoever spoke last counts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
