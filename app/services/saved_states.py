@@ -174,7 +174,6 @@ class SavedStates(QObject):
         if state == "ready":
             self._open()
             return
-        self._pins = ()
         self._shut("")
         if state == "failed":
             self._tell_waiting()
