@@ -150,6 +150,8 @@ class Header(QWidget):
     saving_chosen = Signal(bool)
     """Whether this chat's state may be saved."""
     remove_saved_requested = Signal()
+    help_requested = Signal()
+    """What is kept of this chat."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -246,6 +248,7 @@ class Header(QWidget):
         self._saves.setCheckable(True)
         self._saves.setToolTip("The chat then goes on without being read again. Its text is kept in any case.")
         self._removes = self._add(menu, "Remove this chat's saved state", self.remove_saved_requested.emit)
+        self._add(menu, "What is kept?", self.help_requested.emit)
         menu.addSeparator()
         self._add(menu, "Delete", self.delete_requested.emit, of_chat=True)
         return menu

@@ -17,6 +17,7 @@ from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import Header
+from app.gui.help_feed import HelpFeed
 from app.gui.memory_trouble import MemoryTrouble
 from app.gui.model_control import ModelControl
 from app.gui.model_pill import SETTINGS_KEYS
@@ -25,7 +26,7 @@ from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.gui.saved_feed import SavedFeed
 from app.gui.saved_settings import SavedSettings
-from app.gui.sidebar.panel import SAVED_KEYS
+from app.gui.sidebar.panel import HELP_KEYS, SAVED_KEYS
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
@@ -74,6 +75,7 @@ class MainWindow(QMainWindow):
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
         self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
         self.settings = SavedSettings(self.notices, workspace, self)
+        self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self.commands = WindowRequests(workspace, self)
         self._connect()
@@ -118,6 +120,8 @@ class MainWindow(QMainWindow):
         self.sidebar.focus_released.connect(self.composer.focus_draft)
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
         self.sidebar.saved_settings.connect(self.settings.open)
+        self.sidebar.help_requested.connect(self.help.open)
+        self.header.help_requested.connect(self.help.open)
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))
         self.header.export_requested.connect(lambda form: self._with_open(lambda id_: self.export(id_, form)))
@@ -139,6 +143,7 @@ class MainWindow(QMainWindow):
             (QKeySequence("Ctrl+L"), self.composer.focus_draft),
             (QKeySequence(SAVED_KEYS), self.settings.open),
             (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
+            (QKeySequence(HELP_KEYS), self.help.open),
             (QKeySequence("Ctrl+E"), lambda: self._with_open(lambda id_: self.export(id_, "ember"))),
             (QKeySequence(QKeySequence.StandardKey.Open), self.reload),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -17,10 +16,8 @@ from app.protocol.messages import (
     Failed,
     GetSavedUsage,
     OpenStore,
-    PinSaved,
     Response,
     SavedDropped,
-    SavedPinned,
     SavedUsage,
     Statistics,
     StoreOpened,
@@ -29,7 +26,8 @@ from app.protocol.messages import (
     VerifySaved,
 )
 from app.services.engine_client import EngineClient, EngineState
-from app.services.written_today import WritingDay, day_of
+from app.services.saved_pins import SavedPins
+from app.services.written_today import written_today
 from app.storage.saved_roots import SavedModel, SavedRoots
 from app.storage.settings import SettingsStore
 
@@ -40,8 +38,6 @@ BUDGET = "saved_state.budget"
 DEFAULT_BUDGET = "saved_state.default_budget"
 """Keys of settings: whether state is saved at all, the bytes it may take (None: the default), and that default as the
 engine last said it."""
-WRITING_DAY = "saved_state.day"
-"""Key of the setting that notes what had been written when the day began."""
 USAGE_DELAY = 0.3
 """Seconds; many changes in one moment are one question to the engine."""
 USAGE_REST = 20
@@ -87,10 +83,7 @@ class SavedStates(QObject):
         """A sentence: why it could not be opened."""
         self._swept = False
         """Whether this run of the app has had its sweep, or its chance of one."""
-        self._pins: tuple[bytes, ...] = ()
-        """The tips that the engine was told to keep last."""
-        self.pinned_bytes = 0
-        """What the pinned chats take together, as the engine last said."""
+        self._pins = SavedPins(roots, engine, self.changed.emit)
         self.written_today = 0
         """Bytes; since Ember first looked today."""
         self._waiting: list[Callable[[str], None]] = []
@@ -167,18 +160,13 @@ class SavedStates(QObject):
         self.changed.emit()
 
     def _tell_pins(self) -> None:
-        """Have the engine keep what is pinned now."""
-        tips = self._roots.pinned_tips()
-        if not self.is_open or tips == self._pins:
-            return
-        self._pins = tips
+        if self.is_open:
+            self._pins.tell()
 
-        def answered(answer: Response) -> None:
-            if isinstance(answer, SavedPinned):
-                self.pinned_bytes = answer.bytes
-                self.changed.emit()
-
-        self._engine.send(PinSaved(id=self._engine.new_id(), tips=tips), answered)
+    @property
+    def pinned_bytes(self) -> int:
+        """What the pinned chats take together, as the engine last said."""
+        return self._pins.bytes
 
     # --- the engine's store ------------------------------------------------------------------------------------------
 
@@ -186,7 +174,6 @@ class SavedStates(QObject):
         if state == "ready":
             self._open()
             return
-        self._pins = ()
         self._shut("")
         if state == "failed":
             self._tell_waiting()
@@ -194,6 +181,7 @@ class SavedStates(QObject):
     def _shut(self, why_not: str) -> None:
         """No engine has the store open, so what it holds is not known."""
         self.is_open, self.why_not, self.usage = False, why_not, None
+        self._pins.forget()
         self._is_asking = self._asks_again = False
         self.changed.emit()
 
@@ -351,20 +339,10 @@ class SavedStates(QObject):
         self.ask(told, lambda _failed: answered())
 
     def _keep_usage(self, usage: dict[ConversationId, TipUsage], everything: SavedUsage) -> None:
-        self._note_day(everything.bytes_written)
+        self.written_today = written_today(self._settings, everything.bytes_written)
         if usage != self._usage or self.usage is None or not _is_same(everything, self.usage):
             self._usage, self.usage = usage, everything
             self.changed.emit()
-
-    def _note_day(self, ever: int) -> None:
-        known = self._settings.get(WRITING_DAY, WritingDay, None)
-        day = day_of(known, ever, date.today())
-        self.written_today = day.written(ever)
-        try:
-            if day != known:
-                self._settings.set(WRITING_DAY, day)
-        except EmberError as error:  # then the next look begins the day
-            logger.warning("the day's beginning was not noted: %s", error.sentence)
 
     def ask(self, told: OnUsage, failed: Callable[[Failed], None]) -> None:
         """Ask the engine what all chats take, and the whole."""

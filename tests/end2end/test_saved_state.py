@@ -6,6 +6,9 @@ import pytest
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMessageBox
 
+from app.core.units import format_count
+from app.gui.saved_shares_model import Share
+from app.gui.saved_shares_page import SharesPage
 from tests.end2end.conftest import REPLY_MS, Ember, Start, use_greedy
 from tests.support.command import PATIENCE, Argument, Outcome, begin
 from tests.support.tiny_models import Kind, make
@@ -101,6 +104,51 @@ def test_a_chat_is_never_saved_and_again_and_everything_is_cleared(tiny_ember: E
     assert "Name a river." in ember.shown
     say(ember, "Still there?")  # saved anew, as a whole
     assert on_disk(ember) > own
+
+
+@pytest.mark.qt_log_ignore("^This plugin does not support", extend=True)
+def test_the_cache_page_tells_the_truth_and_a_pinned_chat_outlives_the_budget(tiny_ember: Ember, start: Start) -> None:
+    ember = tiny_ember
+    own, shared, _ = in_gauge(ember)
+    page = open_chats(ember)
+    river, colour = sorted(shares(page), key=lambda share: -share.used)
+    assert (river.own, river.shared) == (own, shared)
+    assert own + shared + colour.own == on_disk(ember)
+
+    page.model.ticked.emit("pin", colour.key, True)
+    ember.qtbot.waitUntil(lambda: ember.workspace.saved.pinned_bytes == colour.own + colour.shared, timeout=10_000)
+    ember.workspace.saved.set_budget(1)
+    ember.qtbot.waitUntil(lambda: "The pinned chats take" in page.warning.text(), timeout=10_000)
+    ember.close()
+
+    again = start(None)  # the other chat was kept as the one in memory, which is over
+    page = open_chats(again)
+    again.qtbot.waitUntil(lambda: on_disk(again) == colour.own + colour.shared, timeout=10_000)
+    again.workspace.saved.refresh()
+    again.qtbot.waitUntil(lambda: sum(share.own for share in shares(page)) == on_disk(again), timeout=10_000)
+    (kept,) = [share for share in shares(page) if share.own]
+    assert (kept.key, kept.is_pinned, kept.shared) == (colour.key, True, 0)
+    page.table.selectRow(page.model.row_of(kept.key))
+    page.clear.click()
+    question = again.window.findChildren(QMessageBox)[-1]
+    assert f"{format_count(kept.tokens)} tokens again" in question.informativeText()
+    next(button for button in question.buttons() if button.text() == "Remove").click()
+    again.qtbot.waitUntil(lambda: not files(again), timeout=10_000)
+    again.qtbot.waitUntil(lambda: "Your texts are untouched." in page.outcome.text(), timeout=10_000)
+
+
+def open_chats(ember: Ember) -> SharesPage:
+    """The table of the chats in the settings."""
+    ember.window.settings.open()
+    dialog = ember.window.settings.dialog
+    assert dialog is not None
+    dialog.tabs.setCurrentWidget(dialog.chats)
+    return dialog.chats
+
+
+def shares(page: SharesPage) -> list[Share]:
+    found = (page.model.share(row) for row in range(page.model.rowCount()))
+    return [share for share in found if share is not None]
 
 
 def test_scripts_ask_the_open_window(tiny_ember: Ember) -> None:

@@ -18,6 +18,7 @@ _PREFERENCES: tuple[tuple[theme.Preference, str], ...] = (
     ("dark", "Dark"),
 )
 SAVED_KEYS = "Ctrl+,"
+HELP_KEYS = "F1"
 """Opens the settings of saved state."""
 
 
@@ -53,8 +54,13 @@ class SearchField(QLineEdit):
         return (bool(self.text()) and claim_escape(event)) or super().event(event)
 
 
-def settings_menu(parent: QWidget, choose: Callable[[theme.Preference], None], open_saved: Callable[[], None]) -> QMenu:
-    """The system's colours, light or dark; and the settings of saved state."""
+def settings_menu(
+    parent: QWidget,
+    choose: Callable[[theme.Preference], None],
+    open_saved: Callable[[], None],
+    open_help: Callable[[], None],
+) -> QMenu:
+    """The system's colours, light or dark; the settings of saved state; and what is kept."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -68,6 +74,10 @@ def settings_menu(parent: QWidget, choose: Callable[[theme.Preference], None], o
     saved.setShortcut(QKeySequence(SAVED_KEYS))
     saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
     saved.triggered.connect(lambda _=False: open_saved())
+    kept = menu.addAction(icons.blank(), "What is kept?")
+    kept.setShortcut(QKeySequence(HELP_KEYS))
+    kept.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+    kept.triggered.connect(lambda _=False: open_help())
 
     def mark() -> None:
         for action in colours:
@@ -89,6 +99,7 @@ class Panel(QWidget):
     import_requested = Signal()
     theme_chosen = Signal(str)
     saved_settings = Signal()
+    help_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -157,7 +168,9 @@ class Panel(QWidget):
         row = QHBoxLayout()
         row.setSpacing(0)
         self.settings_button = icon_button("settings", "Settings", self)
-        self.settings_button.setMenu(settings_menu(self.settings_button, self._on_theme, self.saved_settings.emit))
+        self.settings_button.setMenu(
+            settings_menu(self.settings_button, self._on_theme, self.saved_settings.emit, self.help_requested.emit)
+        )
         self.import_button = icon_button("import", "Reload an .ember file…", self)
         self.import_button.clicked.connect(self.import_requested)
         promise = ElidedLabel("Nothing leaves this computer", self)

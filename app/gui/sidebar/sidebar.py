@@ -38,6 +38,8 @@ class Sidebar(QWidget):
     """`system`, `light` or `dark`, already in effect; to be remembered."""
     saved_settings = Signal()
     """Show the settings of saved state."""
+    help_requested = Signal()
+    """Show what is kept, and why."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -172,6 +174,7 @@ class Sidebar(QWidget):
         panel.search_requested.connect(self.search_requested)
         panel.theme_chosen.connect(self.theme_chosen)
         panel.saved_settings.connect(self.saved_settings)
+        panel.help_requested.connect(self.help_requested)
         theme.notifier().changed.connect(self.update)
 
     def _on_new_chat(self) -> None:
