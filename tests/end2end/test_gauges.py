@@ -1,16 +1,19 @@
 """A person looks at the gauges of the real window and clears what they show."""
 
+import re
 from pathlib import Path
 
+import psutil
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 
 from app.core.units import format_bytes
 from app.gui.gauges.reading import Reading
+from app.kvstore.keys import MAX_CHUNK_TOKENS
 from app.protocol.messages import Statistics
 from tests.end2end.conftest import REPLY_MS, Ember, Start, use_greedy
-from tests.end2end.test_saved_state import on_disk, told, wait_for_gauge
+from tests.end2end.test_saved_state import in_gauge, on_disk, told, wait_for_gauge
 from tests.support.tiny_models import Kind, make
 
 pytestmark = pytest.mark.qt_log_ignore("^This plugin does not support", extend=True)
@@ -77,6 +80,22 @@ def test_the_saved_gauge_says_what_was_not_read_again(talking: Ember) -> None:
     words = f"Not read again in this chat: {spared:,} tokens"
     talking.qtbot.waitUntil(lambda: words in strip.card.words(), timeout=10_000)
     strip.card.close()
+
+
+def test_the_figures_are_those_that_are_measured_from_outside(talking: Ember) -> None:
+    strip, engine = talking.window.strip, talking.workspace.engine
+    statistics = now(talking)
+    model = engine.model
+    assert model is not None
+    chunk = MAX_CHUNK_TOKENS * model.kv_bytes_per_token
+    assert sum(in_gauge(talking)) == pytest.approx(on_disk(talking), abs=chunk)
+    assert statistics.saved_bytes == pytest.approx(on_disk(talking), abs=chunk)
+    log = (talking.workspace.data_dir.logs / "engine.log").read_text("utf-8")
+    logged = [float(size) for size in re.findall(r"KV buffer size = +([0-9.]+) MiB", log)]
+    memory = strip.memory.reading()
+    assert memory.of_role("kv_used") + memory.of_role("kv_reserved") == round(logged[-1] * 1024**2)
+    measured = psutil.Process(engine.pid).memory_info().rss
+    assert statistics.rss == pytest.approx(measured, rel=0.05)
 
 
 def test_clearing_the_memory_lets_its_gauge_fall_by_just_that(talking: Ember) -> None:
