@@ -9,6 +9,7 @@ from app.core.conversation import path_to
 from app.gui.composer import Composer
 from app.gui.token_counts import TokenCounts, used_tokens
 from app.protocol.messages import Statistics
+from app.services.engine_client import EngineState
 from app.services.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class ContextUse(QObject):
         self.tokens.changed.connect(self.show)
         composer.draft_changed.connect(self._draft_changed)
         workspace.engine.statistics.connect(self._take_statistics)
+        workspace.engine.state_changed.connect(self._engine_changed)
 
     def begin(self) -> None:
         """Another chat is open."""
@@ -75,6 +77,10 @@ class ContextUse(QObject):
         budget = None if self._composer.fits() else self.budget()
         if budget is not None and len(text.encode("utf-8", "surrogatepass")) <= budget.remaining + budget.draft:
             self.tokens.forget("draft")  # no more tokens than bytes: it may be sent before it is counted
+
+    def _engine_changed(self, state: EngineState) -> None:
+        if state == "stopped":
+            self._timer.stop()  # the app ends: whatever a count would lead to finds the database closed
 
     def _take_statistics(self, statistics: Statistics) -> None:
         here = self._chat.conversation_id
