@@ -14,27 +14,31 @@ from app.protocol.messages import (
     SavedPinned,
     SavedUsage,
     SavedVerified,
-    SweepSaved,
     TipUsage,
     VerifyProgress,
     VerifySaved,
 )
 
-SavedQuestion = DropSaved | SweepSaved | PinSaved | ClearSaved | GetSavedUsage | VerifySaved
+SavedQuestion = DropSaved | PinSaved | ClearSaved | GetSavedUsage | VerifySaved
 PROGRESS_STEPS = 100
 
 
 def answer_saved(
-    saving: Saving, request: SavedQuestion, send: Callable[[Answer], None], cancelled: Callable[[], bool]
+    saving: Saving,
+    request: SavedQuestion,
+    send: Callable[[Answer], None],
+    cancelled: Callable[[], bool],
+    turn_began: float,
 ) -> Answer:
-    """Carry it out, with progress through `send`; raises StoreUnavailable."""
+    """Carry it out, with progress through `send`; raises StoreUnavailable.
+
+    What was used since `turn_began` (Unix time) may be of a turn whose tip the window does not know yet.
+    """
     match request:
         case DropSaved():
             saving.writer.flush()  # what is still being written of these chats goes too
-            return SavedDropped(id=request.id, freed_bytes=saving.store.drop(request.tips, request.keep))
-        case SweepSaved():
-            saving.writer.flush()  # the store is put in order first
-            return SavedDropped(id=request.id, freed_bytes=saving.store.sweep(request.keep, saving.opened))
+            freed = saving.store.drop(request.tips, request.keep)
+            return SavedDropped(id=request.id, freed_bytes=freed + saving.store.sweep(request.keep, turn_began))
         case PinSaved():
             saving.keep(request.id, request.tips)
             saving.writer.flush()  # what is still being written of them counts too

@@ -47,7 +47,6 @@ class Saving:
                 "text is kept; make that folder writable to have it back.",
                 "saved_state",
             ) from error
-        self.opened = time.time()
         self.store = Store(folder, self.budget)
         self._keeping = threading.Lock()
         self._kept_by = 0

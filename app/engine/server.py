@@ -30,7 +30,6 @@ from app.protocol.messages import (
     ProtocolError,
     Request,
     Shutdown,
-    SweepSaved,
     VerifySaved,
     decode_request,
     encode,
@@ -151,7 +150,7 @@ def _dispatch(request: Request, worker: "Worker") -> None:
             worker.count_tokens(request)
         case GetStatistics():
             worker.statistics(request)
-        case DropSaved() | SweepSaved() | PinSaved() | ClearSaved() | GetSavedUsage() | VerifySaved():
+        case DropSaved() | PinSaved() | ClearSaved() | GetSavedUsage() | VerifySaved():
             worker.ask_saved(request)
         case Shutdown():
             logger.info("asked to end")

@@ -51,6 +51,8 @@ LONGEST_COUNTED = 200_000
 """Characters; of a longer text the rest is estimated, so that a Stop is not kept waiting behind the count."""
 LAST_SECONDS = 2.5
 """How long the end of the process waits for the running turn and for what is to be saved (the window gives it 3)."""
+TELLING_SECONDS = 5.0
+"""How long after a turn's end the window may still not know its tip."""
 PROGRESS_INTERVAL = 1 / 30
 """Seconds between two reports of load progress."""
 
@@ -65,6 +67,8 @@ class Worker:
         self._queue: queue.Queue[Work] = queue.Queue(MAX_WAITING)
         self._lock = threading.Lock()
         self._current: int | None = None
+        self._began = self._ended = 0.0
+        """When the latest request began, and when it ended; Unix time."""
         self._calibrating: int | None = None
         """The request that measures just now."""
         self._cancelled: set[int] = set()
@@ -159,9 +163,13 @@ class Worker:
 
     def ask_saved(self, request: SavedQuestion) -> None:
         """Answer a question about the saved state, or change it, also in the middle of a reply."""
-        threading.Thread(target=self._answer_saved, args=(request,), name="saved state", daemon=True).start()
+        with self._lock:
+            now = time.time()
+            is_told = self._current is None and now - self._ended > TELLING_SECONDS
+            began = now if is_told else self._began
+        threading.Thread(target=self._answer_saved, args=(request, began), name="saved state", daemon=True).start()
 
-    def _answer_saved(self, request: SavedQuestion) -> None:
+    def _answer_saved(self, request: SavedQuestion, turn_began: float) -> None:
         saving = self._saving
         if saving is None:
             self._send(Failed(id=request.id, kind="saved_state", sentence="There is no saved state just now."))
@@ -169,7 +177,7 @@ class Worker:
         with self._lock:
             self._waiting.add(request.id)
         try:
-            answer = answer_saved(saving, request, self._send, lambda: request.id in self._cancelled)
+            answer = answer_saved(saving, request, self._send, lambda: request.id in self._cancelled, turn_began)
         except StoreUnavailable as error:
             sentence = f"The saved state cannot be reached because {error.reason}. Chats and their text are safe."
             answer = Failed(id=request.id, kind="saved_state", sentence=sentence)
@@ -185,7 +193,7 @@ class Worker:
             work = self._queue.get()
             with self._lock:
                 self._waiting.discard(work.id)
-                self._current = work.id
+                self._current, self._began = work.id, time.time()
                 self._idle.clear()
                 if self._session is not None:
                     self._session.lower_abort()
@@ -197,7 +205,7 @@ class Worker:
                 self._send(Failed(id=work.id, kind=error.kind, sentence=error.sentence, offers=offers))
             finally:
                 with self._lock:
-                    self._current = self._calibrating = None
+                    self._current, self._calibrating, self._ended = None, None, time.time()
                     self._idle.set()
                     self._cancelled.discard(work.id)
 

@@ -237,26 +237,16 @@ class Prepare(_Base, frozen=True):
 
 
 class DropSaved(_Base, frozen=True):
-    """Remove saved state that belongs to these tips alone; answered by SavedDropped or Failed, also during a reply.
+    """Remove saved state that belongs to these tips alone, and what leads to no tip at all.
 
-    `keep` names all other tips that are wanted.
+    `keep` names all tips that are wanted. Answered by SavedDropped or Failed, also during a reply; what a running turn
+    has saved stays. No tip leads to what was saved of a turn in which the engine was killed, so a deleted chat may have
+    left it: its reply was never told where it ends.
     """
 
     id: int
     tips: tuple[bytes, ...]
     keep: tuple[bytes, ...] = ()
-
-
-class SweepSaved(_Base, frozen=True):
-    """Remove saved state that leads to no wanted tip: what a killed engine had saved of a turn that never ended.
-
-    Answered by SavedDropped or Failed. Only for a start of the app: what this engine uses stays, but not what the one
-    before it saved of a turn that goes on.
-    """
-
-    id: int
-    keep: tuple[bytes, ...]
-    """All tips that are wanted."""
 
 
 class PinSaved(_Base, frozen=True):
@@ -598,7 +588,6 @@ Request = (
     | Generate
     | Prepare
     | DropSaved
-    | SweepSaved
     | PinSaved
     | ClearSaved
     | GetSavedUsage

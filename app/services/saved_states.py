@@ -21,7 +21,6 @@ from app.protocol.messages import (
     SavedUsage,
     Statistics,
     StoreOpened,
-    SweepSaved,
     TipUsage,
     VerifySaved,
 )
@@ -81,8 +80,6 @@ class SavedStates(QObject):
         """Whether the engine has opened the store."""
         self.why_not = ""
         """A sentence: why it could not be opened."""
-        self._swept = False
-        """Whether this run of the app has had its sweep, or its chance of one."""
         self._pins = SavedPins(roots, engine, self.changed.emit)
         self.written_today = 0
         """Bytes; since Ember first looked today."""
@@ -186,7 +183,7 @@ class SavedStates(QObject):
         self.changed.emit()
 
     def when_open(self, call: Callable[[str], None]) -> None:
-        """Call once the engine has the store and has removed what nobody wants, or with a sentence if it cannot open.
+        """Call once the engine has the store and has removed what was owed, or with a sentence if it cannot open it.
 
         Where no engine runs it is called too: what is asked then fails with a sentence of its own.
         """
@@ -214,7 +211,7 @@ class SavedStates(QObject):
                 self._remember_default(answer.budget)
             self.trouble.emit("")
             self._tell_pins()
-            self.settle(lambda _freed: self._sweep(self._tell_waiting))
+            self.settle(lambda _freed: self._tell_waiting())
             self.refresh()
         elif isinstance(answer, Failed) and answer.kind != "engine_died":
             self._shut(answer.sentence)
@@ -245,26 +242,6 @@ class SavedStates(QObject):
                 told(None)
 
         self._engine.send(self._drop(owed), dropped)
-
-    def _sweep(self, told: Callable[[], None]) -> None:
-        """Once a run: have the engine remove what a killed one left of turns that never ended; no tip leads to it.
-
-        Not when an engine restarts in this run, because the turn it was killed in may be taken up again.
-        """
-        is_first, self._swept = not self._swept, True
-        if not is_first or not self.is_open:
-            told()
-            return
-
-        def answered(answer: Response) -> None:
-            if isinstance(answer, SavedDropped) and answer.freed_bytes:
-                logger.info("%d bytes of saved state removed that belonged to nothing", answer.freed_bytes)
-                self._ask_soon()
-            elif isinstance(answer, Failed):
-                logger.warning("what belongs to nothing was not removed: %s", answer.sentence)
-            told()
-
-        self._engine.send(SweepSaved(id=self._engine.new_id(), keep=self._roots.wanted()), answered)
 
     def _drop(self, owed: tuple[bytes, ...]) -> DropSaved:
         """The order to remove what belongs to the owed tips alone."""

@@ -7,6 +7,9 @@ from app.core.conversation import ConversationId, MessageId
 from app.storage.database import Database
 from app.storage.records import storable
 
+UNTOLD = b""
+"""The tip that is owed for turns that were broken off before they told theirs."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
@@ -62,6 +65,7 @@ class SavedRoots:
         which, values = ("", ()) if conversation is None else (" WHERE conversation = ?", (conversation,))
         with self._database.transaction():
             self._database.write(f"INSERT OR IGNORE INTO kv_drops (tip) SELECT tip FROM kv_roots{which}", values)
+            self._database.write("INSERT OR IGNORE INTO kv_drops (tip) VALUES (?)", (UNTOLD,))
             self._database.write(f"DELETE FROM kv_roots{which}", values)
 
     def owed(self) -> tuple[bytes, ...]:

@@ -122,6 +122,16 @@ END;
 _VERSION_3 = """
 -- Whether a chat's saved state stays, whatever the budget of the store.
 ALTER TABLE conversations ADD COLUMN pin_state INTEGER NOT NULL DEFAULT 0;
+
+-- A chat whose only turn was broken off by a kill has no tip, yet the engine may have saved some of it. The empty tip
+-- stands for that: with whatever is owed the engine removes what leads to no tip.
+DROP TRIGGER state_unwanted;
+CREATE TRIGGER state_unwanted AFTER UPDATE OF deleted_at, save_state ON conversations
+WHEN new.deleted_at IS NOT NULL OR NOT new.save_state BEGIN
+    INSERT OR IGNORE INTO kv_drops (tip) SELECT tip FROM kv_roots WHERE conversation = new.id;
+    INSERT OR IGNORE INTO kv_drops (tip) VALUES (x'');
+    DELETE FROM kv_roots WHERE conversation = new.id;
+END;
 """
 
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)

@@ -235,20 +235,41 @@ def test_one_that_is_deleted_without_an_engine_leaves_it_when_the_next_one_start
     assert [chat["id"] for chat in after["conversations"]] == [second]
 
 
-def test_what_a_killed_engine_saved_of_a_first_turn_is_gone_after_the_next_start(
-    data: Path, tiny_model: TinyModel
-) -> None:
-    """No reply names it, so deleting that chat would not remove it. A window's rows are saved while they are read."""
-    model = tiny_model(Kind.WINDOW)
-    first = talk(data, model, "Name a colour.")
+def kill_in_a_first_turn(data: Path, model: Path) -> str:
+    """Begin a conversation and kill it while its message is read, when some of that is saved; its id."""
     before = on_disk(data)
     with begin("send", "--data-dir", data, "--model", model, "--context", 4096, "Tell me a story. " * 60) as process:
         assert process.stdout is not None
         while on_disk(data) == before:
             assert process.stdout.read(1)
         os.killpg(process.pid, signal.SIGKILL)
-    after = report(data)
-    assert after["bytes"] == on_disk(data) == before
+    reading = Reading(data)
+    try:
+        return max(reading.store.summaries(), key=lambda summary: summary.created).id
+    finally:
+        reading.close()
+
+
+def test_what_a_killed_engine_saved_of_a_turn_is_used_when_that_is_taken_up_again(
+    data: Path, tiny_model: TinyModel
+) -> None:
+    """A window's rows are saved while they are read."""
+    model = tiny_model(Kind.WINDOW)
+    conversation = kill_in_a_first_turn(data, model)
+    done = run("regenerate", data, model, "--conversation", conversation, "--context", 4096)[0]
+    assert done["tokens"]["reused_saved"] > 0
+
+
+def test_what_a_killed_engine_saved_of_a_turn_goes_with_its_chat(data: Path, tiny_model: TinyModel) -> None:
+    """No reply names it."""
+    model = tiny_model(Kind.WINDOW)
+    first = talk(data, model, "Name a colour.")
+    before = on_disk(data)
+    conversation = kill_in_a_first_turn(data, model)
+    assert report(data)["bytes"] == on_disk(data) > before
+    left = on_disk(data) - before
+    assert cache(data, "clear", "--conversation", conversation, "--json").line["freed_bytes"] == left
+    assert on_disk(data) == before
     again = run("send", data, model, "--conversation", first, "And another?")[0]
     assert again["tokens"]["reused_saved"] > 100
 

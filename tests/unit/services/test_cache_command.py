@@ -18,7 +18,6 @@ from app.protocol.messages import (
     SavedUsage,
     SavedVerified,
     StoreOpened,
-    SweepSaved,
     VerifyProgress,
     VerifySaved,
 )
@@ -49,8 +48,6 @@ class Window:
     def open_store(self) -> None:
         self.engine.greet()
         self.engine.say(StoreOpened(id=self.engine.asked(OpenStore)[-1].id, budget=1 << 30))
-        for asked in self.engine.asked(SweepSaved):
-            self.engine.say(SavedDropped(id=asked.id, freed_bytes=0))
 
     def wait_for(self, kind: type) -> int:
         """Until the engine is asked that; the request's id."""

@@ -9,7 +9,6 @@ from pytestqt.qtbot import QtBot
 from app.core.conversation import ConversationId
 from app.protocol.messages import (
     DropSaved,
-    Failed,
     GetSavedUsage,
     OpenStore,
     PinSaved,
@@ -17,14 +16,13 @@ from app.protocol.messages import (
     SavedPinned,
     SavedUsage,
     StoreOpened,
-    SweepSaved,
     TipUsage,
 )
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
 from app.services.written_today import WritingDay, day_of
 from app.storage.conversations import ConversationStore
-from app.storage.saved_roots import SavedModel, SavedRoots
+from app.storage.saved_roots import UNTOLD, SavedModel, SavedRoots
 from app.storage.settings import SettingsStore
 from tests.unit.services.fakes import FakeProcess
 from tests.unit.storage.made import CHAT, forked_tree, put
@@ -64,53 +62,32 @@ def open_store() -> None:
         engine().say(SavedDropped(id=asked.id, freed_bytes=10))
 
 
-def test_at_the_first_opening_what_leads_to_no_chat_is_swept_after_what_is_owed(
+def test_what_is_owed_is_removed_before_anyone_is_told_that_the_store_is_open(
     states: SavedStates, roots: SavedRoots
 ) -> None:
     told: list[str] = []
     states.when_open(told.append)
     engine().say(StoreOpened(id=engine().asked(OpenStore)[-1].id, budget=1 << 30))
-    assert not engine().asked(SweepSaved)
     (drop,) = engine().asked(DropSaved)
-    engine().say(SavedDropped(id=drop.id, freed_bytes=10))
-    (sweep,) = engine().asked(SweepSaved)
-    assert sweep.keep == roots.wanted() == (TIP,)
+    assert OWED in drop.tips
+    assert drop.keep == roots.wanted() == (TIP,)
     assert not told
-    engine().say(SavedDropped(id=sweep.id, freed_bytes=0))
+    engine().say(SavedDropped(id=drop.id, freed_bytes=10))
     assert told == [""]
+    assert roots.owed() == ()
 
 
-def test_the_same_run_never_sweeps_again(states: SavedStates, qtbot: QtBot) -> None:
-    """A turn in which the engine died is taken up again, with what was saved of it."""
+def test_a_deleted_chat_is_owed_though_no_turn_of_it_was_ever_whole(
+    states: SavedStates, roots: SavedRoots, store: ConversationStore
+) -> None:
+    """What a killed engine saved of it leads to no tip, and goes with what is owed."""
     open_store()
-    assert len(engine().asked(SweepSaved)) == 1
-    states.set_budget(1 << 20)
-    open_store()
-    assert len(engine().asked(SweepSaved)) == 1
-    engine().die()
-    qtbot.waitUntil(lambda: len(FakeProcess.made) == 2)
-    engine().greet()
-    open_store()
-    assert not engine().asked(SweepSaved)
-
-
-def test_an_engine_that_dies_before_its_sweep_leaves_it_to_the_next_run(states: SavedStates, qtbot: QtBot) -> None:
-    engine().say(StoreOpened(id=engine().asked(OpenStore)[-1].id, budget=1 << 30))
-    engine().die()
-    qtbot.waitUntil(lambda: len(FakeProcess.made) == 2)
-    engine().greet()
-    open_store()
-    assert not engine().asked(SweepSaved)
-
-
-def test_a_sweep_that_fails_keeps_nobody_waiting(states: SavedStates) -> None:
-    told: list[str] = []
-    states.when_open(told.append)
-    open_store()
-    (sweep,) = engine().asked(SweepSaved)
-    engine().say(Failed(id=sweep.id, kind="saved_state", sentence="The disk is read-only."))
-    assert told == [""]
-    assert states.is_open
+    roots.forget(CHAT)
+    roots.settled(roots.owed())
+    store.delete(CHAT)
+    assert roots.owed() == (UNTOLD,)
+    states.settle()
+    assert engine().asked(DropSaved)[-1].tips == (UNTOLD,)
 
 
 # --- pins -------------------------------------------------------------------------------------------------------------
