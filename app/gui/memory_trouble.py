@@ -17,7 +17,7 @@ from app.gui.model_control import ENGINE, LOAD, ModelControl
 from app.gui.model_settings_control import GPU_KINDS
 from app.gui.notices import MOST_ACTIONS, Action, Kind, Notice, NoticeBar
 from app.protocol.messages import Failed, MemoryPlan, ModelInfo, Offer
-from app.services.engine_client import ModelTrouble
+from app.services.engine_client import EngineState, ModelTrouble
 from app.services.engine_process import names_gpu
 from app.services.memory_offers import offers_below
 from app.services.turns import TurnOutcome
@@ -50,6 +50,7 @@ class MemoryTrouble(QObject):
         self._estimator = estimator
         self._asks: Asks | None = None
         self._engine = workspace.engine
+        workspace.engine.state_changed.connect(self._engine_changed)
         workspace.engine.trouble.connect(self._told)
         workspace.engine.model_changed.connect(self._model_changed)
         workspace.chats.turn_ended.connect(self._turn_ended)
@@ -94,6 +95,11 @@ class MemoryTrouble(QObject):
 
         options = trouble.request.options
         self._asks.ask(path, options, self._settings.calibration(path, options), self._settings.learnt(path), told)
+
+    def _engine_changed(self, state: EngineState) -> None:
+        """Ember ends with its engine, and asks nothing any more."""
+        if state == "stopped":
+            self._close_estimator()
 
     def _close_estimator(self) -> None:
         asks, self._asks = self._asks, None

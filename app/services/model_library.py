@@ -2,6 +2,7 @@
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from app.storage.settings import SettingsStore
@@ -27,7 +28,13 @@ class KnownModel:
 
 def starter_model() -> Path | None:
     """The starter model's file, if its package is installed."""
-    found = importlib.util.find_spec(STARTER_PACKAGE)
+    return _model_in(STARTER_PACKAGE)
+
+
+@cache
+def _model_in(package: str) -> Path | None:
+    """The model file that an installed package carries; looked for once, as the window asks every second."""
+    found = importlib.util.find_spec(package)
     for folder in (found.submodule_search_locations or ()) if found is not None else ():
         files = sorted(Path(folder).glob("*.gguf"))
         if files:
