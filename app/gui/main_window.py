@@ -71,7 +71,7 @@ class MainWindow(QMainWindow):
         self.chat_list = ChatList(self.sidebar, workspace, self)
         self.model = ModelControl(self.header, self.chat, self.notices, workspace, self)
         self.model_settings = ModelSettingsControl(self.notices, self.model, self._estimator, workspace, self)
-        self.memory_trouble = MemoryTrouble(self.notices, self.model, self._estimator, workspace, self)
+        self.memory_trouble = MemoryTrouble(self.chat, self.notices, self.model, self._estimator, workspace, self)
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
         self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
         self.settings = SavedSettings(self.notices, workspace, self)
@@ -201,6 +201,8 @@ class MainWindow(QMainWindow):
         except EmberError as error:
             logger.error("the window's place was not stored: %s", error)
         self.workspace.engine.watch_statistics(False)
+        self.memory_trouble.close()
+        self.model_settings.close()
         super().closeEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:

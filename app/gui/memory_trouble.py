@@ -16,6 +16,7 @@ from app.gui.live_costs import Asks, model_bytes
 from app.gui.model_control import ENGINE, LOAD, ModelControl
 from app.gui.model_settings_control import GPU_KINDS
 from app.gui.notices import MOST_ACTIONS, Action, Kind, Notice, NoticeBar
+from app.gui.open_chat import OpenChat
 from app.protocol.messages import Failed, MemoryPlan, ModelInfo, Offer
 from app.services.engine_client import EngineState, ModelTrouble
 from app.services.engine_process import names_gpu
@@ -36,6 +37,7 @@ class MemoryTrouble(QObject):
 
     def __init__(
         self,
+        chat: OpenChat,
         notices: NoticeBar,
         model: ModelControl,
         estimator: Callable[[QObject], Asks],
@@ -44,6 +46,7 @@ class MemoryTrouble(QObject):
     ) -> None:
         """`estimator` makes one that is closed after its answer."""
         super().__init__(parent)
+        self._chat = chat
         self._notices = notices
         self._model = model
         self._settings = workspace.model_settings
@@ -54,6 +57,10 @@ class MemoryTrouble(QObject):
         workspace.engine.trouble.connect(self._told)
         workspace.engine.model_changed.connect(self._model_changed)
         workspace.chats.turn_ended.connect(self._turn_ended)
+
+    def close(self) -> None:
+        """Ask nothing any more; the window closes."""
+        self._close_estimator()
 
     # --- what happened -----------------------------------------------------------------------------------------------
 
@@ -121,7 +128,8 @@ class MemoryTrouble(QObject):
         if not trouble.is_loading:
             self._notices.dismiss(ENGINE)  # this one says more
         kind: Kind = "error" if trouble.is_loading or trouble.is_given_up else "warning"
-        self._notices.show_notice(Notice(_text(trouble, plan), kind, actions=actions, key=_key(trouble)))
+        text = _text(trouble, plan, is_told=self._chat.says(trouble.sentence))
+        self._notices.show_notice(Notice(text, kind, actions=actions, key=_key(trouble)))
 
     # --- what the person chose ---------------------------------------------------------------------------------------
 
@@ -158,19 +166,19 @@ def _key(trouble: ModelTrouble) -> str:
     return LOAD if trouble.is_loading else MEMORY
 
 
-def _text(trouble: ModelTrouble, plan: MemoryPlan | None) -> str:
-    """What happened, what it was to take, and what follows."""
-    parts = [trouble.sentence]
+def _text(trouble: ModelTrouble, plan: MemoryPlan | None, *, is_told: bool) -> str:
+    """What happened, unless the reply tells it, what the model was to take, and what follows."""
+    name = wording.file_label(Path(trouble.request.path))
+    parts = [] if is_told else [trouble.sentence]
     if plan is not None and plan.verdict != "fits":
         parts.append(plan.sentence)
     elif plan is not None:
-        context = f"a context of {format_count(plan.context)} tokens"
-        parts.append(f"With {context} it was to take {format_bytes(model_bytes(plan))}.")
+        context = format_count(plan.context)
+        parts.append(f"{name} was to take {format_bytes(model_bytes(plan))} with a context of {context} tokens.")
     if trouble.is_given_up:
-        name = wording.file_label(Path(trouble.request.path))
         parts.append(
             f"As it happened twice within a minute, {name} is not loaded again by itself; your chats are kept."
         )
     elif trouble.death is not None and not trouble.is_loading:
-        parts.append("Ember starts it again by itself; your chats are kept.")
-    return " ".join(parts)
+        parts.append("The engine starts again by itself; your chats are kept.")
+    return " ".join(parts or [trouble.sentence])

@@ -71,6 +71,11 @@ class ModelSettingsControl(QObject):
         assert self.dialog is not None
         self.dialog.raise_()
 
+    def close(self) -> None:
+        """Leave what is open as it was; the window closes."""
+        if self.dialog is not None:
+            self.dialog.reject()
+
     def _open(self, path: Path) -> None:
         self._path, self._before = path, self._settings.options(path)
         model = self._engine.model if self._is_loaded else None

@@ -142,7 +142,7 @@ def test_a_killed_engine_is_said_and_replaced_and_the_reply_kept(ember: Ember) -
     assert reply.text
     assert reply.finish_reason == "failed"
     assert reply.error is not None
-    assert any("started again" in notice.text for notice in ember.window.notices.notices())
+    assert any("starts again by itself" in notice.text for notice in ember.window.notices.notices())
     assert not any(reply.error in notice.text for notice in ember.window.notices.notices())
     ember.wait_for_model()
     assert engine.pid != first

@@ -103,7 +103,7 @@ def test_where_the_engine_has_no_offer_the_estimate_is_asked_for_less(troubled: 
     assert troubled.buttons == ["Settings…"]
     troubled.estimator.answer(plan_of(LoadOptions(), context=8192))
     assert troubled.buttons[:2] == ["Use a context of 4,096 tokens", "Keep the chat's memory (KV) at half the size"]
-    assert "With a context of 8,192 tokens it was to take 220 MiB." in troubled.notice.text
+    assert "big was to take 220 MiB with a context of 8,192 tokens." in troubled.notice.text
     assert troubled.estimator.is_closed
 
 
@@ -164,7 +164,7 @@ def test_an_engine_that_dies_of_a_turn_offers_less_while_it_starts_again(trouble
     person.send("Hello")
     person.engine.die(OUT_OF_MEMORY)
     assert len(troubled.window.notices.notices()) == 1
-    assert troubled.notice.text.endswith("Ember starts it again by itself; your chats are kept.")
+    assert troubled.notice.text == "The engine starts again by itself; your chats are kept.", "the reply says the rest"
     troubled.estimator.answer()
     person.restart()
     person.engine.finish_load()
@@ -191,7 +191,7 @@ def test_a_turn_for_which_there_is_no_memory_offers_less(troubled: Troubled) -> 
     person.send("Hello")
     person.fail("out_of_memory", "There is not enough memory for a context of 4,096 tokens.")
     troubled.estimator.answer()
-    assert troubled.notice.text.startswith("There is not enough memory")
+    assert troubled.notice.text.startswith("a was to take"), "the reply says the rest"
     assert troubled.buttons[0] == "Use a context of 1,024 tokens"
 
 
