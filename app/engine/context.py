@@ -137,6 +137,8 @@ class Context:
             batch.logits[index] = index == count - 1
         code = llama_cpp.llama_decode(self.pointer, batch)
         if code == 0:
+            # A GPU has only been told what to do: progress and rates are of work that is done.
+            llama_cpp.llama_synchronize(self.pointer)
             return
         if code == ABORTED:
             raise Interrupted

@@ -42,8 +42,13 @@ class Place:
     """A running engine with a model on it."""
 
     engine: Engine
-    model: ModelInfo
+    loaded: Loaded
     log_folder: Path
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model, as the window hears of it."""
+        return self.loaded.model
 
     def statistics(self) -> Statistics:
         """What the engine says of its memory now."""
@@ -81,7 +86,7 @@ def place(model: Path, folder: Path, **options: object) -> Iterator[Place]:
         assert isinstance(opened, StoreOpened), opened
         loaded = engine.load(model, **({"context": CONTEXT} | options))
         assert isinstance(loaded, Loaded), loaded
-        yield Place(engine, loaded.model, logs)
+        yield Place(engine, loaded, logs)
 
 
 def after_restart(talk: Talk, engine: Engine) -> Talk:
@@ -105,6 +110,17 @@ def assert_taken_up(done: Done, held: int) -> None:
     assert counts.reused_memory == 0
     assert counts.reused_saved >= held
     assert counts.evaluated == counts.prompt - counts.reused_saved
+
+
+def assert_as_estimated(started: Place) -> None:
+    """What was said before the load is what each device holds after it, within a twentieth."""
+    assert started.loaded.plan is not None
+    taken = {part.device: part for part in started.statistics().memory}
+    assert {device.device for device in started.loaded.plan.devices} >= set(taken)
+    for device in started.loaded.plan.devices:
+        part = taken[device.device]
+        figures = (part.weights, part.kv_reserved, part.compute)
+        assert (device.weights, device.kv, device.compute) == pytest.approx(figures, rel=0.05)
 
 
 def as_logged(mib: float) -> object:
@@ -143,6 +159,7 @@ def test_a_chat_on_the_gpu_is_taken_up_again_after_a_restart(gpu: Device, starte
         talk = Talk(started.engine, SYSTEM)
         first = talk.say("Name a colour.", max_tokens=FEW, sampler=GREEDY)
         assert len(first.token_ids) == FEW
+        assert first.figures.seconds.prefill > 0.5 * first.figures.seconds.first_token  # done by then, not only begun
         assert talk.saved is not None
         assert talk.saved.bytes_written >= held_after(first) * started.model.kv_bytes_per_token
     with place(starter_model, tmp_path) as started:
@@ -159,6 +176,7 @@ def test_the_memory_on_the_gpu_is_what_llama_cpp_logs(gpu: Device, starter_model
         assert min(memory.weights, memory.kv_reserved, memory.compute) > 0
         assert memory.kv_reserved == started.model.kv_bytes_per_token * started.model.context
         assert started.memory("CPU").kv_reserved == 0
+        assert_as_estimated(started)
 
 
 def test_a_cleared_cache_gives_the_gpus_memory_back(gpu: Device, starter_model: Path, tmp_path: Path) -> None:
@@ -188,6 +206,7 @@ def test_some_layers_on_the_gpu_leave_the_others_to_the_processor(
         whole = started.model.kv_bytes_per_token * started.model.context
         assert started.memory(gpu.name).kv_reserved == as_logged(whole / MIB * 9 / 30)
         assert started.memory("CPU").kv_reserved == as_logged(whole / MIB * 21 / 30)
+        assert_as_estimated(started)
         done = Talk(started.engine, SYSTEM).say("Name a colour.", max_tokens=FEW, sampler=GREEDY)
         assert len(done.token_ids) == FEW
 
@@ -197,6 +216,7 @@ def test_keys_and_values_can_stay_in_the_computers_memory(gpu: Device, starter_m
         assert started.memory(gpu.name).weights > 0
         assert started.memory(gpu.name).kv_reserved == 0
         assert started.memory("CPU").kv_reserved == started.model.kv_bytes_per_token * started.model.context
+        assert_as_estimated(started)
         done = Talk(started.engine, SYSTEM).say("Name a colour.", max_tokens=2, sampler=GREEDY)
         assert len(done.token_ids) == 2
 
@@ -211,10 +231,9 @@ NAMES = ["on the GPU", "from the GPU to the processor", "from the processor to t
 
 
 def assert_taken_up_after(
-    model: Path, folder: Path, first: dict[str, object], then: dict[str, object], flash_attention: str = "on"
+    model: Path, folder: Path, first: dict[str, object], then: dict[str, object], **same: object
 ) -> None:
     """Talk with the first options, start anew with the others, and read only what is new."""
-    same = {"flash_attention": flash_attention}
     with place(model, folder, **first, **same) as started:
         talk = Talk(started.engine, SYSTEM)
         held = held_after(talk.say("What is the colour of the sky?", max_tokens=FEW, sampler=GREEDY))
@@ -228,7 +247,7 @@ def assert_taken_up_after(
 def test_what_was_saved_is_taken_up_wherever_the_layers_lie(
     first: dict[str, object], then: dict[str, object], kind: Kind, gpu: Device, tiny_model: TinyModel, tmp_path: Path
 ) -> None:
-    assert_taken_up_after(tiny_model(kind), tmp_path, first, then)
+    assert_taken_up_after(tiny_model(kind), tmp_path, first, then, flash_attention="on")
 
 
 @pytest.mark.parametrize(("first", "then"), WAYS, ids=NAMES)
@@ -237,3 +256,10 @@ def test_it_is_taken_up_without_flash_attention_too(
 ) -> None:
     """Values lie in another layout then, the same one on every device."""
     assert_taken_up_after(tiny_model(Kind.FULL), tmp_path, first, then, flash_attention="off")
+
+
+@pytest.mark.parametrize(("first", "then"), WAYS[1:3], ids=NAMES[1:3])
+def test_smaller_keys_and_values_go_from_device_to_device(
+    first: dict[str, object], then: dict[str, object], gpu: Device, tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    assert_taken_up_after(tiny_model(Kind.FULL), tmp_path, first, then, kv_type="q8_0")
