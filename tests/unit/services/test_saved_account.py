@@ -12,7 +12,7 @@ from app.protocol.messages import DropSaved, Failed, GetSavedUsage, OpenStore, S
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
 from app.storage.conversations import ConversationStore
-from app.storage.saved_roots import SavedRoots
+from app.storage.saved_roots import UNTOLD, SavedRoots
 from app.storage.settings import SettingsStore
 from tests.unit.services.fakes import FakeProcess
 
