@@ -208,6 +208,7 @@ class ChoiceField(Field):
         super().__init__(name, hint, parent)
         self._editor = self.combo = QComboBox(self)
         self.combo.setMinimumHeight(_HEIGHT)
+        self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)  # its words may change
         self.combo.setAccessibleName(name)
         for value, label in choices:
             self.combo.addItem(label, value)

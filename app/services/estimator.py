@@ -79,7 +79,7 @@ class Estimator(QObject):
         if process is not None:
             process.answered.disconnect(self._answered)
             process.ended.disconnect(self._ended)
-            process.close()
+            process.close(0)  # it has nothing to write, and one that is just starting would keep the window waiting
             process.deleteLater()
 
     # --- asking ----------------------------------------------------------------------------------------------------

@@ -381,7 +381,10 @@ def test_what_is_measured_is_shown_with_every_trial(measuring: Choosing) -> None
     assert "flash attention off, 2 threads and 256 tokens at a time" in box.sentence.text()
     assert "<b>110</b>" in box.trials.text() and "262" in box.trials.text()
     assert measuring.dialog.threads.spin.text() == "2"
-    assert measuring.dialog.flash_attention.combo.currentText() == "Automatic (measured: off)"
+    combo = measuring.dialog.flash_attention.combo
+    assert combo.currentText() == "Automatic (measured: off)"
+    measuring.person.qtbot.waitUntil(lambda: combo.width() >= combo.sizeHint().width())
+    assert combo.sizeHint().width() > combo.fontMetrics().horizontalAdvance(combo.currentText())
 
 
 def test_measuring_can_be_stopped(measuring: Choosing) -> None:
