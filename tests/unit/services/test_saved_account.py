@@ -181,7 +181,7 @@ def test_what_could_not_be_removed_is_tried_again_after_the_next_turn(account: A
     account.record()
     again = account.engine.asked(DropSaved)[-1]
     assert again.id != refused.id
-    assert again.tips == (UNTOLD, TIP)
+    assert set(again.tips) == {UNTOLD, TIP}
 
 
 def test_the_state_of_a_chat_that_went_during_its_turn_is_removed(account: Account) -> None:
@@ -189,6 +189,6 @@ def test_the_state_of_a_chat_that_went_during_its_turn_is_removed(account: Accou
     account.store.delete(CHAT)
     account.saved.record(reply, ROOT, TIP, "a")
     (drop,) = account.engine.asked(DropSaved)
-    assert drop.tips == (UNTOLD, TIP)
+    assert set(drop.tips) == {UNTOLD, TIP}
     account.engine.say(SavedDropped(id=drop.id, freed_bytes=1))
     assert account.roots.owed() == ()
