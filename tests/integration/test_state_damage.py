@@ -38,16 +38,16 @@ def flip(path: Path, byte: int = -5, bit: int = 4) -> None:
 
 
 @pytest.mark.parametrize("victim", range(6))
-@pytest.mark.parametrize("harm", [flip, Path.unlink], ids=["flipped", "gone"])
+@pytest.mark.parametrize(("harm", "trouble"), [(flip, DAMAGED), (Path.unlink, REMOVED)], ids=["flipped", "gone"])
 def test_only_the_damaged_chunk_and_what_follows_it_is_lost(
-    made: Bench, victim: int, harm: Callable[[Path], None], tmp_path: Path
+    made: Bench, victim: int, harm: Callable[[Path], None], trouble: str, tmp_path: Path
 ) -> None:
     chain = made.store.find(ROOT, TEXT)
     harm(next(tmp_path.rglob(chain[victim].key.hex() + ".chunk")))
     place = made.place()
     resumed = place.resume([*TEXT, *NEXT])
     assert resumed.saved == chain[victim].start == len(place.sequence.tokens)
-    assert resumed.trouble == DAMAGED
+    assert resumed.trouble == trouble
     assert [row.key for row in made.store.find(ROOT, TEXT)] == [row.key for row in chain[:victim]]
 
 
