@@ -154,8 +154,8 @@ class Decider:
         """Such as `270 MiB of the 21 GiB that are free`, for each device."""
         rooms = self._rooms()
         parts = [
-            f"{format_bytes(self._offload.need(share))} of the {format_bytes(max(0, rooms[share.device].free))} that are free"
-            + ("" if len(shares) == 1 else f" on {share.device}")
+            f"{format_bytes(self._offload.need(share))} of the {format_bytes(max(0, rooms[share.device].free))} "
+            "that are free" + ("" if len(shares) == 1 else f" on {share.device}")
             for share in shares
         ]
         return ", ".join(parts)

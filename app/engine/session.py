@@ -184,9 +184,14 @@ class Session:
             calibration = self._calibrator.run(candidates)
         finally:
             self._calibrator = None
+        before = self._plan, self._settings
         self._plan = self._plan.measured(calibration)
         self._settings = dataclasses.replace(self._plan.settings, tokens=self._settings.tokens)
-        self._make_context(MEASURED)
+        try:
+            self._make_context(MEASURED)
+        except EmberError:  # the next turn makes it as it was
+            self._plan, self._settings = before
+            raise
         return calibration
 
     def _candidates(self, context: Context, *, keeps_layout: bool) -> Candidates:
