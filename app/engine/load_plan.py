@@ -75,6 +75,12 @@ class LoadPlan:
         """What the context is made with."""
         return context_settings(self.asked, self.calibration, self.layout)
 
+    @property
+    def leaves_layout_open(self) -> bool:
+        """Whether flash attention may be as it was when the model's state was saved: the person chose nothing else."""
+        is_freed = self.calibration is not None and self.calibration.is_layout_free
+        return self.asked.flash_attention == "auto" and self.asked.kv_type == "f16" and not is_freed
+
     def measured(self, calibration: Calibration) -> "LoadPlan":
         """The same load with what was measured since in the place of what the person left open."""
         options = context_options(self.asked, calibration, self.on_gpu)
