@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from app.core.errors import EmberError
 from app.core.load_options import Calibration, LoadOptions, Trial
 from app.core.sampling import SamplerSettings
+from app.engine import session
+from app.engine.context import Context, ContextSettings
+from app.engine.library import start
+from app.engine.load_plan import Planner
+from app.engine.model import Model
 from app.protocol.messages import (
     Calibrate,
     Calibrated,
@@ -21,6 +27,7 @@ from app.protocol.messages import (
     LoadModel,
     LoadProgress,
     OldModelFreed,
+    Prepare,
     PromptProgress,
     Statistics,
 )
@@ -170,6 +177,32 @@ def test_a_store_that_is_opened_after_the_load_is_used_as_it_was_saved_too(
         second.open_store(tmp_path / "kv")
         talk.engine = second
         assert talk.say("And another?", max_tokens=8, sampler=GREEDY).figures.tokens.reused_saved > 32
+
+
+def test_a_context_that_does_not_fit_as_measured_is_made_as_before(
+    tiny_model: Callable[[Kind], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ContextSettings] = []
+
+    def context(model: Model, settings: ContextSettings) -> Context:
+        made.append(settings)
+        if len(made) == 2:
+            raise EmberError("There is not enough memory.", "out_of_memory")
+        return Context(model, settings)
+
+    monkeypatch.setattr(session, "Context", context)
+    ggml = start()
+    options = LoadOptions(context=CONTEXT)
+    request = LoadModel(id=1, path=str(tiny_model(Kind.FULL)), options=options)
+    planner = Planner(ggml)
+    plan = planner.plan(request, {})
+    planner.release()
+    loaded = session.Session.load(plan, ggml.pointers(()), None, lambda _done: None, lambda: False)
+    with pytest.raises(EmberError, match="not enough memory"):
+        loaded.calibrate(Calibrate(id=2), lambda _done, _total: None, lambda: False)
+    loaded.prepare(Prepare(id=3, conversation="c", messages=()), lambda: False)
+    loaded.close()
+    assert made[2] == made[0]
 
 
 def test_the_persons_own_word_on_flash_attention_holds_whatever_is_saved(
