@@ -10,6 +10,8 @@ from app.core.gguf_cursor import damaged
 
 MAX_LAYERS: Final = 512
 """LLAMA_MAX_LAYERS in llama-hparams.h; llama.cpp ends its process when a file says more."""
+MAX_SPLITS: Final = 2**16 - 1
+"""llama.cpp keeps the number of a model's files in 16 bits."""
 MAX_NUMBER: Final = 2**32 - 1
 """llama.cpp keeps every figure of a model in 32 bits."""
 
@@ -122,7 +124,9 @@ class GgufHeader:
             self.per_layer(suffix)
         self.text("tokenizer.chat_template")
         self._plain("general.file_type")
-        self._plain("split.count")
+        files = self.split_count
+        if files is not None and files > MAX_SPLITS:
+            raise damaged(f"it says that it is one of {files} files, where {MAX_SPLITS} are possible")
 
     def _plain(self, key: str) -> int | None:
         """Return a whole number under a full key."""

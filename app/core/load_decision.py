@@ -103,7 +103,10 @@ class Decider:
         context = self.wanted_context(options)
         layers = options.gpu_layers if self._offload.machine.gpus else 0
         if layers is None:
-            layers = self._offload.most_layers(self._with(options, context, self._offload.all_layers))
+            layers = self._most_layers(options, context)
+            if not layers and options.context is None:  # split, it may fit with a shorter context
+                alone = self._offload.longest_context(self._with(options, context, 0), context)
+                layers = 0 if alone >= SMALLEST_CONTEXT else self._most_layers(options, SMALLEST_CONTEXT)
         layout = self._with(options, context, min(layers, self._offload.all_layers))
         if options.context is None and context > SMALLEST_CONTEXT:
             fits = self._offload.longest_context(layout, context)
@@ -115,6 +118,9 @@ class Decider:
         if options.context is None:
             return max(MIN_CONTEXT, min(self._trained or DEFAULT_LIMIT, DEFAULT_LIMIT))
         return min(options.context, self._trained) if self._trained >= MIN_CONTEXT else options.context
+
+    def _most_layers(self, options: LoadOptions, context: int) -> int:
+        return self._offload.most_layers(self._with(options, context, self._offload.all_layers))
 
     def _with(self, options: LoadOptions, context: int, gpu_layers: int) -> Layout:
         return Layout(
@@ -139,9 +145,8 @@ class Decider:
         if options.gpu_layers is None:
             where = f"with {count} of {most} layers on {gpus}" if count else "only in the computer's memory"
             return f"It fits {where}: about {self._of_free(shares)}. The processor computes the rest."
-        lacking = self._offload.lacking(layout, margin=False)
         return (
-            f"{count} of {most} layers do not fit: {self._lack(lacking, shares)}. "
+            f"{count} of {most} layers do not fit: {self._lack(layout)}. "
             f"{fitting} {'layer does' if fitting == 1 else 'layers do'}."
         )
 
@@ -149,22 +154,21 @@ class Decider:
         """Such as `270 MiB of the 21 GiB that are free`, for each device."""
         rooms = self._rooms()
         parts = [
-            f"{format_bytes(share.total)} of the {format_bytes(max(0, rooms[share.device].free))} that are free"
-            + ("" if len(shares) == 1 else f" on {share.device}")
+            f"{format_bytes(self._offload.need(share))} of the {format_bytes(max(0, rooms[share.device].free))} "
+            "that are free" + ("" if len(shares) == 1 else f" on {share.device}")
             for share in shares
         ]
         return ", ".join(parts)
 
-    def _lack(self, lacking: tuple[Room, ...], shares: tuple[Share, ...]) -> str:
-        needs = {share.device: share.total for share in shares}
+    def _lack(self, layout: Layout) -> str:
+        needs, lacking = self._offload.needs(layout), self._offload.lacking(layout, margin=False)
         return ", ".join(
-            f"{room.device} would need about {format_bytes(needs[room.device])} (estimated) and has "
-            f"{format_bytes(max(0, room.free))} free"
+            f"{room.device} would need about {_beside(needs[room.device], max(0, room.free), 'and has', 'free')}"
             for room in lacking
         )
 
     def _too_large(self, options: LoadOptions, layout: Layout, shares: tuple[Share, ...]) -> str:
-        need = sum(share.total for share in shares)
+        need = sum(map(self._offload.need, shares))
         free = sum(max(0, room.free) for room in self._rooms().values() if room.device == CPU or not room.is_unified)
         what, advice = self._name, "Choose a smaller model or close other programs."
         smallest = self._with(options, MIN_CONTEXT, layout.gpu_layers)
@@ -174,8 +178,8 @@ class Decider:
                 "Choose a smaller context.",
             )
         if need <= free:  # there is room enough, but not where it is needed
-            return f"{what} does not fit: {self._lack(self._offload.lacking(layout, margin=False), shares)}. {advice}"
-        return f"{what} needs about {format_bytes(need)} (estimated) and {format_bytes(free)} are free. {advice}"
+            return f"{what} does not fit: {self._lack(layout)}. {advice}"
+        return f"{what} needs about {_beside(need, free, 'and', 'are free')}. {advice}"
 
     def _rooms(self) -> dict[str, Room]:
         return {room.device: room for room in (self._offload.machine.cpu, *self._offload.machine.gpus)}
@@ -185,7 +189,7 @@ class Decider:
     def _offers(self, options: LoadOptions, layout: Layout) -> Iterator[Offered]:
         """What would fit, the mildest change first; each is held against the same estimate, with the margin."""
         fewer = self._fewer(options, layout) if layout.gpu_layers else 0
-        if 0 < fewer < layout.gpu_layers:
+        if fewer not in (0, layout.gpu_layers):  # more, where it is the computer's memory that does not suffice
             yield from self._layers(options, layout, fewer)
         yield from self._shorter(options, layout)
         if options.kv_type == "f16":
@@ -236,11 +240,13 @@ class Decider:
 
     def _shorter(self, options: LoadOptions, layout: Layout, more: str = "") -> Iterator[Offered]:
         """The longest context that fits with `options`, if there is one."""
-        longest = self._offload.longest_context(self._with(options, layout.context, layout.gpu_layers), layout.context)
+        counts = {layout.gpu_layers}
         if options.gpu_layers is None:
-            longest = max(
-                longest, self._offload.longest_context(self._with(options, layout.context, 0), layout.context)
-            )
+            counts |= {0, self._most_layers(options, SMALLEST_CONTEXT)}
+        longest = max(
+            self._offload.longest_context(self._with(options, layout.context, count), layout.context)
+            for count in counts
+        )
         if SMALLEST_CONTEXT <= longest < layout.context:
             label = f"Use a context of {format_count(longest)} tokens{more}"
             yield Offered(label, replace(options, context=longest))
@@ -248,3 +254,10 @@ class Decider:
     def _fits(self, options: LoadOptions, context: int) -> bool:
         layout = self.layout(replace(options, context=context))
         return self._offload.fits(layout, margin=True)
+
+
+def _beside(need: int, free: int, has: str, is_free: str) -> str:
+    """Such as `36 GiB (estimated) and 22 GiB are free`; the difference, where rounded both are the same."""
+    if format_bytes(need) == format_bytes(free):
+        return f"{format_bytes(need - free)} more than the {format_bytes(free)} that are free (estimated)"
+    return f"{format_bytes(need)} (estimated) {has} {format_bytes(free)} {is_free}"

@@ -77,3 +77,5 @@ class Calibration:
     """Tokens that were in the context while it was measured."""
     is_steady: bool = True
     """False: the machine was too busy for runs to agree, so the default stayed; it is worth measuring again."""
+    is_layout_free: bool = False
+    """Whether the person let flash attention change although state was saved that the other choice cannot use."""

@@ -110,9 +110,10 @@ def layers(header: GgufHeader) -> tuple[Layer, ...]:
     kept = _layers_with_own_keys(header, count)
     state = _state(header)
     indexer = header.number("attention.indexer.key_length") or 0
+    widths = {windowed: _head_widths(header, windowed) for windowed in set(windows)}
     result = []
     for index in range(count):
-        key, value = _head_widths(header, windows[index])
+        key, value = widths[windows[index]]
         attends = index < kept and heads[index] > 0 and _attends(header, recurrent[index])
         result.append(
             Layer(

@@ -183,22 +183,21 @@ class Offload:
 
     # --- what fits -------------------------------------------------------------------------------------------------
 
+    def need(self, share: Share) -> int:
+        """Return the bytes that a device needs for its share, with what earlier loads taught."""
+        return max(0, share.total + self.learnt.get(share.device, 0))
+
+    def needs(self, layout: Layout) -> dict[str, int]:
+        """Return the bytes that each device must have free; the CPU also what GPUs take of the computer's memory."""
+        needs = {share.device: self.need(share) for share in self.shares(layout)}
+        needs[CPU] += sum(needs.get(gpu.device, 0) for gpu in self.machine.gpus if gpu.is_unified)
+        return needs
+
     def lacking(self, layout: Layout, *, margin: bool) -> tuple[Room, ...]:
         """Return the devices that have too little room for a layout, with the margin or to the last byte."""
-        rooms = {room.device: room for room in (self.machine.cpu, *self.machine.gpus)}
-        shared = 0
-        lacking = []
-        shares = self.shares(layout)
-        for share in reversed(shares):
-            room = rooms[share.device]
-            need = share.total + self.learnt.get(share.device, 0)
-            if share.device == CPU:
-                need += shared
-            elif room.is_unified:
-                shared += need
-            if need > (room.usable if margin else room.free):
-                lacking.append(room)
-        return tuple(reversed(lacking))
+        rooms, needs = (self.machine.cpu, *self.machine.gpus), self.needs(layout)
+        used = (room for room in rooms if room.device in needs)
+        return tuple(room for room in used if needs[room.device] > (room.usable if margin else room.free))
 
     def fits(self, layout: Layout, *, margin: bool) -> bool:
         """Return whether every device has room for its share."""

@@ -17,7 +17,8 @@ import llama_cpp
 
 from app.core.gguf_header import GgufHeader
 from app.engine.context import Context
-from app.engine.state import ContextState
+from app.engine.state import Layouts
+from app.protocol.messages import MemoryMode
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +35,26 @@ SETTINGS = (
 """Fields of llama_context_params that change rotations; Ember leaves them to the model."""
 
 
-def fingerprint(commit: str, header: GgufHeader, context: Context, state: ContextState) -> Callable[[str], bytes]:
-    """From the digest of a model's files: the root (32 bytes) under which its state in this context is kept."""
+def fingerprint(
+    commit: str, header: GgufHeader, context: Context, mode: MemoryMode, layouts: Layouts
+) -> Callable[[str], bytes]:
+    """From the digest of a model's files: the root (32 bytes) under which its state in this context is kept.
+
+    `mode` and `layouts` are how it is kept.
+    """
     defaults = llama_cpp.llama_context_default_params()
     parts = {
         "format": FORMAT,
         "commit": commit,
-        "mode": state.mode,
-        "layouts": dataclasses.asdict(state.layouts),
+        "mode": mode,
+        "layouts": dataclasses.asdict(layouts),
         "rotation": [repr(getattr(defaults, name)) for name in SETTINGS],
         "unrotated": os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
         "long factors": _long_factors(header, context.size),
     }
+    if mode == "opaque":  # what is not taken apart has no layouts that would tell
+        made = context.settings
+        parts["made"] = [made.type_k, made.type_v, made.flash_attention, made.window_in_full]
     return lambda model: hashlib.sha256(json.dumps({**parts, "model": model}, sort_keys=True).encode()).digest()
 
 

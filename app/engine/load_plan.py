@@ -9,6 +9,7 @@ import llama_cpp
 import psutil
 
 from app.core.errors import EmberError
+from app.core.gguf_cursor import damaged
 from app.core.gguf_header import GgufHeader
 from app.core.load_decision import Decider, Decision, Offered, context_options
 from app.core.load_options import Calibration, LoadOptions, refuse_impossible
@@ -32,6 +33,8 @@ TYPES = {
     "q8_0": llama_cpp.GGML_TYPE_Q8_0,
     "q4_0": llama_cpp.GGML_TYPE_Q4_0,
 }
+MOST_BYTES = 2**62
+"""What nobody has, and what still can be told: messages carry 64 bits."""
 MOST_DRY_RUNS = 2
 """The second where the first one's figures left room for fewer layers or a shorter context."""
 
@@ -71,6 +74,12 @@ class LoadPlan:
     def settings(self) -> ContextSettings:
         """What the context is made with."""
         return context_settings(self.asked, self.calibration, self.layout)
+
+    @property
+    def leaves_layout_open(self) -> bool:
+        """Whether flash attention may be as it was when the model's state was saved: the person chose nothing else."""
+        is_freed = self.calibration is not None and self.calibration.is_layout_free
+        return self.asked.flash_attention == "auto" and self.asked.kv_type == "f16" and not is_freed
 
     def measured(self, calibration: Calibration) -> "LoadPlan":
         """The same load with what was measured since in the place of what the person left open."""
@@ -115,6 +124,8 @@ class Planner:
         offload = Offload(header, machine, question.learnt)
         decider = Decider(offload, path.name, question.calibration)
         decision, figures = self._decide(question, offload, decider)
+        if any(share.total > MOST_BYTES for share in decision.shares):
+            raise damaged("by its figures it would need more memory than a computer can have")
         own = self._own + (figures.process if figures is not None else 0)
         return LoadPlan(
             path=path,

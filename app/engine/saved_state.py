@@ -42,10 +42,12 @@ class Root:
         """Not known yet."""
         self._known = threading.Event()
         self._value: bytes | None = None
+        self.turned: bytes | None = None
+        """What it would be with flash attention the other way."""
 
-    def set(self, value: bytes | None) -> None:
+    def set(self, value: bytes | None, turned: bytes | None = None) -> None:
         """Make it known; None: there will be none."""
-        self._value = value
+        self._value, self.turned = value, turned
         self._known.set()
 
     @property
@@ -145,14 +147,36 @@ class SavedState:
         """The fingerprint, if it is known by now."""
         return self._root.wait(0)
 
-    def has_any(self, stopped: Callable[[], bool]) -> bool:
-        """Whether anything is saved under the fingerprint, or may be; waits until that is known, or `stopped`."""
+    def wait_for_root(self, stopped: Callable[[], bool]) -> None:
+        """Wait until the model's file is hashed, or `stopped`."""
         while not self._root.is_known and not stopped():
             self._root.wait(ROOT_INTERVAL)
+
+    def has_any(self) -> bool:
+        """Whether anything is saved under the fingerprint, or may be."""
         try:
             return self.root in self._store.totals().roots
         except StoreUnavailable:
             return True
+
+    @property
+    def is_root_known(self) -> bool:
+        """Whether the model's file is hashed, or cannot be."""
+        return self._root.is_known
+
+    def is_only_turned(self) -> bool:
+        """Whether all that is saved of this model is for a context with flash attention the other way."""
+        try:
+            roots = self._store.totals().roots
+        except StoreUnavailable as error:
+            logger.warning("the saved state cannot be asked because %s", error.reason)
+            return False
+        return self.root not in roots and self._root.turned in roots
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether values are saved as they lie without flash attention."""
+        return self._state.is_transposed
 
     @property
     def _end(self) -> int:

@@ -109,7 +109,8 @@ class Saving:
     def root_of(self, path: Path, header: GgufHeader, context: Context, state: ContextState) -> Root:
         """The fingerprint of a model in a context: at once if its file is known, else when it is hashed."""
         root, files = Root(), model_files(path, header)
-        layouts = fingerprint(self._commit, header, context, state)
+        layouts = state.layouts, state.layouts.turned()
+        here, turned = (fingerprint(self._commit, header, context, state.mode, each) for each in layouts)
 
         def compute() -> None:
             try:
@@ -117,7 +118,10 @@ class Saving:
             except OSError as error:
                 logger.warning("%s cannot be hashed: %s", path, error)
                 digest = None
-            root.set(layouts(digest) if digest is not None else None)
+            if digest is None:
+                root.set(None)
+            else:
+                root.set(here(digest), turned(digest))
 
         try:
             known = self._hashes.known(files)
@@ -125,7 +129,7 @@ class Saving:
             logger.warning("%s cannot be looked at: %s", path, error)
             known = None
         if known is not None:
-            root.set(layouts(known))
+            root.set(here(known), turned(known))
         else:
             threading.Thread(target=compute, name="model hash", daemon=True).start()
         return root

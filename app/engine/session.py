@@ -72,7 +72,9 @@ class Session:
         self._runner: TurnRunner | None = None
         self._calibrator: Calibrator | None = None
         self._freed_because = CONTEXT_CLEARED
+        self._is_layout_settled = False
         self._make_context(MODEL_LOADED)
+        self._keep_layout()
         self.info = self._describe(plan, (*self._template.notices, *plan.notices(model.context_trained)))
 
     # --- loading ---------------------------------------------------------------------------------------------------
@@ -146,6 +148,7 @@ class Session:
         """The runner; the context is made again if it was freed."""
         if self._runner is None:
             self._make_context(self._freed_because)
+        self._keep_layout()
         assert self._runner is not None
         return self._runner
 
@@ -169,10 +172,9 @@ class Session:
         Raises EmberError (cancelled, out_of_memory).
         """
         self._need_runner()
-        assert self._context is not None and self._sequence is not None
-        saved = self._sequence.saved
-        keeps_layout = saved is not None and not request.may_change_layout and saved.has_any(stopped)
-        candidates = self._candidates(self._context, keeps_layout=keeps_layout)
+        has_any = self._has_saved_state(stopped)
+        assert self._context is not None
+        candidates = self._candidates(self._context, keeps_layout=has_any and not request.may_change_layout)
         if stopped():
             raise EmberError("Measuring was stopped before it began.", "cancelled")
         self._freed_because = MEASURED
@@ -182,12 +184,26 @@ class Session:
         )
         try:
             calibration = self._calibrator.run(candidates)
+            calibration = dataclasses.replace(calibration, is_layout_free=has_any and request.may_change_layout)
         finally:
             self._calibrator = None
+        before = self._plan, self._settings
         self._plan = self._plan.measured(calibration)
         self._settings = dataclasses.replace(self._plan.settings, tokens=self._settings.tokens)
-        self._make_context(MEASURED)
+        try:
+            self._make_context(MEASURED)
+        except EmberError:  # the next turn makes it as it was
+            self._plan, self._settings = before
+            raise
         return calibration
+
+    def _has_saved_state(self, stopped: Callable[[], bool]) -> bool:
+        """Whether anything is saved that this model can use; waits until its file is hashed, or `stopped`."""
+        if self._sequence is None or self._sequence.saved is None:
+            return False
+        self._sequence.saved.wait_for_root(stopped)
+        self._keep_layout()
+        return self._sequence.saved.has_any()
 
     def _candidates(self, context: Context, *, keeps_layout: bool) -> Candidates:
         """What is worth trying here: a longer slice only where its buffers surely fit."""
@@ -227,11 +243,36 @@ class Session:
         self._sequence.emptied_because = because
         self._runner = TurnRunner(self._model, self._builder, context, self._sequence)
 
+    def _keep_layout(self) -> None:
+        """Have flash attention the other way where only so what is saved of this model can be used, and where it fits.
+
+        Looked at once, as soon as the model's file is hashed, and while the context is empty.
+        """
+        sequence, before = self._sequence, self._settings
+        saved = sequence.saved if sequence is not None else None
+        if self._is_layout_settled or sequence is None or sequence.tokens or saved is None or not saved.is_root_known:
+            return
+        self._is_layout_settled = True
+        is_refused = saved.is_transposed and before.flash_attention == FLASH_ATTENTION["auto"]  # by the device
+        if not self._plan.leaves_layout_open or is_refused or not saved.is_only_turned():
+            return
+        kept, because = "on" if saved.is_transposed else "off", sequence.emptied_because
+        logger.info("flash attention stays %s, as the state of this model was saved", kept)
+        self._drop_context()
+        self._settings = dataclasses.replace(before, flash_attention=FLASH_ATTENTION[kept])
+        try:
+            self._make_context(because)
+        except EmberError as error:
+            logger.warning("what is saved of this model cannot be used: %s", error.sentence)
+            self._settings = before
+            self._make_context(because)
+
     def use_saving(self, saving: Saving) -> None:
         """Save from now on, for a store that was opened after the model was loaded."""
         self._saving = saving
         if self._context is not None:
             self._attach(MODEL_LOADED)
+            self._keep_layout()
 
     def _drop_context(self) -> None:
         context, sequence = self._context, self._sequence

@@ -7,7 +7,7 @@ blob of the sequence; what does not survive the self-test is not saved at all.
 import ctypes
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import llama_cpp
 
@@ -25,6 +25,7 @@ from app.engine.state_blob import (
     read_header,
     read_recurrent,
     read_section,
+    turned,
 )
 from app.protocol.messages import MemoryMode
 
@@ -45,6 +46,11 @@ class Layouts:
     """Types and bytes of the recurrent states."""
     state_layers: int = 0
     """The layers that are counted beside them."""
+
+    def turned(self) -> "Layouts":
+        """The same with values of f16 lying the other way."""
+        rows, window = (turned(each) if each is not None else None for each in (self.rows, self.window))
+        return replace(self, rows=rows, window=window)
 
 
 class ContextState:
@@ -72,6 +78,11 @@ class ContextState:
     def has_rows(self) -> bool:
         """Whether ranges of tokens can be saved each for itself."""
         return self.mode in ("full", "window", "hybrid")
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether values lie in strips, as they do without flash attention."""
+        return self.layouts.rows is not None and self.layouts.rows.transposed
 
     @property
     def has_checkpoints(self) -> bool:

@@ -15,7 +15,7 @@ this when it reads it (KV_STATE, Traps), so everything is compared here with wha
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAGIC = 0xAF143CD8
 HEADER = struct.pack("<Ii", MAGIC, 0)
@@ -23,6 +23,7 @@ EMPTY_SECTION = struct.pack("<II", 1, 0)
 POSITION_EXTENSION = 12
 """Bytes more per cell where positions have several dimensions (struct llama_kv_cell_ext)."""
 MAX_LAYERS = 4096
+F16_BYTES = 2
 
 
 Buffer = bytes | bytearray | memoryview
@@ -53,6 +54,15 @@ class SectionLayout:
     transposed: bool
     keys: tuple[Matrix, ...]
     values: tuple[Matrix, ...]
+
+
+def turned(layout: SectionLayout) -> SectionLayout:
+    """The same with values of f16 lying the other way: flash attention has them in rows, without it they are strips."""
+    if layout.transposed:
+        values = tuple(Matrix(value.type, value.size * value.width) for value in layout.values)
+    else:
+        values = tuple(Matrix(value.type, F16_BYTES, value.size // F16_BYTES) for value in layout.values)
+    return replace(layout, transposed=not layout.transposed, values=values)
 
 
 @dataclass(frozen=True, slots=True)

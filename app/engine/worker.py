@@ -67,8 +67,10 @@ class Worker:
         self._queue: queue.Queue[Work] = queue.Queue(MAX_WAITING)
         self._lock = threading.Lock()
         self._current: int | None = None
+        self._is_turn = False
+        """Whether a turn runs just now."""
         self._began = self._ended = 0.0
-        """When the latest request began, and when it ended; Unix time."""
+        """When the latest turn began, or one that it followed closely, and when it ended; Unix time."""
         self._calibrating: int | None = None
         """The request that measures just now."""
         self._cancelled: set[int] = set()
@@ -164,20 +166,21 @@ class Worker:
     def ask_saved(self, request: SavedQuestion) -> None:
         """Answer a question about the saved state, or change it, also in the middle of a reply."""
         with self._lock:
+            self._waiting.add(request.id)
             now = time.time()
-            is_told = self._current is None and now - self._ended > TELLING_SECONDS
-            began = now if is_told else self._began
+            began = now if self._is_told(now) else self._began
         threading.Thread(target=self._answer_saved, args=(request, began), name="saved state", daemon=True).start()
+
+    def _is_told(self, now: float) -> bool:
+        """Whether the window knows the tips of all turns; to be asked under the lock."""
+        return not self._is_turn and now - self._ended > TELLING_SECONDS
 
     def _answer_saved(self, request: SavedQuestion, turn_began: float) -> None:
         saving = self._saving
-        if saving is None:
-            self._send(Failed(id=request.id, kind="saved_state", sentence="There is no saved state just now."))
-            return
-        with self._lock:
-            self._waiting.add(request.id)
+        answer: Answer = Failed(id=request.id, kind="saved_state", sentence="There is no saved state just now.")
         try:
-            answer = answer_saved(saving, request, self._send, lambda: request.id in self._cancelled, turn_began)
+            if saving is not None:
+                answer = answer_saved(saving, request, self._send, lambda: request.id in self._cancelled, turn_began)
         except StoreUnavailable as error:
             sentence = f"The saved state cannot be reached because {error.reason}. Chats and their text are safe."
             answer = Failed(id=request.id, kind="saved_state", sentence=sentence)
@@ -193,7 +196,11 @@ class Worker:
             work = self._queue.get()
             with self._lock:
                 self._waiting.discard(work.id)
-                self._current, self._began = work.id, time.time()
+                self._current = work.id
+                if isinstance(work, Generate):
+                    now = time.time()
+                    self._began = now if self._is_told(now) else self._began
+                    self._is_turn = True
                 self._idle.clear()
                 if self._session is not None:
                     self._session.lower_abort()
@@ -205,7 +212,9 @@ class Worker:
                 self._send(Failed(id=work.id, kind=error.kind, sentence=error.sentence, offers=offers))
             finally:
                 with self._lock:
-                    self._current, self._calibrating, self._ended = None, None, time.time()
+                    self._current, self._calibrating = None, None
+                    if self._is_turn:
+                        self._is_turn, self._ended = False, time.time()
                     self._idle.set()
                     self._cancelled.discard(work.id)
 

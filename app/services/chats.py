@@ -286,10 +286,12 @@ class Chats(QObject):
     def prepare(self, conversation: ConversationId) -> None:
         """Have the saved state of a conversation that was opened restored, before anything is typed.
 
-        Does nothing while a reply is written, and where nothing is saved or no model is there.
+        Does nothing while a reply is written or another model loads, and where nothing is saved or no model is there.
         """
         model = self._engine.model
-        if model is None or self.running is not None or self._queue or not self._saved.may_save(conversation):
+        if model is None or self._engine.is_loading or self.running is not None or self._queue:
+            return
+        if not self._saved.may_save(conversation):
             return
         try:
             opened = self._store.get(conversation)

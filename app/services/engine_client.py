@@ -15,32 +15,27 @@ from app.protocol.framing import FramingError
 from app.protocol.messages import (
     PROTOCOL_VERSION,
     Answer,
-    CacheCleared,
-    Calibrated,
+    CalibrationProgress,
     Cancel,
+    Done,
     Failed,
     GetStatistics,
     Hello,
     Loaded,
     LoadModel,
     LoadProgress,
-    MemoryEstimated,
     MemoryPlan,
     ModelInfo,
     Offer,
     OldModelFreed,
-    Prepared,
+    PromptProgress,
     Request,
     Response,
-    Saved,
-    SavedDropped,
-    SavedUsage,
-    SavedVerified,
     Statistics,
-    StoreOpened,
-    TokenCount,
+    Text,
     Unload,
     Unloaded,
+    VerifyProgress,
 )
 from app.services.engine_process import EngineDeath, EngineProcess
 
@@ -56,10 +51,8 @@ DEATH_WINDOW = 60.0
 STATISTICS_INTERVAL_MS = 1000
 ABOUT_NO_FILE = ("cancelled", "engine_died", "bad_name", "bad_number")
 """Kinds of failures of a load that do not lie in what the file contains."""
-FINAL_ANSWERS = (
-    *(Loaded, Unloaded, Saved, TokenCount, Statistics, CacheCleared, Failed),
-    *(StoreOpened, Prepared, SavedDropped, SavedUsage, SavedVerified, MemoryEstimated, Calibrated),
-)
+NOT_THE_LAST = (LoadProgress, OldModelFreed, CalibrationProgress, PromptProgress, Text, Done, VerifyProgress)
+"""Answers after which another follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +272,7 @@ class EngineClient(QObject):
             self._greeted(answer)
             return
         on_answer = self._pending.get(answer.id)
-        if isinstance(answer, FINAL_ANSWERS):
+        if not isinstance(answer, NOT_THE_LAST):
             self._pending.pop(answer.id, None)
         if on_answer is not None:
             on_answer(answer)

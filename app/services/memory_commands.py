@@ -1,6 +1,7 @@
 """The commands `devices`, `estimate` and `memory`: what there is, what a model would take, and what one takes."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ from app.protocol.messages import (
     Loaded,
     LoadModel,
     MemoryEstimated,
+    MemoryPlan,
     Request,
     Response,
     Statistics,
@@ -121,17 +123,31 @@ def estimate(wanted: EstimateOptions, root: Path | None) -> int:
     file = wanted.model.absolute()
     with _Engine(root) as engine:
         request = EstimateMemory(id=engine.new_id(), path=str(file), options=wanted.options)
-        report = describe_plan(file, engine.ask(request, MemoryEstimated).plan)
+        plan = engine.ask(request, MemoryEstimated).plan
+    report = describe_plan(file, plan)
     if wanted.as_json:
         write_json(report)
     else:
-        write_line(report["sentence"])
+        write_line(plan.sentence)
+        for line in _as_made(plan, wanted.options):
+            write_line(f"  {line}")
         for part in report["devices"]:
             other = part["other_bytes"]
             _print_part(part, [f"{format_bytes(other)} the program itself"] if other > 0 else [], "")
         for offer in report["offers"]:
             write_line(f"This would fit: {offer['label']}.")
-    return 1 if report["verdict"] == "does_not_fit" else 0
+    is_less = plan.verdict == "fewer_layers" and wanted.options.gpu_layers is not None
+    return 1 if plan.verdict == "does_not_fit" or is_less else 0
+
+
+def _as_made(plan: MemoryPlan, asked: LoadOptions) -> Iterator[str]:
+    """The context and layers that the figures are of, and why they are not those that were asked for."""
+    why = ""
+    if asked.context is not None and plan.context < asked.context:
+        why = f" instead of {format_count(asked.context)}: the model was trained for no more"
+    yield f"With a context of {format_count(plan.context)} tokens{why}"
+    if asked.gpu_layers and not plan.gpu_layers:
+        yield f"With no layer on a GPU instead of {format_count(asked.gpu_layers)}: there is none that could be used"
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ class ModelSettings(QObject):
         self._tries = 0
         if model is not None and self._engine.plan is not None:
             plan = self._engine.plan
-            self._look(lambda statistics: self._learn(Path(model.path), plan, statistics))
+            self._look(lambda statistics: self._learn(model, plan, statistics))
         self._wait_for_idleness()
 
     def _wait_for_idleness(self) -> None:
@@ -291,8 +291,11 @@ class ModelSettings(QObject):
 
     # --- learning from a load ----------------------------------------------------------------------------------------
 
-    def _learn(self, path: Path, plan: MemoryPlan, statistics: Statistics) -> None:
+    def _learn(self, model: ModelInfo, plan: MemoryPlan, statistics: Statistics) -> None:
         """Remember how much more or less than estimated the load took, so that the next estimate is better."""
+        if self._engine.is_loading or self._engine.model is not model:
+            return  # what is taken may be the next model's
+        path = Path(model.path)
         stored = self._stored(path)
         learnt = beyond_estimate(plan, statistics, stored.learnt)
         try:

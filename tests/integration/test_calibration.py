@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from app.core.errors import EmberError
 from app.core.load_options import Calibration, LoadOptions, Trial
 from app.core.sampling import SamplerSettings
+from app.engine import session
+from app.engine.context import Context, ContextSettings
+from app.engine.library import start
+from app.engine.load_plan import Planner
+from app.engine.model import Model
 from app.protocol.messages import (
     Calibrate,
     Calibrated,
@@ -20,6 +26,8 @@ from app.protocol.messages import (
     Loaded,
     LoadModel,
     LoadProgress,
+    OldModelFreed,
+    Prepare,
     PromptProgress,
     Statistics,
 )
@@ -46,6 +54,29 @@ def calibrate(engine: Engine, **options: bool) -> Calibrated | Failed:
             assert isinstance(answer, Calibrated | Failed)
             return answer
     raise AssertionError("unreachable")
+
+
+def load_measured(engine: Engine, path: Path, *, flash_attention: bool, is_layout_free: bool = False) -> None:
+    """Load a model with a measurement that says so; its slices are 32 tokens."""
+    trial = Trial(flash_attention=flash_attention, threads=1, batch=32, follow_up=1.0, decode=1.0, prefill=1.0)
+    load = LoadModel(
+        id=engine.next_id(),
+        path=str(path),
+        options=LoadOptions(context=CONTEXT),
+        calibration=Calibration(trial, (trial,), depth=256, is_layout_free=is_layout_free),
+    )
+    engine.send(load)
+    kept = (answer for answer in engine.answers(load.id) if not isinstance(answer, LoadProgress | OldModelFreed))
+    assert isinstance(next(kept), Loaded)
+
+
+def saved_chat(engine: Engine, path: Path, folder: Path, flash_attention: bool) -> Talk:
+    """A chat whose state is saved, with flash attention on or off."""
+    engine.open_store(folder)
+    load_measured(engine, path, flash_attention=flash_attention)
+    talk = Talk(engine, system="You are brief.")
+    talk.say("Name a colour of the sky in the evening.", max_tokens=40, sampler=GREEDY)
+    return talk
 
 
 def statistics(engine: Engine) -> Statistics:
@@ -115,18 +146,82 @@ def test_the_layout_of_saved_state_changes_only_when_that_is_allowed(
     measured = calibrate(engine, may_change_layout=True)
     assert isinstance(measured, Calibrated), measured
     assert {trial.flash_attention for trial in measured.calibration.trials} == {False, True}
+    assert measured.calibration.is_layout_free
+
+
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.WINDOW, Kind.HYBRID, Kind.HYBRID_WINDOW, Kind.M_ROPE])
+@pytest.mark.parametrize("saved_with_flash", [False, True])
+def test_what_is_saved_stays_of_use_where_another_measurement_wants_the_other_layout(
+    tiny_model: Callable[[Kind], Path], tmp_path: Path, kind: Kind, saved_with_flash: bool
+) -> None:
+    """As when a GPU is used from now on, where nothing of this model was measured or saved yet."""
+    with Engine() as first:
+        talk = saved_chat(first, tiny_model(kind), tmp_path / "kv", saved_with_flash)
+    with Engine() as second:
+        second.open_store(tmp_path / "kv")
+        load_measured(second, tiny_model(kind), flash_attention=not saved_with_flash)
+        talk.engine = second
+        assert talk.say("And another?", max_tokens=8, sampler=GREEDY).figures.tokens.reused_saved > 32
+        measured = calibrate(second)
+        assert isinstance(measured, Calibrated), measured
+        assert {trial.flash_attention for trial in measured.calibration.trials} == {saved_with_flash}
+
+
+def test_a_store_that_is_opened_after_the_load_is_used_as_it_was_saved_too(
+    tiny_model: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    with Engine() as first:
+        talk = saved_chat(first, tiny_model(Kind.FULL), tmp_path / "kv", flash_attention=False)
+    with Engine() as second:
+        load_measured(second, tiny_model(Kind.FULL), flash_attention=True)
+        second.open_store(tmp_path / "kv")
+        talk.engine = second
+        assert talk.say("And another?", max_tokens=8, sampler=GREEDY).figures.tokens.reused_saved > 32
+
+
+def test_a_context_that_does_not_fit_as_measured_is_made_as_before(
+    tiny_model: Callable[[Kind], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ContextSettings] = []
+
+    def context(model: Model, settings: ContextSettings) -> Context:
+        made.append(settings)
+        if len(made) == 2:
+            raise EmberError("There is not enough memory.", "out_of_memory")
+        return Context(model, settings)
+
+    monkeypatch.setattr(session, "Context", context)
+    ggml = start()
+    options = LoadOptions(context=CONTEXT)
+    request = LoadModel(id=1, path=str(tiny_model(Kind.FULL)), options=options)
+    planner = Planner(ggml)
+    plan = planner.plan(request, {})
+    planner.release()
+    loaded = session.Session.load(plan, ggml.pointers(()), None, lambda _done: None, lambda: False)
+    with pytest.raises(EmberError, match="not enough memory"):
+        loaded.calibrate(Calibrate(id=2), lambda _done, _total: None, lambda: False)
+    loaded.prepare(Prepare(id=3, conversation="c", messages=()), lambda: False)
+    loaded.close()
+    assert made[2] == made[0]
+
+
+def test_the_persons_own_word_on_flash_attention_holds_whatever_is_saved(
+    tiny_model: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    path = tiny_model(Kind.FULL)
+    with Engine() as first:
+        talk = saved_chat(first, path, tmp_path / "kv", flash_attention=False)
+    with Engine() as second:
+        second.open_store(tmp_path / "kv")
+        talk.engine = second
+        assert isinstance(second.load(path, context=CONTEXT, flash_attention="on"), Loaded)
+        assert talk.say("And one?", max_tokens=1, save=False, sampler=GREEDY).figures.tokens.reused_saved == 0
+        load_measured(second, path, flash_attention=True, is_layout_free=True)
+        assert talk.say("And two?", max_tokens=1, sampler=GREEDY).figures.tokens.reused_saved == 0
 
 
 def test_a_load_with_what_was_measured_is_made_so(engine: Engine, tiny_model: Callable[[Kind], Path]) -> None:
-    trial = Trial(flash_attention=False, threads=1, batch=32, follow_up=1.0, decode=1.0, prefill=1.0)
-    load = LoadModel(
-        id=engine.next_id(),
-        path=str(tiny_model(Kind.FULL)),
-        options=LoadOptions(context=CONTEXT),
-        calibration=Calibration(trial, (trial,), depth=256),
-    )
-    engine.send(load)
-    assert isinstance(next(a for a in engine.answers(load.id) if not isinstance(a, LoadProgress)), Loaded)
+    load_measured(engine, tiny_model(Kind.FULL), flash_attention=False)
     message = ChatMessage(id="m", role="user", text="Name a colour of the sky. " * 8)
     turn = Generate(id=engine.next_id(), conversation="c", messages=(message,), max_tokens=1)
     engine.send(turn)

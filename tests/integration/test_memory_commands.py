@@ -45,6 +45,14 @@ def test_smaller_choices_are_estimated(data: Path, tiny_model: TinyModel) -> Non
     assert lean["context"] == 4096
 
 
+def test_an_estimate_says_what_was_made_of_wishes_that_cannot_be_met(data: Path, tmp_path: Path) -> None:
+    model = make(Kind.FULL, tmp_path / "short.gguf", context_length=2048)
+    outcome = ember("estimate", model, "--context", 32_768, "--layers", 2, "--data-dir", data)
+    assert outcome.status == 0
+    assert "With a context of 2,048 tokens instead of 32,768: the model was trained for no more" in outcome.out
+    assert "With no layer on a GPU instead of 2: there is none that could be used" in outcome.out
+
+
 def test_what_does_not_fit_is_said_with_what_would(data: Path, tmp_path: Path) -> None:
     model = make(Kind.FULL, tmp_path / "long.gguf", context_length=2**31 - 1)
     outcome = ember("estimate", model, "--context", 2**31 - 1, "--data-dir", data)

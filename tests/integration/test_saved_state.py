@@ -15,6 +15,7 @@ from app.protocol.messages import (
     ClearCache,
     ClearSaved,
     Done,
+    DropSaved,
     Loaded,
     Prepare,
     Prepared,
@@ -337,6 +338,18 @@ def test_state_that_is_cleared_while_its_chat_is_live_is_saved_anew(model: Path,
     with engine_with(model, tmp_path / "kv") as engine:
         done = after_restart(talk, engine).say("And on.", max_tokens=4)
         assert tokens(done).evaluated < 40
+
+
+def test_what_a_turn_saved_stays_though_something_else_ran_before_its_end_was_heard_of(
+    tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    """The window orders a removal, naming the tips that it knows, while a turn ends and the cache is cleared."""
+    with engine_with(tiny_model(Kind.WINDOW), tmp_path / "kv") as engine:
+        talk = Talk(engine, system=SYSTEM)
+        talk.say(QUESTIONS[0], max_tokens=40, sampler=GREEDY)
+        assert isinstance(engine.ask(ClearCache(id=engine.next_id())), CacheCleared)
+        assert isinstance(engine.ask(DropSaved(id=engine.next_id(), tips=(b"t" * 32,))), SavedDropped)
+        assert tokens(talk.say(QUESTIONS[1], max_tokens=4, sampler=GREEDY)).reused_saved > 32
 
 
 def test_a_stop_while_state_is_restored_costs_nothing_later(model: Path, tmp_path: Path) -> None:

@@ -137,6 +137,11 @@ def test_a_part_of_a_split_model_says_so() -> None:
     assert not parse_bytes(gguf([typed_entry("split.count", 2, 1)])).is_split
 
 
+def test_more_files_than_a_model_can_have_are_refused_before_their_names_are_made() -> None:
+    with pytest.raises(GgufError, match="one of 4294967295 files"):
+        parse_bytes(gguf([typed_entry("split.count", 4, 2**32 - 1)]))
+
+
 def test_embedding_models_and_missing_vocabularies_are_noticed() -> None:
     assert parse_bytes(described("bert")).is_embedding_model
     assert parse_bytes(described("qwen3", {"pooling_type": 3})).is_embedding_model

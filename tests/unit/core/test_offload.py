@@ -273,3 +273,49 @@ def test_the_next_estimate_learns_what_this_one_missed() -> None:
 def test_what_was_learnt_of_a_device_leaves_it_less_room() -> None:
     taught = Offload(LLAMA, SMALL_CUDA, {"CUDA0": GIB})
     assert taught.most_layers(Layout(8192, 33, True, PLAIN)) < decided(LLAMA, SMALL_CUDA).layout.gpu_layers
+
+
+def test_a_sentence_counts_what_earlier_loads_taught() -> None:
+    gib_free = Machine(Room("CPU", 6 * GIB, 8 * GIB, True))
+    fits = Decider(Offload(llama_8b(), gib_free), "model.gguf", None).decide(LoadOptions(context=512))
+    assert fits.can_load
+    taught = Decider(Offload(llama_8b(), gib_free, {"CPU": 3 * GIB}), "model.gguf", None)
+    refused = taught.decide(LoadOptions(context=512))
+    assert refused.sentence.startswith("model.gguf needs about 6.9 GiB (estimated) and 6.0 GiB are free.")
+
+
+def test_what_lacks_little_is_said_as_the_difference() -> None:
+    need = by_device(decided(llama_8b(), NO_GPU))["CPU"]
+    refused = decided(llama_8b(), Machine(Room("CPU", need - 3 * MIB, 24 * GIB, True)), LoadOptions(context=8192))
+    assert " needs about 3.0 MiB more than the " in refused.sentence
+
+
+def test_what_a_gpu_takes_of_the_computers_memory_counts_in_the_sentence() -> None:
+    roomy = Room("MTL0", 64 * GIB, 64 * GIB, True)
+    refused = decided(llama_70b(), Machine(Room("CPU", 30 * GIB, 32 * GIB, True), (roomy,)), LoadOptions(gpu_layers=40))
+    assert not refused.can_load
+    assert "needs about 37 GiB (estimated) and 30 GiB are free" in refused.sentence
+
+
+def test_a_model_that_fits_only_when_it_is_split_and_its_context_short_is_loaded_so() -> None:
+    header = parse_bytes(described_model(layers=32, width=4096, feed_forward=14_336, heads=32, kv_heads=32))
+    tight = Machine(Room("CPU", 4_600 * MIB, 8 * GIB, True), (Room("CUDA0", 2_500 * MIB, 4 * GIB),))
+    decision = decided(header, tight)
+    assert decision.can_load
+    assert 0 < decision.layout.gpu_layers < 33
+    assert 512 <= decision.layout.context < 8192
+    (shorter, *_) = decided(header, tight, LoadOptions(context=8192)).offers
+    assert decided(header, tight, shorter.options).can_load
+
+
+def test_more_layers_are_offered_where_the_computers_memory_does_not_suffice() -> None:
+    tight = Machine(Room("CPU", 3 * GIB, 4 * GIB, True), (Room("CUDA0", 23_512 * MIB, 24_082 * MIB),))
+    decision = decided(llama_8b(), tight, LoadOptions(gpu_layers=5))
+    assert decision.verdict == "fewer_layers"
+    assert decision.offers[0].options.gpu_layers == 33
+
+
+def test_a_gpu_that_is_full_and_not_used_is_in_nobodys_way() -> None:
+    full = Machine(Room("CPU", 22 * GIB, 24 * GIB, True), (Room("CUDA0", 0, 24_082 * MIB),))
+    decision = decided(llama_8b(), full)
+    assert (decision.can_load, decision.layout.gpu_layers, decision.layout.context) == (True, 0, 8192)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.engine.context import ContextSettings
 from app.engine.fingerprint import HASHES, REMEMBERED, ModelHashes, fingerprint, model_files
 from app.engine.state import Layouts
 from app.engine.state_blob import Matrix, SectionLayout
@@ -37,6 +38,7 @@ class Tensor:
 @dataclass
 class Context:
     size: int = 2048
+    settings: ContextSettings | None = None
 
 
 @dataclass
@@ -52,7 +54,14 @@ def root(
     context: Context | None = None,
     state: State | None = None,
 ) -> bytes:
-    made = fingerprint(commit, header or Header(), context or Context(), state or State())  # type: ignore[arg-type]
+    kept = state or State()
+    made = fingerprint(
+        commit,
+        header or Header(),  # type: ignore[arg-type]
+        context or Context(),  # type: ignore[arg-type]
+        kept.mode,  # type: ignore[arg-type]
+        kept.layouts,
+    )
     return made(model)
 
 
@@ -74,6 +83,16 @@ def test_the_same_model_and_context_have_the_same_fingerprint() -> None:
 )
 def test_what_changes_keys_or_values_changes_it(other: dict[str, Any]) -> None:
     assert root(**other) != root()
+
+
+def test_what_is_not_taken_apart_is_told_apart_by_how_its_context_was_made() -> None:
+    opaque = State("opaque", Layouts())
+    made = ContextSettings(tokens=2048, batch=64, threads=1, flash_attention=0)
+    roots = {
+        root(state=opaque, context=Context(settings=settings))
+        for settings in (made, replace(made, flash_attention=1), replace(made, type_k=Q8_0), replace(made, batch=128))
+    }
+    assert len(roots) == 3
 
 
 def test_rotation_switched_off_changes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from app.engine.context import ContextSettings
 from app.engine.dry_run import DryFigures
 from app.engine.load_plan import DoesNotFitError, LoadPlan, Planner
 from app.protocol.messages import Device, DeviceKind, LoadModel
-from tests.support.gguf_bytes import described_model, entry, gguf, tensor
+from tests.support.gguf_bytes import described_model, entry, gguf, tensor, typed_entry
 
 MIB, GIB = 1024**2, 1024**3
 
@@ -118,6 +118,14 @@ def test_the_parts_of_a_split_model_count_together(dry_run: Asked, tmp_path: Pat
     second.unlink()
     with pytest.raises(EmberError, match="m-00002-of-00002"):
         planned(first, NO_GPU)
+
+
+def test_figures_that_no_computer_has_are_refused_as_damage(dry_run: Asked, tmp_path: Path) -> None:
+    more = [typed_entry("llama.attention.key_length", 4, 2**32 - 1)]
+    shape = {"layers": 512, "width": 512, "feed_forward": 1024, "heads": 8, "kv_heads": 8}
+    path = sparse(tmp_path / "absurd.gguf", **shape, context_length=2**32 - 1, more=more)
+    with pytest.raises(EmberError, match="more memory than a computer can have"):
+        planned(path, (CUDA, CPU), LoadOptions(context=2**31 - 1))
 
 
 def test_without_a_gpu_llama_cpp_is_given_none(dry_run: Asked, model: Path) -> None:

@@ -15,7 +15,9 @@ from app.protocol.messages import (
     LoadProgress,
     Offer,
     OldModelFreed,
+    PinSaved,
     Response,
+    SavedPinned,
     TokenCount,
     Unload,
     Unloaded,
@@ -105,6 +107,16 @@ def test_an_answer_after_the_last_one_reaches_nobody(client: EngineClient) -> No
     process().say(TokenCount(id=7, count=1))
     process().say(TokenCount(id=7, count=2))
     assert len(answers) == 1
+
+
+def test_no_kind_of_last_answer_is_waited_for_any_longer(client: EngineClient) -> None:
+    """What is kept of requests does not grow while chats are pinned and saved again and again."""
+    process().greet()
+    answers: list[Response] = []
+    client.send(PinSaved(id=7, tips=()), answers.append)
+    process().say(SavedPinned(id=7, bytes=1))
+    process().die()
+    assert answers == [SavedPinned(id=7, bytes=1)]
 
 
 def test_an_engine_of_another_version_is_not_used(client: EngineClient) -> None:

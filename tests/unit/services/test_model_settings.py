@@ -216,6 +216,20 @@ def test_what_a_load_took_beyond_its_estimate_is_told_to_the_next_one(desk: Desk
     assert desk.load().learnt == {"CPU": 7}
 
 
+def test_what_was_taken_while_another_model_came_teaches_nothing(desk: Desk) -> None:
+    """Its file was chosen before the first one was there, which may be half gone when the engine is asked."""
+    desk.process.greet()
+    desk.open_store()
+    desk.client.load(desk.path)
+    first = desk.asked(LoadModel)[-1]
+    desk.client.load(desk.path.with_name("other.gguf"))
+    cpu = DeviceEstimate(device="CPU", free_bytes=0, total_bytes=0, weights=100)
+    plan = MemoryPlan(verdict="fits", sentence="", context=512, gpu_layers=0, layers=8, devices=(cpu,), is_dry_run=True)
+    desk.process.say(Loaded(id=first.id, model=model_info(str(desk.path)), seconds=0.1, plan=plan))
+    desk.process.say(statistics(desk.asked(GetStatistics)[-1].id, rss=10**10))
+    assert desk.settings.learnt(desk.path) == {}
+
+
 # --- measuring by itself ----------------------------------------------------------------------------------------------
 
 
