@@ -15,6 +15,8 @@ from app.core.model_layers import layers, window_tokens
 MIB: Final = 1024 * 1024
 OUTPUTS: Final = 2
 """Tokens of a slice whose logits Ember's contexts have room for, as many as sequences; it asks for the last one's."""
+CELL_BYTES: Final = 52
+"""What the account of one cell takes."""
 CONTEXT_STEP: Final = 256
 """llama.cpp rounds a context, and the part for windows, up to a multiple of this (llama-context.cpp)."""
 
@@ -98,6 +100,15 @@ def kv_by_layer(header: GgufHeader, n_ctx: int, options: ContextOptions) -> tupl
         row = options.key_type.row_bytes(layer.key_row) + options.value_type.row_bytes(value_row)
         kept.append(row * (window if layer.windowed else cells) + 4 * options.n_seq_max * layer.state)
     return tuple(kept)
+
+
+def cell_bytes(header: GgufHeader, n_ctx: int) -> int:
+    """Return the bytes of the computer's memory in which llama.cpp keeps account of a context's cells.
+
+    Measured with contexts of a million tokens and more (llama.cpp 0c1e570), also where all layers have windows.
+    """
+    attends = any(layer.key_row or layer.value_row for layer in layers(header))
+    return CELL_BYTES * _padded(n_ctx) if attends else 0
 
 
 def window_cells(header: GgufHeader, cells: int, options: ContextOptions) -> int:

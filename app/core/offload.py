@@ -15,6 +15,7 @@ from app.core.gguf_description import GgufHeader
 from app.core.memory_estimate import (
     CONTEXT_STEP,
     ContextOptions,
+    cell_bytes,
     compute_bytes,
     host_compute_bytes,
     kv_by_layer,
@@ -108,7 +109,7 @@ class Offload:
     """By device: bytes that earlier loads took beyond the estimate."""
     measured: Measured | None = None
     _weights: _Weights = field(init=False)
-    _known: dict[tuple[int, ContextOptions], tuple[tuple[int, ...], int]] = field(init=False, default_factory=dict)
+    _known: dict[tuple[int, ContextOptions], tuple[tuple[int, ...], int, int]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Sum up the tensor table."""
@@ -143,7 +144,7 @@ class Offload:
     def _plain(self, layout: Layout) -> tuple[Share, ...]:
         """The shares by the header's figures alone."""
         places = self._places(layout.gpu_layers)
-        kv, compute = self._context_figures(layout)
+        kv, compute, _ = self._context_figures(layout)
         weights = self._weights
         names = (CPU, *(gpu.device for gpu in self.machine.gpus))
         taken = {name: [0, 0, 0] for name in names}
@@ -159,13 +160,15 @@ class Offload:
             taken[CPU][2] = host_compute_bytes(self.header, layout.context, layout.options)
         return tuple(Share(name, *taken[name]) for name in names if name == CPU or any(taken[name]))
 
-    def _context_figures(self, layout: Layout) -> tuple[tuple[int, ...], int]:
+    def _context_figures(self, layout: Layout) -> tuple[tuple[int, ...], int, int]:
+        """Keys and values by layer, what computing takes of a device, the account of the cells."""
         key = (layout.context, layout.options)
         if key not in self._known:
             options = replace(layout.options, n_ubatch=min(layout.options.n_ubatch, layout.context))
             self._known[key] = (
                 kv_by_layer(self.header, layout.context, options),
                 compute_bytes(self.header, layout.context, options),
+                cell_bytes(self.header, layout.context),
             )
         return self._known[key]
 
@@ -187,10 +190,16 @@ class Offload:
         """Return the bytes that a device needs for its share, with what earlier loads taught."""
         return max(0, share.total + self.learnt.get(share.device, 0))
 
+    def account(self, layout: Layout) -> int:
+        """Return the bytes of the computer's memory in which llama.cpp keeps account of the context's cells."""
+        return self._context_figures(layout)[2]
+
     def needs(self, layout: Layout) -> dict[str, int]:
         """Return the bytes that each device must have free; the CPU also what GPUs take of the computer's memory."""
         needs = {share.device: self.need(share) for share in self.shares(layout)}
-        needs[CPU] += sum(needs.get(gpu.device, 0) for gpu in self.machine.gpus if gpu.is_unified)
+        needs[CPU] += self.account(layout) + sum(
+            needs.get(gpu.device, 0) for gpu in self.machine.gpus if gpu.is_unified
+        )
         return needs
 
     def lacking(self, layout: Layout, *, margin: bool) -> tuple[Room, ...]:

@@ -39,6 +39,10 @@ MOST_DRY_RUNS = 2
 """The second where the first one's figures left room for fewer layers or a shorter context."""
 
 
+LONGEST_DRY_RUN = 2**22
+"""Tokens; llama.cpp makes its account of the cells in a dry run too: 208 MiB for so many, gone again afterwards."""
+
+
 class DoesNotFitError(EmberError):
     """A model that does not fit as it was asked for, with what would."""
 
@@ -147,6 +151,8 @@ class Planner:
         figures: DryFigures | None = None
         for _ in range(MOST_DRY_RUNS if decision.can_load else 0):
             layout = decision.layout
+            if layout.context > LONGEST_DRY_RUN:
+                return decision, None
             devices = used_devices(offload.machine, layout)
             settings = context_settings(question.options, question.calibration, layout)
             figures = self._dry_run.measure(Path(question.path), layout.gpu_layers, devices, settings)
@@ -248,7 +254,8 @@ def _memory_plan(decision: Decision, offload: Offload, own: int, *, is_dry_run: 
                 weights=share.weights,
                 kv=share.kv,
                 compute=share.compute,
-                other=offload.learnt.get(share.device, 0) + (own if share.device == CPU else 0),
+                other=offload.learnt.get(share.device, 0)
+                + (own + offload.account(decision.layout) if share.device == CPU else 0),
             )
             for share in decision.shares
         ),

@@ -15,7 +15,7 @@ from app.engine.context import ContextSettings
 from app.engine.dry_run import DryFigures
 from app.engine.load_plan import DoesNotFitError, LoadPlan, Planner
 from app.protocol.messages import Device, DeviceKind, LoadModel
-from tests.support.gguf_bytes import described_model, entry, gguf, tensor, typed_entry
+from tests.support.gguf_bytes import described, described_model, entry, gguf, tensor, typed_entry
 
 MIB, GIB = 1024**2, 1024**3
 
@@ -126,6 +126,21 @@ def test_figures_that_no_computer_has_are_refused_as_damage(dry_run: Asked, tmp_
     path = sparse(tmp_path / "absurd.gguf", **shape, context_length=2**32 - 1, more=more)
     with pytest.raises(EmberError, match="more memory than a computer can have"):
         planned(path, (CUDA, CPU), LoadOptions(context=2**31 - 1))
+
+
+def test_a_context_of_an_absurd_length_is_never_made_for_an_estimate(dry_run: Asked, tmp_path: Path) -> None:
+    """Its windows keep next to nothing, but llama.cpp keeps account of every token that could be there."""
+    figures = {"block_count": 2, "context_length": 2**32 - 1, "embedding_length": 64, "attention.sliding_window": 64}
+    heads = {"attention.head_count": 2, "attention.head_count_kv": 2, "feed_forward_length": 64, "vocab_size": 100}
+    path = tmp_path / "windows.gguf"
+    path.write_bytes(described("lfm2", figures | heads))
+    long = planned(path, NO_GPU, LoadOptions(context=2**27))
+    assert long.can_load
+    assert long.memory.devices[0].total > 52 * 2**27
+    longest = planned(path, NO_GPU, LoadOptions(context=2**31 - 1))
+    assert not longest.can_load
+    assert "would need about 104 GiB (estimated) and has 22 GiB free" in longest.memory.sentence
+    assert dry_run.devices == []
 
 
 def test_without_a_gpu_llama_cpp_is_given_none(dry_run: Asked, model: Path) -> None:
