@@ -16,6 +16,18 @@ CPU_BATCH: Final = 256
 """Tokens of a slice of reading on the CPU: about 1 s on two cores, so progress moves and Stop is quick."""
 GPU_BATCH: Final = 512
 MOST_OFFERS: Final = 4
+HALF_SIZE: Final = "Keep the chat's memory (KV) at half the size"
+"""What q8_0 is called where it is offered."""
+
+
+def layers_label(count: int, most: int) -> str:
+    """What a number of layers on the GPU is called where it is offered."""
+    return f"Put {count} of {most} layers on the GPU" if count else "Use the processor alone"
+
+
+def context_label(tokens: int) -> str:
+    """What a context is called where it is offered."""
+    return f"Use a context of {format_count(tokens)} tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +207,13 @@ class Decider:
         if options.kv_type == "f16":
             lean = replace(options, kv_type="q8_0", flash_attention="auto")
             if self._fits(lean, layout.context):
-                yield Offered("Keep keys and values at half the size (q8_0)", lean)
+                yield Offered(HALF_SIZE, lean)
             else:
-                yield from self._shorter(lean, layout, " and keys and values of half the size (q8_0)")
+                yield from self._shorter(lean, layout, " and the chat's memory (KV) at half the size")
         if layout.gpu_layers and options.kv_on_gpu:
             outside = replace(options, kv_on_gpu=False)
             if self._fits(outside, layout.context):
-                yield Offered("Keep keys and values in the computer's memory", outside)
+                yield Offered("Keep the chat's memory (KV) off the GPU", outside)
         if self._offload.machine.gpus and options.gpu_layers != 0 and not fewer:
             yield from self._layers(options, layout, 0)
 
@@ -233,10 +245,7 @@ class Decider:
 
     def _layers(self, options: LoadOptions, layout: Layout, count: int) -> Iterator[Offered]:
         if self._offload.fits(self._with(options, layout.context, count), margin=True):
-            label = (
-                f"Put {count} of {self._offload.all_layers} layers on the GPU" if count else "Use the processor alone"
-            )
-            yield Offered(label, replace(options, gpu_layers=count))
+            yield Offered(layers_label(count, self._offload.all_layers), replace(options, gpu_layers=count))
 
     def _shorter(self, options: LoadOptions, layout: Layout, more: str = "") -> Iterator[Offered]:
         """The longest context that fits with `options`, if there is one."""
@@ -248,8 +257,7 @@ class Decider:
             for count in counts
         )
         if SMALLEST_CONTEXT <= longest < layout.context:
-            label = f"Use a context of {format_count(longest)} tokens{more}"
-            yield Offered(label, replace(options, context=longest))
+            yield Offered(context_label(longest) + more, replace(options, context=longest))
 
     def _fits(self, options: LoadOptions, context: int) -> bool:
         layout = self.layout(replace(options, context=context))

@@ -110,6 +110,7 @@ def devices(root: Path | None, *, as_json: bool) -> int:
             f"{device['name']:<10} {format_bytes(device['free_bytes']):>8} of {format_bytes(device['total_bytes'])} "
             f"free{unified}  {device['description']} ({device['backend']})"
         )
+    write_line(f"This build computes with {', '.join(hello.backends)}.")
     for notice in hello.notices:
         tell(notice)
     return 0

@@ -170,7 +170,7 @@ def test_a_context_that_is_too_long_is_refused_and_what_fits_is_offered() -> Non
     assert "with a context of 160,000 tokens" in decision.sentence
     labels = [offer.label for offer in decision.offers]
     assert labels[0].startswith("Use a context of ")
-    assert any("q8_0" in label for label in labels)
+    assert any("half the size" in label for label in labels)
 
 
 @pytest.mark.parametrize("machine", [NO_GPU, ONE_CUDA, SMALL_CUDA, TWO_CUDA, METAL, VULKAN_INTEGRATED])

@@ -39,7 +39,7 @@ def test_with_layers_on_a_gpu_half_of_them_is_the_mildest() -> None:
     (first, *_) = offers_below(plan(gpu_layers=31), LoadOptions())
     assert (first.label, first.options.gpu_layers) == ("Put 15 of 31 layers on the GPU", 15)
     (first, *_) = offers_below(plan(gpu_layers=1), LoadOptions())
-    assert (first.label, first.options.gpu_layers) == ("Use the CPU", 0)
+    assert (first.label, first.options.gpu_layers) == ("Use the processor alone", 0)
 
 
 def test_nothing_is_offered_that_would_be_the_same_or_no_chat() -> None:
