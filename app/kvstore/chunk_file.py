@@ -32,6 +32,8 @@ _HEADER: Final = struct.Struct(f"<8sII{DIGEST_BYTES}s{DIGEST_BYTES}s{DIGEST_BYTE
 _CHECKSUM: Final = struct.Struct("<I")
 HEADER_BYTES: Final = _HEADER.size + _CHECKSUM.size
 
+_PIECE: Final = 1024 * 1024
+
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 # What is wrong with one file. Anything else (no handles left, say) is no reason to throw a chunk away.
 _UNREADABLE: Final = frozenset(
@@ -160,6 +162,21 @@ def read_header(path: Path, kind: Kind) -> Header:
     """The checked header (and key) of a file, its payload unread; raises Damaged and OSError as `read_chunk` does."""
     with _opened(path) as file:
         return _read_head(file, kind)[0]
+
+
+def check_file(path: Path, kind: Kind) -> tuple[Header, bytes]:
+    """The header and packed tokens of a file that is read through, in pieces; raises Damaged and OSError."""
+    with _opened(path) as file:
+        header, packed = _read_head(file, kind)
+        for size, checksum in ((header.rows_bytes, header.rows_crc), (header.window_bytes, header.window_crc)):
+            found, left = 0, size
+            while left:
+                piece = _read(file, min(left, _PIECE))
+                found = zlib.crc32(piece, found)
+                left -= len(piece)
+            if found != checksum:
+                raise Damaged("its content fails its checksum")
+        return header, packed
 
 
 def _header(kind: Kind, row: ChunkRow, rows: Payload, window: Payload) -> Header:
