@@ -84,9 +84,9 @@ def _checked(
     for file in request.files:
         if cancelled():
             raise _Cancelled
-        sound = saving.store.inspect(Path(request.folder) / Path(file.name).name)
-        _compare_digest(sound.path, file)
-        found.append(sound)
+        path = Path(request.folder) / Path(file.name).name
+        _compare_digest(path, file)
+        found.append(saving.store.inspect(path))
         done += file.bytes
         send(TransferProgress(id=request.id, done=done, total=total))
     return sorted(found, key=lambda each: (each.header.start, each.header.kind))

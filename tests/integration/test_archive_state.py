@@ -79,10 +79,10 @@ def test_after_a_reload_with_the_cache_cleared_the_next_turn_reads_only_the_new_
     told = reload(data, file)
     assert (told["state"], told["why"]) == ("used", "")
     assert state_files(data) == before
+    assert not list((data / "staging").iterdir())
     after = figures(data, model, told["id"])
     assert after["evaluated"] == expected["evaluated"] < 60
     assert after["reused_saved"] == expected["reused_saved"] > 200
-    assert not list((data / "staging").iterdir())
 
 
 @pytest.fixture(scope="module")
