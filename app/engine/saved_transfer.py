@@ -1,7 +1,7 @@
 """Saved state out of the store into a staging folder, and from one into the store: what archives need."""
 
-import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from app.engine.saving import Saving
@@ -16,10 +16,11 @@ from app.protocol.messages import (
     Failed,
     SavedAdopted,
     SavedExported,
-    StagedFile,
     TransferProgress,
 )
 
+CHECKERS = 2
+"""Threads that read files through: hashing takes longer than reading, and lets other threads run."""
 NO_ROOM = "the disk space that saved state may take is too little for it"
 NO_PARENT = "a piece of it is missing"
 
@@ -81,26 +82,18 @@ def _checked(
     """The files in the order in which they can be taken; raises Damaged, StoreUnavailable and _Cancelled."""
     found: list[SoundFile] = []
     done, total = 0, sum(file.bytes for file in request.files)
-    for file in request.files:
-        if cancelled():
-            raise _Cancelled
-        path = Path(request.folder) / Path(file.name).name
-        _compare_digest(path, file)
-        found.append(saving.store.inspect(path))
-        done += file.bytes
-        send(TransferProgress(id=request.id, done=done, total=total))
+    paths = [Path(request.folder) / Path(file.name).name for file in request.files]
+    with ThreadPoolExecutor(CHECKERS, "checker") as checkers:
+        for said, sound in zip(request.files, checkers.map(saving.store.inspect, paths), strict=True):
+            if cancelled():
+                checkers.shutdown(cancel_futures=True)
+                raise _Cancelled
+            if sound.sha256 != said.sha256:
+                raise Damaged("a piece of it is not what its list says")
+            found.append(sound)
+            done += said.bytes
+            send(TransferProgress(id=request.id, done=done, total=total))
     return sorted(found, key=lambda each: (each.header.start, each.header.kind))
-
-
-def _compare_digest(path: Path, said: StagedFile) -> None:
-    """Raise Damaged unless the file is what the archive's list says."""
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise Damaged(f"a piece of it cannot be read: {error.strerror}") from error
-    if digest != said.sha256:
-        raise Damaged("a piece of it is not what its list says")
 
 
 def _stopped(request: int) -> Failed:

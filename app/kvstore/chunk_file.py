@@ -1,6 +1,7 @@
 """The file of a chunk and that of a checkpoint: header, tokens, payload, and a strict reader. See README.md."""
 
 import errno
+import hashlib
 import os
 import stat
 import struct
@@ -164,19 +165,22 @@ def read_header(path: Path, kind: Kind) -> Header:
         return _read_head(file, kind)[0]
 
 
-def check_file(path: Path, kind: Kind) -> tuple[Header, bytes]:
-    """The header and packed tokens of a file that is read through, in pieces; raises Damaged and OSError."""
+def check_file(path: Path, kind: Kind) -> tuple[Header, bytes, str]:
+    """The header, packed tokens and SHA-256 of a file that is read through once, in pieces; raises Damaged, OSError."""
     with _opened(path) as file:
         header, packed = _read_head(file, kind)
+        digest = hashlib.sha256(header.pack())
+        digest.update(packed)
         for size, checksum in ((header.rows_bytes, header.rows_crc), (header.window_bytes, header.window_crc)):
             found, left = 0, size
             while left:
                 piece = _read(file, min(left, _PIECE))
                 found = zlib.crc32(piece, found)
+                digest.update(piece)
                 left -= len(piece)
             if found != checksum:
                 raise Damaged("its content fails its checksum")
-        return header, packed
+        return header, packed, digest.hexdigest()
 
 
 def _header(kind: Kind, row: ChunkRow, rows: Payload, window: Payload) -> Header:

@@ -29,6 +29,8 @@ class StagedFile:
     header: Header
     packed: bytes
     """Its tokens; empty for a checkpoint."""
+    sha256: str
+    """Of the whole file, in hexadecimal digits."""
 
 
 def paths_to(index: Index, tips: Iterable[Digest]) -> list[ChunkRow]:
@@ -78,10 +80,10 @@ def inspect(path: Path) -> StagedFile:
     key, kind = key_of_name(path.name)
     if key is None or kind is None:
         raise Damaged("its name is none of a piece of state")
-    header, packed = chunk_file.check_file(path, kind)
+    header, packed, digest = chunk_file.check_file(path, kind)
     if header.key != key:
         raise Damaged("it is another piece than its name says")
-    return StagedFile(path, header, packed)
+    return StagedFile(path, header, packed, digest)
 
 
 def chunk_draft(staged: StagedFile, now: float) -> Draft:

@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -118,11 +119,15 @@ def _write(
     """Write the archive to an open file; the manifest last, because it has the files' digests."""
     document = document_of(tree, token_ids)
     done = 0
-    with zipfile.ZipFile(file, "w", allowZip64=False) as archive:
+    with (
+        ThreadPoolExecutor(1, "digests") as hasher,  # hashing takes as long as all the rest, and no file ever changes
+        zipfile.ZipFile(file, "w", allowZip64=False) as archive,
+    ):
+        digests = hasher.map(_digest, state.files)
         add_member(archive, CONVERSATION, document)
         files = []
-        for source in state.files:
-            files.append(_store(archive, source))
+        for source, digest in zip(state.files, digests, strict=True):
+            files.append(StateFile(name=source.name, bytes=_store(archive, source), sha256=digest))
             done += files[-1].bytes
             progress(done)
         manifest = msgspec.structs.replace(
@@ -134,17 +139,22 @@ def _write(
         add_member(archive, MANIFEST, manifest_bytes(msgspec.structs.replace(manifest, signature=signature)))
 
 
-def _store(archive: zipfile.ZipFile, source: Path) -> StateFile:
-    """Add a file as it is: state does not pack."""
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _store(archive: zipfile.ZipFile, source: Path) -> int:
+    """Add a file as it is: state does not pack. Its bytes."""
     info = member_info(STATE_FOLDER + source.name)
     info.file_size = source.stat().st_size
-    digest, done = hashlib.sha256(), 0
+    done = 0
     with source.open("rb") as file, archive.open(info, "w") as member:
         while piece := file.read(_PIECE):
-            digest.update(piece)
             member.write(piece)
             done += len(piece)
-    return StateFile(name=source.name, bytes=done, sha256=digest.hexdigest())
+    return done
 
 
 def extract_state(path: Path, state: StateManifest, folder: Path, progress: Progress = no_progress) -> None:

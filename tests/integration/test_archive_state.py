@@ -211,7 +211,11 @@ def test_trusted_state_that_lies_is_refused_in_a_sentence_and_the_text_is_there(
 def test_state_that_was_changed_under_our_signature_is_refused(
     written: tuple[Path, Path], home: Path, tmp_path: Path
 ) -> None:
-    file = forged(written[1], tmp_path / "swapped.ember", other_rows, None, tell=False)
+    def other_sound_rows(name: str, data: bytearray) -> None:
+        other_rows(name, data)
+        with_sound_checksums(data)
+
+    file = forged(written[1], tmp_path / "swapped.ember", other_sound_rows, None, tell=False)
     told = reload(home, file)
     assert told["state"] == "dropped" and "not what its list says" in told["why"]
     assert not state_files(home)
