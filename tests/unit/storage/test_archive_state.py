@@ -6,9 +6,12 @@ import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from app.core.errors import EmberError
 from app.storage.archive import CONVERSATION, MANIFEST, read_archive
@@ -230,3 +233,30 @@ def test_a_key_that_is_none_is_made_anew_and_one_that_cannot_be_read_is_told(tmp
     path.mkdir()
     with pytest.raises(EmberError, match="All texts are safe"):
         installation_key(path)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_mutated_archive_is_refused_or_gives_files_of_the_sizes_that_its_list_says(
+    data: st.DataObject, file: Path, tmp_path: Path
+) -> None:
+    raw = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    mutated = tmp_path / "mutated.ember"
+    mutated.write_bytes(bytes(raw[: data.draw(st.sampled_from([len(raw), len(raw), len(raw) // 2]))]))
+    before = {path.name for path in tmp_path.iterdir()}
+    try:
+        manifest = read_archive(mutated).manifest
+    except EmberError as error:
+        assert error.kind == "bad_archive" and error.sentence.endswith(".")
+        return
+    assert manifest is not None and manifest.state is not None
+    with TemporaryDirectory() as out:
+        try:
+            extract_state(mutated, manifest.state, Path(out))
+        except RefusedError:
+            return
+        sizes = {path.name: path.stat().st_size for path in Path(out).iterdir()}
+        assert sizes == {entry.name: entry.bytes for entry in manifest.state.files}
+    assert {path.name for path in tmp_path.iterdir()} == before
