@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import EmberError
+from app.storage import archive_state
 from app.storage.archive import CONVERSATION, MANIFEST, read_archive
 from app.storage.archive_format import Manifest, RefusedError, StateManifest, StateModel, StateTip
 from app.storage.archive_state import OutgoingState, export_with_state, extract_state
@@ -207,6 +209,28 @@ def test_an_archive_that_is_swapped_after_it_was_read_escapes_nowhere(file: Path
     assert not (tmp_path / "escaped").exists()
 
 
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    usage = shutil.disk_usage(out)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage._replace(free=1000))
+    with pytest.raises(RefusedError, match="no room"):
+        extract_state(file, state_of(file), out)
+    assert not list(out.iterdir())
+
+
+def test_more_state_than_an_archive_holds_is_told_and_nothing_is_written(
+    staged: OutgoingState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_state, "STATE_LIMIT", 3002)
+    with pytest.raises(EmberError, match="without its state") as caught:
+        export_with_state(forked_tree(), {}, tmp_path / "chat.ember", staged, KEY)
+    assert caught.value.kind == "too_large"
+    assert [path.name for path in tmp_path.iterdir()] == ["staging"]
+
+
 def test_stopping_the_export_leaves_nothing(staged: OutgoingState, tmp_path: Path) -> None:
     def stop(_done: int, _total: int) -> None:
         raise EmberError("Stopped.", "cancelled")
@@ -235,7 +259,9 @@ def test_a_key_that_is_none_is_made_anew_and_one_that_cannot_be_read_is_told(tmp
         installation_key(path)
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_a_mutated_archive_is_refused_or_gives_files_of_the_sizes_that_its_list_says(
     data: st.DataObject, file: Path, tmp_path: Path
