@@ -106,6 +106,22 @@ class Store:
             return PutResult(Outcome.NO_PARENT, key)
         return self._save(checkpoint_draft(replace(row, used=self._clock()), payload))
 
+    def drop_checkpoint(self, key: Digest) -> int:
+        """Remove the checkpoint of a chunk; the bytes freed."""
+
+        def work() -> int:
+            with self._access.locked(whole=True) as index:
+                row = index.row(key)
+                if row is None or not row.checkpoint_bytes:
+                    return 0
+                self._access.folder.remove(key, Kind.CHECKPOINT)
+                index.set_checkpoint(key, 0)
+                self._access.generation += 1
+            self._access.folder.empty_trash()
+            return row.checkpoint_bytes
+
+        return self._change(work)
+
     # Out of the store and into it, by whole files
 
     def stage(self, tips: Iterable[Digest], folder: Path, progress: Callable[[int, int], None]) -> list[Path]:
@@ -152,22 +168,6 @@ class Store:
         """The root under which a chunk stands; None if it is not there."""
         row = self._row(tip)
         return None if row is None else row.root
-
-    def drop_checkpoint(self, key: Digest) -> int:
-        """Remove the checkpoint of a chunk; the bytes freed."""
-
-        def work() -> int:
-            with self._access.locked(whole=True) as index:
-                row = index.row(key)
-                if row is None or not row.checkpoint_bytes:
-                    return 0
-                self._access.folder.remove(key, Kind.CHECKPOINT)
-                index.set_checkpoint(key, 0)
-                self._access.generation += 1
-            self._access.folder.empty_trash()
-            return row.checkpoint_bytes
-
-        return self._change(work)
 
     # Removing
 
