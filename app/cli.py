@@ -80,9 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("id", metavar="ID")
     export.add_argument("--to", type=Path, required=True, metavar="FILE")
     export.add_argument("--format", choices=("ember", "markdown"), help="by the file's name if not given")
+    export.add_argument("--with-state", action="store_true", help="with what is saved of its state")
 
     imported = commands.add_parser("import", parents=[common], help="reload an .ember file")
     imported.add_argument("file", type=Path, metavar="FILE")
+    imported.add_argument(
+        "--trust-state", action="store_true", help="use the state in it even if another installation wrote it"
+    )
     imported.add_argument("--json", action="store_true")
     return parser
 
@@ -299,6 +303,10 @@ def _export(options: argparse.Namespace, root: Path | None) -> int:
     chosen: ExportFormat = options.format or (
         "markdown" if options.to.suffix.lower() in (".md", ".markdown") else "ember"
     )
+    if options.with_state:
+        if chosen != "ember":
+            raise EmberError("Only an .ember file can carry state. Nothing was written.", "wrong_format")
+        return _export_with_state(options, root)
     _answer_interrupts()
     reading = Reading(root)
     try:
@@ -308,8 +316,22 @@ def _export(options: argparse.Namespace, root: Path | None) -> int:
     return 0
 
 
+def _export_with_state(options: argparse.Namespace, root: Path | None) -> int:
+    from app.services.archive_commands import export_state_archive
+    from app.services.workspace import Workspace
+
+    _answer_interrupts()
+    workspace = Workspace(root)
+    try:
+        if not export_state_archive(workspace, workspace.store.resolve(options.id), options.to):
+            tell("No state of this conversation is saved, so the file holds its text only.")
+    finally:
+        workspace.close()
+    return 0
+
+
 def _import(options: argparse.Namespace, root: Path | None) -> int:
-    from app.services.transfer import import_conversation
+    from app.services.archive_commands import reload_archive
     from app.services.workspace import Workspace
 
     _answer_interrupts()
@@ -317,12 +339,23 @@ def _import(options: argparse.Namespace, root: Path | None) -> int:
     try:
         if workspace.notice is not None:
             tell(workspace.notice)
-        conversation = import_conversation(workspace.store, options.file)
-        tree = workspace.store.tree(conversation)
+        reloaded = reload_archive(workspace, options.file, trust_state=options.trust_state)
+        tree = workspace.store.tree(reloaded.conversation)
     finally:
         workspace.close()
     if options.json:
-        write_json({"id": conversation, "title": tree.conversation.title, "messages": len(tree.messages)})
+        write_json(
+            {
+                "id": reloaded.conversation,
+                "title": tree.conversation.title,
+                "messages": len(tree.messages),
+                "state": reloaded.state,
+                "state_bytes": reloaded.written_bytes,
+                "why": reloaded.why,
+            }
+        )
     else:
-        write_line(conversation)
+        write_line(reloaded.conversation)
+        if reloaded.why:
+            tell(reloaded.why)
     return 0

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+from app.engine.saved_transfer import adopt, export
 from app.engine.saving import Saving
 from app.protocol.messages import (
+    AdoptSaved,
     Answer,
     ClearSaved,
     DropSaved,
+    ExportSaved,
     GetSavedUsage,
     PinSaved,
     RootUsage,
@@ -19,7 +22,7 @@ from app.protocol.messages import (
     VerifySaved,
 )
 
-SavedQuestion = DropSaved | PinSaved | ClearSaved | GetSavedUsage | VerifySaved
+SavedQuestion = DropSaved | PinSaved | ClearSaved | GetSavedUsage | VerifySaved | ExportSaved | AdoptSaved
 PROGRESS_STEPS = 100
 
 
@@ -51,6 +54,11 @@ def answer_saved(
             return _usage(saving, request)
         case VerifySaved():
             return _verify(saving, request, send, cancelled)
+        case ExportSaved():
+            saving.writer.flush()  # what is still being written belongs to it
+            return export(saving, request, send, cancelled)
+        case AdoptSaved():
+            return adopt(saving, request, send, cancelled)
 
 
 def _clear(saving: Saving, roots: tuple[bytes, ...] | None) -> int:

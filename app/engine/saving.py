@@ -11,6 +11,7 @@ from app.core.gguf_header import GgufHeader
 from app.engine.chunk_writer import ChunkWriter
 from app.engine.context import Context
 from app.engine.fingerprint import ModelHashes, fingerprint, model_files
+from app.engine.model import read_header
 from app.engine.saved_state import Root
 from app.engine.state import ContextState
 from app.folder_lock import FolderLock
@@ -133,6 +134,14 @@ class Saving:
         else:
             threading.Thread(target=compute, name="model hash", daemon=True).start()
         return root
+
+    def hash_of(self, path: Path) -> str | None:
+        """The digest of a model's files where it was computed before; None where it is not known."""
+        try:
+            return self._hashes.known(model_files(path, read_header(path)))
+        except (EmberError, OSError) as error:
+            logger.warning("%s cannot be looked at: %s", path, error)
+            return None
 
 
 def _default_budget(folder: Path) -> int:

@@ -18,11 +18,13 @@ from app.logs import start_logging
 from app.protocol.framing import FrameReader, FramingError, frame
 from app.protocol.messages import (
     PROTOCOL_VERSION,
+    AdoptSaved,
     Answer,
     Cancel,
     ClearSaved,
     CountTokens,
     DropSaved,
+    ExportSaved,
     GetSavedUsage,
     GetStatistics,
     Hello,
@@ -150,7 +152,7 @@ def _dispatch(request: Request, worker: "Worker") -> None:
             worker.count_tokens(request)
         case GetStatistics():
             worker.statistics(request)
-        case DropSaved() | PinSaved() | ClearSaved() | GetSavedUsage() | VerifySaved():
+        case DropSaved() | PinSaved() | ClearSaved() | GetSavedUsage() | VerifySaved() | ExportSaved() | AdoptSaved():
             worker.ask_saved(request)
         case Shutdown():
             logger.info("asked to end")

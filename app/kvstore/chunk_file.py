@@ -1,6 +1,7 @@
 """The file of a chunk and that of a checkpoint: header, tokens, payload, and a strict reader. See README.md."""
 
 import errno
+import hashlib
 import os
 import stat
 import struct
@@ -31,6 +32,8 @@ _BEGIN: Final = struct.Struct("<8sI")
 _HEADER: Final = struct.Struct(f"<8sII{DIGEST_BYTES}s{DIGEST_BYTES}s{DIGEST_BYTES}sQIQIQI")
 _CHECKSUM: Final = struct.Struct("<I")
 HEADER_BYTES: Final = _HEADER.size + _CHECKSUM.size
+
+_PIECE: Final = 1024 * 1024
 
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 # What is wrong with one file. Anything else (no handles left, say) is no reason to throw a chunk away.
@@ -160,6 +163,24 @@ def read_header(path: Path, kind: Kind) -> Header:
     """The checked header (and key) of a file, its payload unread; raises Damaged and OSError as `read_chunk` does."""
     with _opened(path) as file:
         return _read_head(file, kind)[0]
+
+
+def check_file(path: Path, kind: Kind) -> tuple[Header, bytes, str]:
+    """The header, packed tokens and SHA-256 of a file that is read through once, in pieces; raises Damaged, OSError."""
+    with _opened(path) as file:
+        header, packed = _read_head(file, kind)
+        digest = hashlib.sha256(header.pack())
+        digest.update(packed)
+        for size, checksum in ((header.rows_bytes, header.rows_crc), (header.window_bytes, header.window_crc)):
+            found, left = 0, size
+            while left:
+                piece = _read(file, min(left, _PIECE))
+                found = zlib.crc32(piece, found)
+                digest.update(piece)
+                left -= len(piece)
+            if found != checksum:
+                raise Damaged("its content fails its checksum")
+        return header, packed, digest.hexdigest()
 
 
 def _header(kind: Kind, row: ChunkRow, rows: Payload, window: Payload) -> Header:

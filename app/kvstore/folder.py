@@ -147,6 +147,12 @@ class Folder:
             path.rename(aside)
 
 
+def key_of_name(name: str) -> tuple[Digest | None, Kind | None]:
+    """The key and the kind that the name of a whole file says; None for what it does not say."""
+    stem, _, suffix = name.partition(".")
+    return _digest(stem), next((kind for kind, ending in _SUFFIXES.items() if "." + suffix == ending), None)
+
+
 def _digest(name: str) -> Digest | None:
     """The key that a file name spells in lower-case hexadecimal digits."""
     try:

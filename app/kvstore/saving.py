@@ -1,5 +1,6 @@
 """Saving a chunk or a checkpoint: room made within the budget first, then the file, then the row."""
 
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ class Draft:
     rows: Payload
     window: Payload
     checkpoint: Payload
+    staged: Path | None = None
+    """A checked file that holds all of it, to be moved into its place instead of writing one."""
 
     def __post_init__(self) -> None:
         """Refuse, with ValueError, what no reader would accept."""
@@ -42,7 +45,9 @@ class Draft:
 
     def write(self, kind: Kind, path: Path) -> None:
         """Write the file of that kind; raises OSError."""
-        if kind is Kind.CHUNK:
+        if self.staged is not None:
+            shutil.move(self.staged, path)
+        elif kind is Kind.CHUNK:
             chunk_file.write_chunk(path, self.row, self.packed, self.rows, self.window)
         else:
             chunk_file.write_checkpoint(path, self.row, self.checkpoint)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from app.kvstore import chunk_file, tree
+from app.kvstore import chunk_file, staging, tree
 from app.kvstore.access import BATCH, Access
 from app.kvstore.chunk_file import Kind, Payload
 from app.kvstore.errors import Damaged, IndexLost, StoreUnavailable
@@ -17,6 +17,7 @@ from app.kvstore.keys import Digest
 from app.kvstore.reconcile import BRANCHES, reconcile
 from app.kvstore.records import ChunkData, ChunkRow, Held, Outcome, PutResult, Reconciled, Totals, Usage, Verified
 from app.kvstore.saving import Draft, checkpoint_draft, chunk_draft, save
+from app.kvstore.staging import StagedFile
 from app.paths import plain_reason
 
 T = TypeVar("T")
@@ -120,6 +121,53 @@ class Store:
             return row.checkpoint_bytes
 
         return self._change(work)
+
+    # Out of the store and into it, by whole files
+
+    def stage(self, tips: Iterable[Digest], folder: Path, progress: Callable[[int, int], None]) -> list[Path]:
+        """Put the files on the paths to these tips into `folder`, parents first; `progress` gets bytes done and all."""
+        tips = tuple(tips)
+
+        def plan() -> list[ChunkRow]:
+            with self._access.locked(whole=True) as index:
+                return staging.paths_to(index, tips)
+
+        rows = self._change(plan)
+        done, total = 0, sum(row.disk_bytes for row in rows)
+
+        def placed(size: int) -> None:
+            nonlocal done
+            done += size
+            progress(done, total)
+
+        return self._disk(lambda: staging.link_out(self._access.folder, rows, folder, placed))
+
+    def inspect(self, path: Path) -> StagedFile:
+        """Read a file that shall be adopted; raises Damaged unless it is a sound one of this format."""
+        return self._disk(lambda: staging.inspect(path))
+
+    def adopt(self, file: StagedFile) -> PutResult:
+        """Move a checked file into the store, parents before children and chunks before their checkpoints.
+
+        Raises Damaged for what does not continue the chunk that it names. What was there before stays as it is.
+        """
+        now = self._clock()
+        if file.header.kind is Kind.CHUNK:
+            draft = staging.chunk_draft(file, now)
+        else:
+            row = self._row(file.header.key)
+            if row is None:
+                return PutResult(Outcome.NO_PARENT, file.header.key)
+            draft = staging.checkpoint_draft(file, row, now)
+        try:
+            return self._save(draft)
+        except ValueError as error:
+            raise Damaged("it does not begin where the piece before it ends") from error
+
+    def root_of(self, tip: Digest) -> Digest | None:
+        """The root under which a chunk stands; None if it is not there."""
+        row = self._row(tip)
+        return None if row is None else row.root
 
     # Removing
 

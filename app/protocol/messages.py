@@ -274,6 +274,41 @@ class GetSavedUsage(_Base, frozen=True):
     groups: tuple[tuple[bytes, ...], ...] = ()
 
 
+class StagedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of saved state in a staging folder."""
+
+    name: str
+    bytes: int
+    sha256: str
+    """Hexadecimal digits, as the archive says."""
+
+
+class ExportSaved(_Base, frozen=True):
+    """Put the files of the state up to these tips into an empty folder.
+
+    Answered by TransferProgress…, then SavedExported or Failed.
+    """
+
+    id: int
+    tips: tuple[bytes, ...]
+    folder: str
+    models: tuple[str, ...] = ()
+    """Paths of model files whose digests are wanted, where they are known."""
+
+
+class AdoptSaved(_Base, frozen=True):
+    """Take files of saved state from a folder into the store; TransferProgress…, then SavedAdopted or Failed.
+
+    Each is compared with its digest and read through before any is taken. The caller has decided to trust them: that
+    they are whole and fit together is checked, but no check can tell whether the rows are those of the tokens.
+    """
+
+    id: int
+    folder: str
+    files: tuple[StagedFile, ...]
+    tips: tuple[bytes, ...] = ()
+
+
 class VerifySaved(_Base, frozen=True):
     """Read every file of the saved state; answered by VerifyProgress…, then SavedVerified or Failed."""
 
@@ -506,6 +541,43 @@ class SavedUsage(_Base, frozen=True):
         return sum(root.bytes for root in self.roots)
 
 
+class TransferProgress(_Base, frozen=True):
+    """Bytes of saved state put out or taken in, of all."""
+
+    id: int
+    done: int
+    total: int
+
+
+class SavedExported(_Base, frozen=True):
+    """The files are in the folder, parents before what follows them."""
+
+    id: int
+    files: tuple[str, ...]
+    hashes: tuple[str | None, ...]
+    """The models' digests, in the order asked for; None where one is not known."""
+
+
+class AdoptedTip(msgspec.Struct, frozen=True, kw_only=True):
+    """A tip that is in the store now, and the fingerprint that it stands under."""
+
+    tip: bytes
+    root: bytes
+
+
+class SavedAdopted(_Base, frozen=True):
+    """What was taken; files that were there before count as taken."""
+
+    id: int
+    tips: tuple[AdoptedTip, ...]
+    """Those asked for whose whole chain is there now."""
+    files: int
+    bytes: int
+    """Written by this."""
+    trouble: str = ""
+    """Why not all of it was taken, as the part of a sentence that follows “because”."""
+
+
 class VerifyProgress(_Base, frozen=True):
     """Chunks read of all."""
 
@@ -592,6 +664,8 @@ Request = (
     | ClearSaved
     | GetSavedUsage
     | VerifySaved
+    | ExportSaved
+    | AdoptSaved
     | Cancel
     | CountTokens
     | GetStatistics
@@ -617,6 +691,9 @@ Response = (
     | SavedUsage
     | VerifyProgress
     | SavedVerified
+    | TransferProgress
+    | SavedExported
+    | SavedAdopted
     | TokenCount
     | Statistics
     | CacheCleared

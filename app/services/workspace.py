@@ -1,5 +1,6 @@
 """Everything that belongs to one data folder, opened for a window, a writing command or a reading one."""
 
+import shutil
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -57,6 +58,7 @@ class Workspace(QObject):
             stop_logging()
             self.instance.release()
             raise
+        shutil.rmtree(self.data_dir.staging, ignore_errors=True)  # what a killed export or import left
         self.notice: str | None = self._database.notice
         """A sentence for the person, such as that a damaged database was set aside."""
         self.store = ConversationStore(self._database)
@@ -65,7 +67,8 @@ class Workspace(QObject):
         self.settings = SettingsStore(self._database)
         self.library = ModelLibrary(self.settings)
         self.engine = EngineClient(self.data_dir.logs, self)
-        self.saved = SavedStates(self.data_dir.kv, SavedRoots(self._database), self.settings, self.engine, self)
+        self.roots = SavedRoots(self._database)
+        self.saved = SavedStates(self.data_dir.kv, self.roots, self.settings, self.engine, self)
         self.chats = Chats(self.store, self.engine, self.saved, self)
         self.model_settings = ModelSettings(self.settings, self.engine, self.chats, self.saved, self)
         self.store_changed.connect(self._settle)

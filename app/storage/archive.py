@@ -7,7 +7,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -18,6 +19,7 @@ from app.core.conversation import (
     ConversationId,
     ConversationTree,
     Message,
+    MessageId,
     messages_by_id,
     new_conversation_id,
     new_message_id,
@@ -27,14 +29,17 @@ from app.core.units import format_bytes
 from app.paths import plain_reason
 from app.storage.archive_format import (
     FORMAT,
+    TEXT_VERSION,
     VERSION,
     ConversationDocument,
     ImportedConversation,
     Manifest,
     ManifestHead,
     RefusedError,
+    StateFile,
     branches_of,
     check_counts,
+    check_state,
     conversation_from,
     document_of,
     parse,
@@ -47,7 +52,8 @@ MANIFEST: Final = "manifest.json"
 CONVERSATION: Final = "conversation.json"
 FILE_LIMIT: Final = 40 * 1024 * 1024
 CONVERSATION_LIMIT: Final = 32 * 1024 * 1024
-MANIFEST_LIMIT: Final = 64 * 1024
+MANIFEST_LIMIT: Final = 8 * 1024 * 1024
+STATE_FOLDER: Final = "state/"
 RATIO_LIMIT: Final = 200
 """Unpacked over packed bytes of a member. Text packs 3 to 10 times; what packs better is stored unpacked."""
 _DIRECTORY_LIMIT: Final = 1024 * 1024
@@ -65,7 +71,7 @@ _END_SIGNATURE: Final = b"PK\x05\x06"
 _LOCATOR_BYTES: Final = 20
 _LOCATOR_SIGNATURE: Final = b"PK\x06\x07"
 
-_ZIP_ERRORS: Final = (
+ZIP_ERRORS: Final = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -84,7 +90,7 @@ def export_archive(tree: ConversationTree, token_ids: TokenIds, path: Path) -> N
     """
     data = archive_bytes(tree, token_ids)
     try:
-        _read(io.BytesIO(data))
+        read_open_archive(io.BytesIO(data))
     except RefusedError as error:
         raise EmberError(
             f"“{tree.conversation.title}” cannot be written as an .ember file because {error}. "
@@ -97,29 +103,44 @@ def export_archive(tree: ConversationTree, token_ids: TokenIds, path: Path) -> N
 def archive_bytes(tree: ConversationTree, token_ids: TokenIds) -> bytes:
     """The bytes of the archive of a conversation."""
     document = document_of(tree, token_ids)
-    manifest = Manifest(
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        add_member(archive, MANIFEST, manifest_bytes(manifest_of(tree, document)))
+        add_member(archive, CONVERSATION, document)
+    return buffer.getvalue()
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The manifest as it stands in the archive."""
+    return msgspec.json.format(msgspec.json.encode(manifest))
+
+
+def manifest_of(tree: ConversationTree, document: bytes) -> Manifest:
+    """The manifest of an archive of a conversation, whose `conversation.json` is `document`."""
+    return Manifest(
         format=FORMAT,
-        version=VERSION,
+        version=TEXT_VERSION,
         app=__version__,
         exported=datetime.datetime.now(datetime.UTC),
         messages=len(tree.messages),
         branches=branches_of({message.id: message.parent for message in tree.messages.values()}),
         sha256=hashlib.sha256(document).hexdigest(),
     )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        _add(archive, MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-        _add(archive, CONVERSATION, document)
-    return buffer.getvalue()
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def add_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     """Add a member, deflated unless that would look like a zip bomb to `read_archive`."""
-    info = zipfile.ZipInfo(name, datetime.datetime.now().timetuple()[:6])
-    info.external_attr = (stat.S_IFREG | 0o600) << 16
+    info = member_info(name)
     bomb = len(data) > RATIO_LIMIT * len(zlib.compress(data))
     info.compress_type = zipfile.ZIP_STORED if bomb else zipfile.ZIP_DEFLATED
     archive.writestr(info, data)
+
+
+def member_info(name: str) -> zipfile.ZipInfo:
+    """A member of that name, of now, private to the account, stored."""
+    info = zipfile.ZipInfo(name, datetime.datetime.now().timetuple()[:6])
+    info.external_attr = (stat.S_IFREG | 0o600) << 16
+    return info
 
 
 def read_archive(path: Path) -> ImportedConversation:
@@ -131,7 +152,7 @@ def read_archive(path: Path) -> ImportedConversation:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
             raise RefusedError("it is not a file")
         with path.open("rb") as file:
-            return _read(file)
+            return read_open_archive(file)
     except OSError as error:
         reason = plain_reason(error)
         raise EmberError(f"“{path.name}” cannot be read because {reason}.", kind="bad_archive") from error
@@ -139,28 +160,44 @@ def read_archive(path: Path) -> ImportedConversation:
         raise EmberError(f"“{path.name}” was not imported because {error}.", kind="bad_archive") from error
 
 
-def _read(file: BinaryIO) -> ImportedConversation:
+def read_open_archive(file: BinaryIO) -> ImportedConversation:
     """Read an archive from an open file; raises RefusedError."""
     size = file.seek(0, io.SEEK_END)
-    _check_directory(file, size)
+    check_directory(file, size)
     try:
         with zipfile.ZipFile(file) as archive:
             manifest = _read_manifest(archive)
-            if size > FILE_LIMIT:
+            state = manifest.state
+            if size - (state.total_bytes if state is not None else 0) > FILE_LIMIT:
                 raise RefusedError(f"it is larger than {format_bytes(FILE_LIMIT)}")
-            if sorted(archive.namelist()) != [CONVERSATION, MANIFEST]:
-                raise RefusedError("it holds files that do not belong to a conversation")
+            _check_members(archive, [] if state is None else state.files, size)
             data = _member(archive, CONVERSATION, CONVERSATION_LIMIT)
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise RefusedError("it is damaged") from error
     if hashlib.sha256(data).hexdigest() != manifest.sha256:
         raise RefusedError("its contents do not match its checksum")
     document = parse(data, ConversationDocument, CONVERSATION)
     check_counts(manifest, document)
-    return conversation_from(document)
+    if manifest.state is None:
+        return conversation_from(document)
+    check_state(manifest.state, document)
+    return replace(conversation_from(document), manifest=manifest)
 
 
-def _check_directory(file: BinaryIO, size: int) -> None:
+def _check_members(archive: zipfile.ZipFile, state: list[StateFile], size: int) -> None:
+    """Raise RefusedError unless the archive, of `size` bytes, holds the two documents and these files, and no other."""
+    files = {STATE_FOLDER + file.name: file.bytes for file in state}
+    if sorted(archive.namelist()) != sorted([CONVERSATION, MANIFEST, *files]):
+        raise RefusedError("it holds files that do not belong to a conversation")
+    if sum(files.values()) > size:
+        raise RefusedError("its state says that it is larger than the file")
+    for name, expected in files.items():
+        info = archive.getinfo(name)
+        if (info.compress_type, info.file_size, info.compress_size) != (zipfile.ZIP_STORED, expected, expected):
+            raise RefusedError("a piece of its state is not as long as it says")
+
+
+def check_directory(file: BinaryIO, size: int) -> None:
     """Raise RefusedError unless the file ends with a plain, small directory; zipfile would read any."""
     if size < _END.size:
         raise RefusedError("it is not an Ember archive")
@@ -209,10 +246,23 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     return bytes(data)
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where an imported conversation stands in the database, and what its messages are called there."""
+
+    conversation: ConversationId
+    messages: Mapping[MessageId, MessageId]
+
+
 def import_into(
     store: ConversationStore, imported: ImportedConversation, *, trust_token_ids: bool = False
 ) -> ConversationId:
-    """Add an imported conversation in one transaction; its id in the database.
+    """As `place`; the conversation's id in the database."""
+    return place(store, imported, trust_token_ids=trust_token_ids).conversation
+
+
+def place(store: ConversationStore, imported: ImportedConversation, *, trust_token_ids: bool = False) -> Placed:
+    """Add an imported conversation in one transaction.
 
     Nothing is overwritten: where the conversation or one of its messages is there already (also deleted), a
     copy with new ids and a title that says so is added. Token ids decide what the model reads, whatever the
@@ -221,11 +271,12 @@ def import_into(
     tree = imported.tree
     token_ids: TokenIds = imported.token_ids if trust_token_ids else {}
     tree = ConversationTree(tree.conversation, messages_by_id(map(_ended, tree.messages.values())))
+    before = tuple(tree.messages)
     with store.database.transaction():
         if store.knows_any(tree.conversation.id, tree.messages):
             tree, token_ids = _copy(tree, token_ids)
         store.insert_tree(tree, token_ids)
-    return tree.conversation.id
+    return Placed(tree.conversation.id, dict(zip(before, tree.messages, strict=True)))
 
 
 def _ended(message: Message) -> Message:

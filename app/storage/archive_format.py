@@ -17,7 +17,13 @@ from app.core.turn import FinishReason, TurnFigures
 from app.storage.records import LATEST_TIME, TokenIds, are_plausible, storable
 
 FORMAT: Final = "ember-conversation"
-VERSION: Final = 1
+VERSION: Final = 2
+TEXT_VERSION: Final = 1
+"""Of an archive without state, which the first Ember reads too."""
+STATE_FILE_LIMIT: Final = 4096
+STATE_FILE_BYTES: Final = 1024**3
+"""The largest piece of state that is taken."""
+STATE_MODEL_LIMIT: Final = 64
 MESSAGE_LIMIT: Final = 20_000
 TOKENIZER_LIMIT: Final = 16
 """Tokenizers whose ids one message may have."""
@@ -28,6 +34,8 @@ _DETAIL_LIMIT: Final = 150
 Id = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST_TIME)]
 Version = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+StateName = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\.(chunk|checkpoint)\Z")]
 Name = Annotated[str, msgspec.Meta(max_length=1_000)]
 Text = Annotated[str, msgspec.Meta(max_length=16 * 1024 * 1024)]
 
@@ -49,7 +57,45 @@ class ManifestHead(msgspec.Struct, frozen=True):
     version: Version
 
 
-class Manifest(_Document, frozen=True):
+class StateFile(_Document, frozen=True):
+    """One file of saved state, the member `state/NAME`; named after its key."""
+
+    name: StateName
+    bytes: Annotated[int, msgspec.Meta(ge=1, le=STATE_FILE_BYTES)]
+    sha256: Digest
+
+
+class StateModel(_Document, frozen=True):
+    """A fingerprint, and the model that it is of."""
+
+    fingerprint: Digest
+    name: Name
+    sha256: Digest | None
+    """Of the model's file; null where it was not known."""
+
+
+class StateTip(_Document, frozen=True):
+    """Where the state of the branch that ends with a message ends."""
+
+    message: Id
+    fingerprint: Digest
+    key: Digest
+
+
+class StateManifest(_Document, frozen=True):
+    """The saved state that an archive carries."""
+
+    models: Annotated[list[StateModel], msgspec.Meta(max_length=STATE_MODEL_LIMIT)]
+    tips: Annotated[list[StateTip], msgspec.Meta(min_length=1, max_length=MESSAGE_LIMIT)]
+    files: Annotated[list[StateFile], msgspec.Meta(min_length=1, max_length=STATE_FILE_LIMIT)]
+
+    @property
+    def total_bytes(self) -> int:
+        """The bytes of all files."""
+        return sum(file.bytes for file in self.files)
+
+
+class Manifest(_Document, frozen=True, omit_defaults=True):
     """manifest.json."""
 
     format: Name
@@ -62,6 +108,13 @@ class Manifest(_Document, frozen=True):
     """How many messages have none below them."""
     sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     """Of the bytes of conversation.json."""
+    state: StateManifest | None = None
+    signature: Digest | None = None
+    """Of everything else here, by the installation that wrote it; see `signing.py`."""
+
+    def signed_part(self) -> bytes:
+        """What the signature is of."""
+        return msgspec.json.encode(msgspec.structs.replace(self, signature=None))
 
 
 class _Message(_Document, frozen=True):
@@ -105,6 +158,8 @@ class ImportedConversation:
     token_ids: TokenIds
     model: str | None
     """The name of the GGUF file last used."""
+    manifest: Manifest | None = None
+    """Only of an archive that carries state."""
 
 
 def document_of(tree: ConversationTree, token_ids: TokenIds) -> bytes:
@@ -167,6 +222,20 @@ def check_counts(manifest: Manifest, document: ConversationDocument) -> None:
     parents: dict[str, str | None] = {message.id: message.parent for message in document.messages}
     if (manifest.messages, manifest.branches) != (len(document.messages), branches_of(parents)):
         raise RefusedError("it does not hold as many messages as it says")
+
+
+def check_state(state: StateManifest, document: ConversationDocument) -> None:
+    """Raise RefusedError unless the state's lists fit together and name messages of the conversation."""
+    names = {file.name for file in state.files}
+    fingerprints = {model.fingerprint for model in state.models}
+    messages = {message.id for message in document.messages}
+    if len(names) != len(state.files) or len(fingerprints) != len(state.models):
+        raise RefusedError("it names a piece of its state twice")
+    if len({tip.message for tip in state.tips}) != len(state.tips):
+        raise RefusedError("a message's state ends at two places")
+    for tip in state.tips:
+        if tip.message not in messages or tip.fingerprint not in fingerprints or f"{tip.key}.chunk" not in names:
+            raise RefusedError("its state belongs to no message, or is missing")
 
 
 def conversation_from(document: ConversationDocument) -> ImportedConversation:

@@ -4,7 +4,10 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from app.core.errors import EmberError
 from app.paths import plain_reason
@@ -17,12 +20,22 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
 
     Raises EmberError of kind "cannot_write"; whatever stood at `path` is then unchanged.
     """
+    with written_atomically(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file beside `path`, open for writing and reading, which takes its place if nothing is raised.
+
+    Raises EmberError of kind "cannot_write" for an OSError, also of the body; what stood at `path` is then unchanged.
+    """
     # A short name of its own: the name asked for may already be as long as the file system takes.
     temporary = path.parent / f".ember-{secrets.token_hex(8)}.tmp"
     try:
         try:
-            with temporary.open("xb") as file:
-                file.write(data)
+            with temporary.open("x+b") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

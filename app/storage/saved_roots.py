@@ -1,6 +1,6 @@
 """Which saved state belongs to which chat: tips in the engine's store, and those that it still has to remove."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,15 @@ class SavedModel:
 
     path: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTip:
+    """Where the saved state of the branch that ends with a message ends."""
+
+    message: MessageId
+    root: bytes
+    tip: bytes
 
 
 class SavedRoots:
@@ -45,6 +54,24 @@ class SavedRoots:
             if not wanted:
                 self._database.write("INSERT OR IGNORE INTO kv_drops (tip) VALUES (?)", (tip,))
             return bool(wanted)
+
+    def adopt(self, tips: Iterable[SavedTip], models: Mapping[bytes, SavedModel]) -> None:
+        """Note where state that came with an archive ends; a model that is known already stays as it is."""
+        with self._database.transaction():
+            self._database.write_many(
+                "INSERT OR IGNORE INTO kv_models (root, model_path, model_name) VALUES (?, ?, ?)",
+                ((root, storable(model.path), storable(model.name)) for root, model in models.items()),
+            )
+            self._database.write_many(
+                "INSERT OR REPLACE INTO kv_roots (message, conversation, root, tip) "
+                "SELECT id, conversation, ?, ? FROM messages WHERE id = ?",
+                ((tip.root, tip.tip, tip.message) for tip in tips),
+            )
+
+    def of(self, conversation: ConversationId) -> list[SavedTip]:
+        """Where a chat's saved state ends, by message."""
+        rows = self._database.rows("SELECT message, root, tip FROM kv_roots WHERE conversation = ?", (conversation,))
+        return [SavedTip(MessageId(row["message"]), row["root"], row["tip"]) for row in rows]
 
     def tips(self) -> dict[ConversationId, tuple[bytes, ...]]:
         """The tips of each chat that has any, read in slices, so that nobody waits long for the database meanwhile."""

@@ -104,3 +104,13 @@ def test_a_folder_that_was_never_used_reads_as_empty(tmp_path: Path) -> None:
     reading = Reading(tmp_path / "data")
     assert reading.store.summaries() == []
     reading.close()
+
+
+def test_what_a_killed_export_or_import_left_is_removed_when_the_folder_is_opened_again(
+    tmp_path: Path, qtbot: QtBot
+) -> None:
+    left = tmp_path / "data" / "staging" / "left"
+    left.mkdir(parents=True)
+    (left / f"{'a' * 64}.chunk").write_bytes(b"state")
+    Workspace(tmp_path / "data").close()
+    assert not left.parent.exists()

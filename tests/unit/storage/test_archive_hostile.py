@@ -173,7 +173,7 @@ def test_a_conversation_that_is_too_large_is_stopped(tmp_path: Path, monkeypatch
 
 
 def test_a_newer_format_has_its_own_sentence_whatever_else_is_in_it(tmp_path: Path) -> None:
-    newer = json.dumps({"format": "ember-conversation", "version": 2, "state": {"chunks": 3}})
+    newer = json.dumps({"format": "ember-conversation", "version": 3, "state": {"chunks": 3}})
     path = packed(tmp_path, [(MANIFEST, newer), ("state/0.kv", b"x"), (CONVERSATION, "{}")])
     assert "newer Ember" in refusal(path)
 

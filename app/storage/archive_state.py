@@ -1,0 +1,192 @@
+"""The saved state in an .ember archive: writing it beside the text, and taking its files out into a staging folder."""
+
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from app.core.conversation import ConversationTree
+from app.core.errors import EmberError
+from app.core.units import format_bytes
+from app.paths import plain_reason
+from app.storage.archive import (
+    CONVERSATION,
+    MANIFEST,
+    STATE_FOLDER,
+    ZIP_ERRORS,
+    add_member,
+    manifest_bytes,
+    manifest_of,
+    member_info,
+    read_open_archive,
+)
+from app.storage.archive_format import (
+    STATE_FILE_BYTES,
+    STATE_FILE_LIMIT,
+    STATE_MODEL_LIMIT,
+    VERSION,
+    RefusedError,
+    StateFile,
+    StateManifest,
+    StateModel,
+    StateTip,
+    document_of,
+)
+from app.storage.files import written_atomically
+from app.storage.records import TokenIds
+from app.storage.signing import sign
+
+STATE_LIMIT: Final = 2 * 1000**3
+"""Bytes of state in one archive: a zip file without its 64-bit form holds little more."""
+_PIECE: Final = 1024 * 1024
+_SPARE: Final = 64 * 1024 * 1024
+"""Bytes of the disk that are left free when state is taken out of an archive."""
+
+Progress = Callable[[int, int], None]
+"""Gets bytes done and all; what it raises stops the work, and nothing is left of it."""
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """For who does not want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingState:
+    """The state of a conversation in a staging folder."""
+
+    files: Sequence[Path]
+    models: Sequence[StateModel]
+    tips: Sequence[StateTip]
+
+    @property
+    def total_bytes(self) -> int:
+        """The bytes of all files; raises OSError."""
+        return sum(file.stat().st_size for file in self.files)
+
+
+def export_with_state(
+    tree: ConversationTree,
+    token_ids: TokenIds,
+    path: Path,
+    state: OutgoingState,
+    key: bytes,
+    progress: Progress = no_progress,
+) -> None:
+    """Write a conversation with its state to `path`, atomically, signed with `key`.
+
+    Raises EmberError of kind "cannot_write" or "too_large", and what `progress` raises.
+    """
+    with written_atomically(path) as file:
+        try:
+            total = _checked_total(state)
+            _write(tree, token_ids, file, state, key, lambda done: progress(done, total))
+            read_open_archive(file)
+        except (RefusedError, zipfile.LargeZipFile) as error:
+            raise EmberError(
+                f"“{tree.conversation.title}” cannot be written with its state because {error}. "
+                "Nothing was changed; export it without its state instead.",
+                kind="too_large",
+            ) from error
+
+
+def _checked_total(state: OutgoingState) -> int:
+    """The bytes of the state; raises RefusedError where no reader would take it."""
+    total = state.total_bytes
+    if total > STATE_LIMIT:
+        raise RefusedError(f"its state takes {format_bytes(total)}, and an archive holds {format_bytes(STATE_LIMIT)}")
+    if len(state.files) > STATE_FILE_LIMIT or len(state.models) > STATE_MODEL_LIMIT:
+        raise RefusedError("its state is in more pieces than an archive holds")
+    if any(file.stat().st_size > STATE_FILE_BYTES for file in state.files):
+        raise RefusedError(f"a piece of its state is larger than {format_bytes(STATE_FILE_BYTES)}")
+    return total
+
+
+def _write(
+    tree: ConversationTree,
+    token_ids: TokenIds,
+    file: BinaryIO,
+    state: OutgoingState,
+    key: bytes,
+    progress: Callable[[int], None],
+) -> None:
+    """Write the archive to an open file; the manifest last, because it has the files' digests."""
+    document = document_of(tree, token_ids)
+    done = 0
+    with (
+        ThreadPoolExecutor(1, "digests") as hasher,  # hashing takes as long as all the rest, and no file ever changes
+        zipfile.ZipFile(file, "w", allowZip64=False) as archive,
+    ):
+        digests = hasher.map(_digest, state.files)
+        add_member(archive, CONVERSATION, document)
+        files = []
+        for source, digest in zip(state.files, digests, strict=True):
+            files.append(StateFile(name=source.name, bytes=_store(archive, source), sha256=digest))
+            done += files[-1].bytes
+            progress(done)
+        manifest = msgspec.structs.replace(
+            manifest_of(tree, document),
+            version=VERSION,
+            state=StateManifest(models=list(state.models), tips=list(state.tips), files=files),
+        )
+        signature = sign(key, manifest.signed_part())
+        add_member(archive, MANIFEST, manifest_bytes(msgspec.structs.replace(manifest, signature=signature)))
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _store(archive: zipfile.ZipFile, source: Path) -> int:
+    """Add a file as it is: state does not pack. Its bytes."""
+    info = member_info(STATE_FOLDER + source.name)
+    info.file_size = source.stat().st_size
+    done = 0
+    with source.open("rb") as file, archive.open(info, "w") as member:
+        while piece := file.read(_PIECE):
+            member.write(piece)
+            done += len(piece)
+    return done
+
+
+def extract_state(path: Path, state: StateManifest, folder: Path, progress: Progress = no_progress) -> None:
+    """Write the state's files into the empty `folder`, of an archive that `read_archive` took with this manifest.
+
+    Names come from the checked manifest, never from the zip file. What they hold is compared with its digest by whoever
+    adopts it. Raises RefusedError, and what `progress` raises.
+    """
+    total, done = state.total_bytes, 0
+    try:
+        if shutil.disk_usage(folder).free < total + _SPARE:
+            raise RefusedError(f"the disk has no room for the {format_bytes(total)} of it")
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            for entry in state.files:
+                _extract(archive, entry, folder / entry.name)
+                done += entry.bytes
+                progress(done, total)
+    except (*ZIP_ERRORS, KeyError) as error:
+        raise RefusedError("it is damaged") from error
+    except OSError as error:
+        raise RefusedError(plain_reason(error)) from error
+
+
+def _extract(archive: zipfile.ZipFile, entry: StateFile, place: Path) -> None:
+    """Write one file, of exactly the length that it says."""
+    handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    left = entry.bytes
+    with os.fdopen(handle, "wb") as target, archive.open(STATE_FOLDER + entry.name) as member:
+        while piece := member.read(min(_PIECE, left + 1)):
+            left -= len(piece)
+            if left < 0:
+                raise RefusedError("a piece of it is longer than it says")
+            target.write(piece)
+    if left:
+        raise RefusedError("a piece of it is shorter than it says")
