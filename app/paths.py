@@ -59,6 +59,16 @@ class DataDir:
         return self.root / "kv"
 
     @property
+    def staging(self) -> Path:
+        """The folder in which saved state waits on its way into an archive or out of one."""
+        return self.root / "staging"
+
+    @property
+    def key(self) -> Path:
+        """The key that archives with state are signed with."""
+        return self.root / "archive.key"
+
+    @property
     def backups(self) -> Path:
         """The folder of the copies made before a migration."""
         return self.root / "backups"

@@ -19,6 +19,7 @@ from app.storage.backup import write_backup
 from app.storage.backup_format import BackupManifest, Progress
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
+from app.storage.signing import installation_key
 from app.storage.upgrade import unused
 from app.storage.working_folder import remove_leftovers
 
@@ -43,9 +44,14 @@ class Schedule:
 
 def back_up(data_dir: DataDir, path: Path, progress: Progress) -> BackupManifest:
     """Write the library of a data folder to `path`, also while a window has it open; raises EmberError."""
+    try:
+        key = installation_key(data_dir.key)
+    except EmberError as error:  # on a disk that can only be read, a backup matters most
+        logger.warning("The backup is not signed: %s", error)
+        key = None
     database = Database.open(data_dir.database, data_dir.backups, readonly=True)
     try:
-        return write_backup(database, path, progress)
+        return write_backup(database, path, progress, key)
     finally:
         database.close()
 

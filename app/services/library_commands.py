@@ -10,6 +10,7 @@ from app.services.backups import KEY, back_up
 from app.services.output import tell, write_json, write_line
 from app.services.single_instance import SingleInstance, in_use
 from app.storage.restore import restore_library
+from app.storage.signing import installation_key
 
 
 def backup(path: Path, root: Path | None, *, as_json: bool) -> int:
@@ -40,6 +41,7 @@ def restore(path: Path, root: Path | None, *, as_json: bool, trust_token_ids: bo
             data_dir.database,
             data_dir.backups,
             _Percent(),
+            key=installation_key(data_dir.key),
             keep_settings=(KEY,),
             trust_token_ids=trust_token_ids,
         )
@@ -48,12 +50,15 @@ def restore(path: Path, root: Path | None, *, as_json: bool, trust_token_ids: bo
     if done.notice is not None:
         tell(done.notice)
     if as_json:
-        write_json({"conversations": done.conversations, "messages": done.messages, "kept": str(done.kept)})
+        found = {"conversations": done.conversations, "messages": done.messages, "with_tokens": done.with_token_ids}
+        write_json({**found, "kept": str(done.kept)})
     else:
         write_line(
             f"Conversations: {format_count(done.conversations)}, messages: {format_count(done.messages)}. "
             f"What stood there before is kept as {done.kept}."
         )
+        if not done.with_token_ids:
+            write_line("Another installation wrote this backup, so the next reply in each conversation reads it anew.")
     return 0
 
 

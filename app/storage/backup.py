@@ -33,17 +33,21 @@ from app.storage.connection import connect
 from app.storage.database import Database
 from app.storage.files import sync_folder
 from app.storage.library_check import check_library, counts
+from app.storage.schema import SEARCH_TABLES
+from app.storage.signing import sign
 from app.storage.working_folder import working_folder
 
 SPARE_BYTES: Final = 16 * 1024 * 1024
 """Room that is left on the disk beyond what is needed."""
+_OWN_FILES: Final = ("ember.lock", "archive.key")
 _FASTEST: Final = 1
 """zlib's level: the database packs to within some percent of the best, several times as fast."""
 
 
-def write_backup(database: Database, path: Path, progress: Progress) -> BackupManifest:
+def write_backup(database: Database, path: Path, progress: Progress, key: bytes | None = None) -> BackupManifest:
     """Write everything that the open database holds to `path`, also while others write to it; what it holds.
 
+    With the installation's `key` it is signed, so that this installation takes its token ids back.
     A file at `path` is replaced only by a whole one. Raises EmberError of kind "backup_failed" (too little room, a
     place that cannot be written, a damaged library), and whatever `progress` raises; nothing is changed then.
     """
@@ -70,6 +74,8 @@ def write_backup(database: Database, path: Path, progress: Progress) -> BackupMa
                 messages=messages,
                 files=[file],
             )
+            if key is not None:
+                manifest = msgspec.structs.replace(manifest, signature=sign(key, manifest.signed_part()))
             _finish(packed, manifest)
             packed.replace(path)
         sync_folder(path.parent)
@@ -95,8 +101,8 @@ def check_room(folder: Path, needed: int) -> None:
 
 def _check_place(database: Path, path: Path) -> None:
     """Raise EmberError for a backup that would replace the library itself, or one of the files it lives by."""
-    own = (database.name, f"{database.name}-", f"{database.name}.", "ember.lock")
-    if path.parent.resolve() == database.parent.resolve() and (path.name in own or path.name.startswith(own[1:3])):
+    own = path.name in (database.name, *_OWN_FILES) or path.name.startswith((f"{database.name}-", f"{database.name}."))
+    if own and path.parent.resolve() == database.parent.resolve():
         raise EmberError(
             f"“{path.name}” belongs to Ember's own data. Nothing was changed; choose another name for the backup.",
             kind="backup_failed",
@@ -113,7 +119,10 @@ def _look_at(copy: Path) -> tuple[int, int, int]:
     """Make a copy one plain file and see that it could be restored: its schema, conversations and messages."""
     with closing(connect(f"{copy.as_uri()}?mode=rw")) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # a copy of a database with a log says that it has one
-        return check_library(connection), *counts(connection)
+        version = check_library(connection)
+        for table in SEARCH_TABLES:  # one that SQLite cannot even open could not be made anew either
+            connection.execute(f"SELECT rowid FROM {table} WHERE {table} MATCH 'a' LIMIT 1").fetchone()
+        return version, *counts(connection)
 
 
 def _pack(source: Path, target: Path, progress: Callable[[int], None]) -> BackupFile:

@@ -78,6 +78,12 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """All rows of the table."""
     files: Annotated[list[BackupFile], msgspec.Meta(min_length=1, max_length=1)]
     """The database alone in format 1; saved state would follow it in a later one."""
+    signature: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] | None = None
+    """Of everything else here, by the installation that wrote it; see `signing.py`."""
+
+    def signed_part(self) -> bytes:
+        """What the signature is of."""
+        return msgspec.json.encode(msgspec.structs.replace(self, signature=None))
 
     @property
     def database(self) -> BackupFile:

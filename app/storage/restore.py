@@ -30,6 +30,7 @@ from app.storage.files import sync_folder
 from app.storage.library_check import LONGEST_VALUE, check_library, counts, entries
 from app.storage.saved_roots import UNTOLD
 from app.storage.schema import MIGRATIONS, SEARCH_TABLES
+from app.storage.signing import is_signed
 from app.storage.upgrade import migrate
 from app.storage.working_folder import working_folder
 
@@ -51,6 +52,8 @@ class Restored:
 
     conversations: int
     messages: int
+    with_token_ids: bool
+    """Whether token ids and tips of saved state were taken over too."""
     kept: Path
     """A copy of the library that was replaced, among those made before migrations; the newest five stay."""
     notice: str | None
@@ -63,17 +66,20 @@ def restore_library(
     backups_dir: Path,
     progress: Progress,
     *,
+    key: bytes,
     keep_settings: Sequence[str] = (),
     trust_token_ids: bool = False,
 ) -> Restored:
     """Replace the library at `path` by the backup `source`; the caller holds the data folder's lock.
 
     Of the replaced library the settings named in `keep_settings` stay. Token ids and what is known of saved state are
-    taken only if the caller trusts the file; else texts are tokenized again.
+    taken only if the file is signed with the installation's `key`, or the caller trusts it; else texts are tokenized
+    again.
     Raises EmberError of kind "bad_backup" or "restore_failed", and whatever `progress` raises; the library is then
     the one it was.
     """
     manifest = look_into(source)
+    trusted = trust_token_ids or is_signed(key, manifest.signed_part(), manifest.signature)
     path = path.resolve()
     with closing(Database.open(path, backups_dir)) as old:
         _check_room(path.parent, 2 * manifest.database.bytes + old.size())
@@ -82,13 +88,13 @@ def restore_library(
         try:
             with working_folder(path.parent) as folder:
                 copy = folder / DATABASE
-                conversations, messages = _prepare(source, copy, manifest, settings, progress, trust_token_ids)
+                conversations, messages = _prepare(source, copy, manifest, settings, progress, trusted)
                 kept = old.keep_copy(backups_dir)
                 old.close()
                 _swap(copy, path, kept, backups_dir)
         except OSError as error:
             raise _failed(source, plain_reason(error)) from error
-    return Restored(conversations, messages, kept, notice)
+    return Restored(conversations, messages, trusted, kept, notice)
 
 
 def _failed(source: Path, reason: str) -> EmberError:

@@ -23,6 +23,7 @@ from app.storage.settings import SettingsStore
 from app.storage.upgrade import migrate
 from tests.unit.storage.made import CHAT, forked_tree, message_id, put
 
+KEY = b"k" * 32
 IDS = {"tokenizer": {message_id(2): pack_ids([5, 6, 7])}}
 
 
@@ -33,7 +34,7 @@ def silently(_done: int, _to_do: int) -> None:
 def restored(source: Path, folder: Path, keep: tuple[str, ...] = (), trust: bool = False) -> Restored:
     """Restore over the library in a folder."""
     return restore_library(
-        source, folder / "ember.db", folder / "backups", silently, keep_settings=keep, trust_token_ids=trust
+        source, folder / "ember.db", folder / "backups", silently, key=KEY, keep_settings=keep, trust_token_ids=trust
     )
 
 
@@ -84,6 +85,17 @@ def test_settings_of_this_machine_stay_as_they_were(saved: Path, other: Path) ->
 @pytest.mark.parametrize(("trust", "left"), [(False, {}), (True, IDS)])
 def test_token_ids_come_back_only_if_they_are_trusted(trust: bool, left: object, saved: Path, other: Path) -> None:
     restored(saved, other, trust=trust)
+    with closing(opened(other)) as database:
+        assert ConversationStore(database).packed_token_ids(CHAT) == left
+
+
+@pytest.mark.parametrize(("key", "left"), [(KEY, IDS), (b"x" * 32, {})])
+def test_token_ids_come_back_where_this_installation_wrote_them(
+    key: bytes, left: object, store: ConversationStore, tmp_path: Path, other: Path
+) -> None:
+    store.insert_tree(forked_tree(), IDS)
+    write_backup(store.database, tmp_path / "x", silently, key)
+    assert restored(tmp_path / "x", other).with_token_ids is (left == IDS)
     with closing(opened(other)) as database:
         assert ConversationStore(database).packed_token_ids(CHAT) == left
 
@@ -175,7 +187,7 @@ def test_a_cancelled_restore_leaves_the_library(saved: Path, other: Path) -> Non
 
     before = (other / "ember.db").read_bytes()
     with pytest.raises(Cancelled):
-        restore_library(saved, other / "ember.db", other / "backups", cancel)
+        restore_library(saved, other / "ember.db", other / "backups", cancel, key=KEY)
     assert (other / "ember.db").read_bytes() == before
     assert [path.name for path in other.iterdir()] == ["ember.db"]
 
@@ -197,7 +209,7 @@ def test_too_little_room_is_said_before_anything_is_written(
     assert [path.name for path in other.iterdir()] == ["ember.db"]
 
 
-@pytest.mark.parametrize("name", ["ember.db", "ember.db-wal", "ember.lock"])
+@pytest.mark.parametrize("name", ["ember.db", "ember.db-wal", "ember.lock", "archive.key"])
 def test_a_backup_never_replaces_the_library_itself(name: str, store: ConversationStore, tmp_path: Path) -> None:
     put(store, forked_tree())
     with pytest.raises(EmberError, match="choose another name"):

@@ -18,7 +18,7 @@ from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
 from tests.unit.storage.made import forked_tree, put
-from tests.unit.storage.test_backup import opened, restored, silently
+from tests.unit.storage.test_backup import KEY, opened, restored, silently
 
 Json = dict[str, Any]
 
@@ -273,6 +273,13 @@ def test_every_changed_byte_is_refused_or_does_not_matter(saved: Path, library: 
 def test_a_folder_and_a_missing_file_are_said(library: Path, tmp_path: Path) -> None:
     assert "it is not a file" in refusal(tmp_path, library)
     assert "it does not exist" in refusal(tmp_path / "absent", library)
+
+
+def test_a_signature_of_another_content_is_none(store: ConversationStore, tmp_path: Path, library: Path) -> None:
+    write_backup(store.database, tmp_path / "x", silently, KEY)
+    assert restored(tmp_path / "x", library).with_token_ids
+    swapped = changed_by(tmp_path / "x", "DELETE FROM kv_drops", "VACUUM", "INSERT INTO settings VALUES ('a', 'b')")
+    assert not restored(swapped, library).with_token_ids
 
 
 def test_a_conversation_s_archive_is_no_backup(saved: Path, library: Path) -> None:

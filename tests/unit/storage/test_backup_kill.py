@@ -54,7 +54,7 @@ else:
     elif what == "swapped":
         Path.replace = after(Path.replace)
         restore.Database.keep_copy = lambda self, folder: folder / "none"
-    restore.restore_library(file, folder / "ember.db", folder / "backups", progress)
+    restore.restore_library(file, folder / "ember.db", folder / "backups", progress, key=b"k" * 32)
     wait()
 """
 
