@@ -95,8 +95,11 @@ def unused(folder: Path, stem: str, suffix: str) -> Path:
 
 
 def _prune(folder: Path) -> None:
-    """Delete all but the newest five backups; files with any other name are left alone."""
+    """Delete all but the newest five backups and what killed copies left; files with any other name are left alone."""
     named = ((_BACKUP_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     backups = sorted((match["when"], path) for match, path in named if match)
     for _, path in backups[:-BACKUPS_KEPT]:
         path.unlink()
+    for path in folder.glob("ember-v*.db.tmp"):  # nobody else makes one: the folder's lock is held
+        if _BACKUP_NAME.fullmatch(path.name.removesuffix(".tmp")):
+            path.unlink()
