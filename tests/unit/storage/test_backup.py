@@ -158,6 +158,19 @@ def test_what_packs_too_well_is_stored_so_that_it_can_be_restored(database: Data
     assert look_into(tmp_path / "x").database.bytes > 8_000_000
 
 
+def test_a_backup_with_the_64_bit_records_of_a_very_large_one_comes_back(
+    store: ConversationStore, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, forked_tree())
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 1000)
+    write_backup(store.database, tmp_path / "x", silently)
+    monkeypatch.undo()
+    assert b"PK\x06\x06" in (tmp_path / "x").read_bytes()
+    restored(tmp_path / "x", other)
+    with closing(opened(other)) as database:
+        assert ConversationStore(database).tree(CHAT) == forked_tree()
+
+
 class Cancelled(Exception):
     """What a test's progress raises."""
 
