@@ -88,7 +88,24 @@ def _parser() -> argparse.ArgumentParser:
         "--trust-state", action="store_true", help="use the state in it even if another installation wrote it"
     )
     imported.add_argument("--json", action="store_true")
+
+    _add_library_commands(commands, common)
     return parser
+
+
+def _add_library_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
+    backup = commands.add_parser("backup", parents=[common], help="write the whole library to one file")
+    backup.add_argument("file", type=Path, metavar="FILE")
+    backup.add_argument("--json", action="store_true")
+
+    restore = commands.add_parser("restore", parents=[common], help="put a backup in the place of the library")
+    restore.add_argument("file", type=Path, metavar="FILE")
+    restore.add_argument(
+        "--trust-tokens",
+        action="store_true",
+        help="take the tokens it holds too; they can say other things than the text",
+    )
+    restore.add_argument("--json", action="store_true")
 
 
 def _add_memory_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
@@ -167,6 +184,8 @@ def run(arguments: Sequence[str]) -> int:
                 return _show(options, root)
             case "export":
                 return _export(options, root)
+            case "backup" | "restore":
+                return _library(options, root)
             case _:
                 return _import(options, root)
     except EmberError as error:
@@ -359,3 +378,12 @@ def _import(options: argparse.Namespace, root: Path | None) -> int:
         if reloaded.why:
             tell(reloaded.why)
     return 0
+
+
+def _library(options: argparse.Namespace, root: Path | None) -> int:
+    from app.services.library_commands import backup, restore
+
+    _answer_interrupts()
+    if options.command == "backup":
+        return backup(options.file, root, as_json=options.json)
+    return restore(options.file, root, as_json=options.json, trust_token_ids=options.trust_tokens)

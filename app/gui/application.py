@@ -88,6 +88,10 @@ def run_window(root: Path | None) -> int:
         _tell_of_bugs(window, workspace.data_dir.logs)
         window.start()
         workspace.model_settings.measure_when_idle()
+        workspace.backups.failed.connect(
+            lambda error: window.notices.show_notice(Notice(error.sentence, "error", key="backup"))
+        )
+        workspace.backups.run_if_due()
         signals = call_on_signals((signal.SIGINT, signal.SIGTERM), window.close)
         status = application.exec()
         signals.stop()

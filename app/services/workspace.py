@@ -9,6 +9,7 @@ from app.core.errors import EmberError
 from app.logs import start_logging, stop_logging
 from app.paths import DataDir, open_data_dir, plain_reason, read_data_dir
 from app.services.background import wait_for_background
+from app.services.backups import Backups
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
 from app.services.model_library import ModelLibrary
@@ -65,6 +66,7 @@ class Workspace(QObject):
         self.store.on_change.append(self.store_changed.emit)
         self.store.finish_interrupted()
         self.settings = SettingsStore(self._database)
+        self.backups = Backups(self.data_dir, self.settings, self)
         self.library = ModelLibrary(self.settings)
         self.engine = EngineClient(self.data_dir.logs, self)
         self.roots = SavedRoots(self._database)
@@ -92,6 +94,7 @@ class Workspace(QObject):
         self.model_settings.close()
         self.chats.close()
         self.saved.close()
+        self.backups.cancel()
         wait_for_background()
         self.engine.stop()
         self._database.close()

@@ -17,6 +17,8 @@ from app.storage.schema import MIGRATIONS, SEARCH_TABLES, Migration
 _log = logging.getLogger(__name__)
 
 _WAL_BYTES_KEPT: Final = 16 * 1024 * 1024
+_PAGES_AT_ONCE: Final = 1024
+"""Pages that are copied between two reports of progress; 4 MiB."""
 
 _SETUP = f"""
 PRAGMA foreign_keys = ON;
@@ -189,6 +191,32 @@ class Database:
         with self._lock, plain_errors(self.path):
             self._require_transaction()
             self._connection.executemany(sql, parameters)
+
+    def size(self) -> int:
+        """Bytes of the database as it is now, what waits in its log included; raises EmberError."""
+        pages, page = self.rows("SELECT page_count, page_size FROM pragma_page_count, pragma_page_size")[0]
+        return int(pages) * int(page)
+
+    def copy_to(self, target: Path, progress: Callable[[int, int], None]) -> None:
+        """Copy everything as it is at this moment to the empty file `target`, forced to the disk.
+
+        Others may read and write meanwhile: an open transaction holds the moment. `progress` is told the pages that
+        are copied, and all; what it raises ends the copying. Raises sqlite3.Error.
+        """
+        with self._lock, closing(connect(str(target))) as copy:
+            self._connection.execute("BEGIN")
+            try:
+                self._connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+                self._connection.backup(
+                    copy, pages=_PAGES_AT_ONCE, progress=lambda _, left, all_: progress(all_ - left, max(all_, 1))
+                )
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def keep_copy(self, backups_dir: Path) -> Path:
+        """Copy everything to `backups_dir`, as before a migration; the copy's path. Raises EmberError and OSError."""
+        with self._lock, plain_errors(self.path):
+            return upgrade.keep_copy(self._connection, backups_dir, version_of(self._connection))
 
     def _require_transaction(self) -> None:
         """Refuse a write that would commit by itself: it is a bug of the caller."""

@@ -54,21 +54,8 @@ def back_up(connection: sqlite3.Connection, folder: Path, version: int) -> Path:
 
     Raises EmberError of kind "backup_failed"; the database is then untouched.
     """
-    stem = f"ember-v{version}-{time.strftime(STAMP)}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = unused(folder, stem, ".db")
-        temporary = folder / f"{target.name}.tmp"
-        temporary.unlink(missing_ok=True)
-        try:
-            temporary.touch(mode=0o600)
-            with closing(connect(str(temporary))) as copy:
-                connection.backup(copy)  # includes what is still in the write-ahead log; forced to the disk
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(folder)
-        _prune(folder)
+        return keep_copy(connection, folder, version)
     except (OSError, sqlite3.OperationalError) as error:
         reason = plain_reason(error) if isinstance(error, OSError) else f"SQLite says “{error}”"
         raise EmberError(
@@ -76,6 +63,24 @@ def back_up(connection: sqlite3.Connection, folder: Path, version: int) -> Path:
             f"because {reason}. Nothing was changed; make room there and start Ember again.",
             kind="backup_failed",
         ) from error
+
+
+def keep_copy(connection: sqlite3.Connection, folder: Path, version: int) -> Path:
+    """Copy the open database as `back_up` does; raises OSError and sqlite3.OperationalError."""
+    stem = f"ember-v{version}-{time.strftime(STAMP)}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = unused(folder, stem, ".db")
+    temporary = folder / f"{target.name}.tmp"
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.touch(mode=0o600)
+        with closing(connect(str(temporary))) as copy:
+            connection.backup(copy)  # includes what is still in the write-ahead log; forced to the disk
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(folder)
+    _prune(folder)
     return target
 
 
@@ -90,8 +95,11 @@ def unused(folder: Path, stem: str, suffix: str) -> Path:
 
 
 def _prune(folder: Path) -> None:
-    """Delete all but the newest five backups; files with any other name are left alone."""
+    """Delete all but the newest five backups and what killed copies left; files with any other name are left alone."""
     named = ((_BACKUP_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     backups = sorted((match["when"], path) for match, path in named if match)
     for _, path in backups[:-BACKUPS_KEPT]:
         path.unlink()
+    for path in folder.glob("ember-v*.db.tmp"):  # nobody else makes one: the folder's lock is held
+        if _BACKUP_NAME.fullmatch(path.name.removesuffix(".tmp")):
+            path.unlink()

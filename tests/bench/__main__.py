@@ -20,7 +20,7 @@ from tests.support.engine import ROOT
 
 BENCHES: Final = (
     *("follow_up", "first_word", "saved_turns", "saved_first_word", "saved_store", "state_files", "claims", "decode"),
-    *("calibration", "start", "idle", "chats", "transcript", "send", "prompt", "memory", "archives"),
+    *("calibration", "start", "idle", "chats", "backup", "transcript", "send", "prompt", "memory", "archives"),
 )
 """The modules, in the order in which they run; each has `measure()`."""
 

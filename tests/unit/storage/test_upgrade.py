@@ -107,6 +107,16 @@ def test_only_the_newest_five_copies_are_kept_and_other_files_left_alone(old: Pa
     assert (backups / "my own copy.db").exists()
 
 
+def test_what_a_killed_copy_left_goes_with_the_next(old: Path, tmp_path: Path) -> None:
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    (backups / "ember-v1-20260101-120000.db.tmp").touch()
+    (backups / "ember-v1-mine.db.tmp").touch()
+    with closing(sqlite3.connect(old)) as connection:
+        new = upgrade.back_up(connection, backups, 1)
+    assert sorted(path.name for path in backups.iterdir()) == sorted([new.name, "ember-v1-mine.db.tmp"])
+
+
 def test_two_copies_in_one_second_do_not_overwrite_each_other(old: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(old)) as connection:
         copies = {upgrade.back_up(connection, tmp_path / "backups", 1) for _ in range(3)}

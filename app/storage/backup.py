@@ -1,0 +1,159 @@
+"""Backing up the whole library: one consistent copy of the database, packed with a manifest into one file."""
+
+import datetime
+import hashlib
+import os
+import shutil
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from app import __version__
+from app.core.errors import EmberError
+from app.core.units import format_bytes
+from app.paths import plain_reason
+from app.storage.archive_format import RefusedError
+from app.storage.backup_format import (
+    DATABASE,
+    FORMAT,
+    MANIFEST,
+    PIECE,
+    RATIO_LIMIT,
+    VERSION,
+    BackupFile,
+    BackupManifest,
+    Progress,
+)
+from app.storage.connection import connect
+from app.storage.database import Database
+from app.storage.files import sync_folder
+from app.storage.library_check import check_library, counts
+from app.storage.schema import SEARCH_TABLES
+from app.storage.signing import sign
+from app.storage.working_folder import working_folder
+
+SPARE_BYTES: Final = 16 * 1024 * 1024
+"""Room that is left on the disk beyond what is needed."""
+_OWN_FILES: Final = ("ember.lock", "archive.key")
+_FASTEST: Final = 1
+"""zlib's level: the database packs to within some percent of the best, several times as fast."""
+
+
+def write_backup(database: Database, path: Path, progress: Progress, key: bytes | None = None) -> BackupManifest:
+    """Write everything that the open database holds to `path`, also while others write to it; what it holds.
+
+    With the installation's `key` it is signed, so that this installation takes its token ids back.
+    A file at `path` is replaced only by a whole one. Raises EmberError of kind "backup_failed" (too little room, a
+    place that cannot be written, a damaged library), and whatever `progress` raises; nothing is changed then.
+    """
+    path = path.absolute()
+    _check_place(database.path, path)
+    try:
+        check_room(path.parent, 2 * database.size())
+        with working_folder(path.parent) as folder:
+            copy = folder / DATABASE
+            copy.touch(mode=0o600)
+            size = database.size()
+            database.copy_to(copy, lambda done, all_: progress(done * size // all_, 2 * size))
+            schema, conversations, messages = _look_at(copy)
+            packed = folder / "packed"
+            size = copy.stat().st_size
+            file = _pack(copy, packed, lambda done: progress(size + done, 2 * size))
+            manifest = BackupManifest(
+                format=FORMAT,
+                version=VERSION,
+                app=__version__,
+                written=datetime.datetime.now(datetime.UTC),
+                schema=schema,
+                conversations=conversations,
+                messages=messages,
+                files=[file],
+            )
+            if key is not None:
+                manifest = msgspec.structs.replace(manifest, signature=sign(key, manifest.signed_part()))
+            _finish(packed, manifest)
+            packed.replace(path)
+        sync_folder(path.parent)
+    except RefusedError as error:
+        raise _failed(path, f"{error}; start Ember again, and it checks the whole library") from error
+    except OSError as error:
+        raise _failed(path, f"{plain_reason(error)}; choose another place for it") from error
+    except sqlite3.Error as error:
+        raise _failed(path, f"SQLite says “{error}”; choose another place for it, or try again") from error
+    return manifest
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise EmberError of kind "backup_failed" unless `needed` bytes and some more are free; OSError without folder."""
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE_BYTES:
+        raise EmberError(
+            f"There is too little room in “{folder}”: {format_bytes(needed + SPARE_BYTES)} are needed and "
+            f"{format_bytes(free)} are free. Nothing was changed; free some space or choose another disk.",
+            kind="backup_failed",
+        )
+
+
+def _check_place(database: Path, path: Path) -> None:
+    """Raise EmberError for a backup that would replace the library itself, or one of the files it lives by."""
+    own = path.name in (database.name, *_OWN_FILES) or path.name.startswith((f"{database.name}-", f"{database.name}."))
+    if own and path.parent.resolve() == database.parent.resolve():
+        raise EmberError(
+            f"“{path.name}” belongs to Ember's own data. Nothing was changed; choose another name for the backup.",
+            kind="backup_failed",
+        )
+
+
+def _failed(path: Path, reason: str) -> EmberError:
+    return EmberError(
+        f"The backup “{path.name}” was not written because {reason}. Nothing was changed.", kind="backup_failed"
+    )
+
+
+def _look_at(copy: Path) -> tuple[int, int, int]:
+    """Make a copy one plain file and see that it could be restored: its schema, conversations and messages."""
+    with closing(connect(f"{copy.as_uri()}?mode=rw")) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # a copy of a database with a log says that it has one
+        version = check_library(connection)
+        for table in SEARCH_TABLES:  # one that SQLite cannot even open could not be made anew either
+            connection.execute(f"SELECT rowid FROM {table} WHERE {table} MATCH 'a' LIMIT 1").fetchone()
+        return version, *counts(connection)
+
+
+def _pack(source: Path, target: Path, progress: Callable[[int], None]) -> BackupFile:
+    """Pack the database, unless that would look like a zip bomb when it is read."""
+    file = _write(source, target, zipfile.ZIP_DEFLATED, progress)
+    if 2 * file.bytes > RATIO_LIMIT * target.stat().st_size:  # with room for what the zip file itself takes
+        target.unlink()
+        file = _write(source, target, zipfile.ZIP_STORED, progress)
+    return file
+
+
+def _write(source: Path, target: Path, packing: int, progress: Callable[[int], None]) -> BackupFile:
+    """A new zip file that holds the database alone."""
+    digest, done = hashlib.sha256(), 0
+    target.touch(mode=0o600)
+    with (
+        zipfile.ZipFile(target, "w", packing, compresslevel=_FASTEST) as archive,
+        source.open("rb") as data,
+        archive.open(DATABASE, "w", force_zip64=source.stat().st_size > zipfile.ZIP64_LIMIT) as member,
+    ):
+        while piece := data.read(PIECE):
+            digest.update(piece)
+            member.write(piece)
+            done += len(piece)
+            progress(done)
+    return BackupFile(DATABASE, done, digest.hexdigest())
+
+
+def _finish(packed: Path, manifest: BackupManifest) -> None:
+    """Add the manifest and force the file to the disk."""
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+    with packed.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,43 @@
+"""A private folder for files that are being made, which a killed process cannot leave behind for good."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from app.folder_lock import FolderLock
+
+_PREFIX: Final = ".ember-work-"
+_LOCK: Final = "lock"
+
+
+@contextmanager
+def working_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent`, gone after the block; what killed processes left there goes first. Raises OSError."""
+    remove_leftovers(parent)
+    folder = parent / f"{_PREFIX}{secrets.token_hex(8)}"
+    folder.mkdir(mode=0o700)
+    lock = FolderLock(folder / _LOCK)
+    try:
+        lock.acquire()
+        yield folder
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(parent: Path) -> None:
+    """Remove the folders in `parent` whose process has ended; raises OSError where it cannot be read."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        lock = FolderLock(folder / _LOCK)
+        try:
+            is_left = lock.acquire()
+        except OSError:  # another account's, or going at this moment
+            continue
+        lock.release()
+        if is_left:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,115 @@
+"""Scheduled backups: made when they are due, in the background, and the newest kept."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.core.errors import EmberError
+from app.services.backups import Backups, Schedule, is_due, make_scheduled
+from app.services.workspace import Workspace
+from app.storage.backup_format import look_into
+from tests.unit.storage.made import forked_tree, put
+
+NOW = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
+DAY = 24 * 3600.0
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, qtbot: QtBot) -> Iterator[Workspace]:
+    made = Workspace(tmp_path / "data")
+    put(made.store, forked_tree())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def backups(workspace: Workspace) -> Backups:
+    """Backups whose clock stands still."""
+    return Backups(workspace.data_dir, workspace.settings, workspace, clock=lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("every", "name", "due"),
+    [
+        ("never", None, False),
+        ("day", None, True),
+        ("day", "Ember-20261121-130000.emberbackup", False),
+        ("day", "Ember-20261121-110000.emberbackup", True),
+        ("week", "Ember-20261121-110000.emberbackup", False),
+        ("week", "Ember-20261115-110000-2.emberbackup", True),
+        ("day", "Ember-20271121-110000.emberbackup", True),
+        ("day", "Ember-20269999-110000.emberbackup", True),
+        ("day", "my own.emberbackup", True),
+    ],
+)
+def test_a_copy_is_due_when_no_younger_one_is_there(every: str, name: str | None, due: bool, tmp_path: Path) -> None:
+    if name is not None:
+        (tmp_path / name).touch()
+    assert is_due(Schedule(every=every), tmp_path, NOW) is due  # type: ignore[arg-type]
+
+
+def test_only_the_newest_copies_stay_and_other_files_are_left_alone(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    (folder / "my own.emberbackup").touch()
+    schedule = Schedule(every="day", keep=2, folder=str(folder))
+    made = [make_scheduled(workspace.data_dir, schedule, NOW + day * DAY, lambda *_: None) for day in range(4)]
+    assert sorted(folder.iterdir()) == sorted([*made[-2:], folder / "my own.emberbackup"])
+    assert look_into(made[-1]).messages == 6
+
+
+def test_keeping_one_keeps_the_one_that_was_just_made(workspace: Workspace, tmp_path: Path) -> None:
+    schedule = Schedule(every="day", keep=1, folder=str(tmp_path / "copies"))
+    for day in (3, 1):  # the clock was put back
+        last = make_scheduled(workspace.data_dir, schedule, NOW + day * DAY, lambda *_: None)
+    assert list((tmp_path / "copies").iterdir()) == [last]
+
+
+def test_a_due_copy_is_made_at_the_start_while_the_library_is_open(backups: Backups, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(backups.finished) as finished:
+        backups.set_schedule(Schedule(every="week"))
+    assert finished.args is not None
+    (path,) = finished.args
+    assert path.name == "Ember-20261122-120000.emberbackup"
+    assert look_into(path).conversations == 1
+    backups.run_if_due()
+    assert not backups.is_running
+
+
+def test_nothing_is_made_unless_it_was_asked_for(backups: Backups, workspace: Workspace) -> None:
+    backups.run_if_due()
+    assert not backups.is_running
+    assert not workspace.data_dir.backups.exists()
+
+
+def test_a_folder_that_cannot_be_used_is_said(backups: Backups, tmp_path: Path, qtbot: QtBot) -> None:
+    (tmp_path / "file").touch()
+    with qtbot.waitSignal(backups.failed) as failed:
+        backups.set_schedule(Schedule(every="day", folder=str(tmp_path / "file" / "x")))
+    assert failed.args is not None
+    (error,) = failed.args
+    assert isinstance(error, EmberError)
+    assert (
+        "a file stands where a folder should be" in error.sentence and "Your library is not touched" in error.sentence
+    )
+
+
+def test_a_cancelled_backup_says_so_and_leaves_nothing(backups: Backups, tmp_path: Path, qtbot: QtBot) -> None:
+    (tmp_path / "usb").mkdir()
+    with qtbot.waitSignal(backups.failed) as failed:
+        backups.back_up(tmp_path / "usb" / "x")
+        backups.cancel()
+    assert failed.args is not None
+    assert failed.args[0].kind == "cancelled"
+    assert list((tmp_path / "usb").iterdir()) == []
+
+
+def test_a_backup_tells_how_far_it_is(backups: Backups, tmp_path: Path, qtbot: QtBot) -> None:
+    told: list[tuple[int, int]] = []
+    backups.progressed.connect(lambda done, to_do: told.append((done, to_do)))
+    with qtbot.waitSignal(backups.finished):
+        backups.back_up(tmp_path / "x")
+    assert told[-1][0] == told[-1][1] > 0
