@@ -76,15 +76,24 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("id", metavar="ID")
     show.add_argument("--json", action="store_true", help="the whole tree")
 
-    export = commands.add_parser("export", parents=[common], help="write a conversation to a file")
-    export.add_argument("id", metavar="ID")
-    export.add_argument("--to", type=Path, required=True, metavar="FILE")
-    export.add_argument("--format", choices=("ember", "markdown"), help="by the file's name if not given")
-
-    imported = commands.add_parser("import", parents=[common], help="reload an .ember file")
-    imported.add_argument("file", type=Path, metavar="FILE")
-    imported.add_argument("--json", action="store_true")
+    _add_transfer_commands(commands, common)
     return parser
+
+
+def _add_transfer_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
+    export = commands.add_parser("export", parents=[common], help="write conversations to files")
+    export.add_argument("ids", nargs="+", metavar="ID")
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help="a folder for several conversations")
+    export.add_argument(
+        "--format", choices=("ember", "markdown", "json", "text", "html"), help="by the file's name if not given"
+    )
+    export.add_argument(
+        "--branches", choices=("one", "all"), help="the shown one, or all where the format can hold them"
+    )
+
+    imported = commands.add_parser("import", parents=[common], help="take in .ember files and other programs' chats")
+    imported.add_argument("files", nargs="+", type=Path, metavar="FILE", help="or a folder of them")
+    imported.add_argument("--json", action="store_true", help="one line of JSON a conversation")
 
 
 def _add_memory_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
@@ -162,7 +171,7 @@ def run(arguments: Sequence[str]) -> int:
             case "show":
                 return _show(options, root)
             case "export":
-                return _export(options, root)
+                return _export(parser, options, root)
             case _:
                 return _import(options, root)
     except EmberError as error:
@@ -292,37 +301,46 @@ def _show(options: argparse.Namespace, root: Path | None) -> int:
     return 0
 
 
-def _export(options: argparse.Namespace, root: Path | None) -> int:
-    from app.services.transfer import ExportFormat, export_conversation
+def _export(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Path | None) -> int:
+    from app.services.transfer import export_all, format_of
     from app.services.workspace import Reading
 
-    chosen: ExportFormat = options.format or (
-        "markdown" if options.to.suffix.lower() in (".md", ".markdown") else "ember"
-    )
+    form = options.format or format_of(options.to)
+    if options.branches == "one" and form == "ember":
+        parser.error("an .ember file always holds all branches")
+    if options.branches == "all" and form == "html":
+        parser.error("an HTML page holds the shown branch only")
     _answer_interrupts()
     reading = Reading(root)
     try:
-        export_conversation(reading.store, reading.store.resolve(options.id), options.to, chosen)
+        found = [reading.store.resolve(each) for each in options.ids]
+        export_all(reading.store, found, options.to, form, options.branches)
     finally:
         reading.close()
     return 0
 
 
 def _import(options: argparse.Namespace, root: Path | None) -> int:
-    from app.services.transfer import import_conversation
+    from app.services.transfer import ImportedOne, import_files
     from app.services.workspace import Workspace
+
+    def told(one: ImportedOne) -> None:
+        if not options.json:
+            write_line(one.id)
+            return
+        facts = {"id": one.id, "title": one.title, "messages": one.messages, "file": str(one.file)}
+        write_json(facts | {"remarks": list(one.remarks)})
 
     _answer_interrupts()
     workspace = Workspace(root)
     try:
         if workspace.notice is not None:
             tell(workspace.notice)
-        conversation = import_conversation(workspace.store, options.file)
-        tree = workspace.store.tree(conversation)
+        report = import_files(workspace.store, options.files, told)
     finally:
         workspace.close()
-    if options.json:
-        write_json({"id": conversation, "title": tree.conversation.title, "messages": len(tree.messages)})
-    else:
-        write_line(conversation)
-    return 0
+    for refused in report.not_taken:
+        if options.json:
+            write_json({"file": str(refused.file), "title": refused.title, "error": refused.sentence})
+        tell(refused.sentence)
+    return FAILURE if report.not_taken else 0

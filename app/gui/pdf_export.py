@@ -1,0 +1,46 @@
+"""What is seen of a conversation as a PDF file: the page of the HTML export, laid out on paper."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMarginsF, QSizeF, QUrl
+from PySide6.QtGui import QPageLayout, QPageSize, QPdfWriter, QTextDocument
+
+from app.core.conversation import ConversationTree
+from app.storage.files import write_bytes_atomically
+from app.storage.html_page import to_html
+
+_DPI = 96
+_MARGIN_MM = 18
+
+
+class _Paper(QTextDocument):
+    """A document that fetches nothing, whatever its text names."""
+
+    def loadResource(self, kind: int, name: QUrl | str) -> object:
+        """Nothing: no file and no address is opened for a conversation's text."""
+        return QByteArray()
+
+
+def export_pdf(tree: ConversationTree, path: Path) -> None:
+    """Write the shown path to `path` as A4 pages, atomically; needs a QGuiApplication.
+
+    Raises EmberError of kind "cannot_write".
+    """
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    writer = QPdfWriter(buffer)
+    writer.setTitle(tree.conversation.title)
+    writer.setCreator("Ember")
+    writer.setResolution(_DPI)
+    margins = QMarginsF(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM, _MARGIN_MM)
+    page = QPageSize(QPageSize.PageSizeId.A4)
+    writer.setPageLayout(QPageLayout(page, QPageLayout.Orientation.Portrait, margins, QPageLayout.Unit.Millimeter))
+    paper = _Paper()
+    paper.documentLayout().setPaintDevice(writer)
+    paper.setDocumentMargin(0)
+    paper.setHtml(to_html(tree))
+    area = writer.pageLayout().paintRectPixels(_DPI)
+    paper.setPageSize(QSizeF(area.width(), area.height()))
+    paper.print_(writer)
+    buffer.close()
+    write_bytes_atomically(path, bytes(buffer.data().data()))
