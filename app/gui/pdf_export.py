@@ -38,7 +38,7 @@ def export_pdf(tree: ConversationTree, path: Path) -> None:
     paper = _Paper()
     paper.documentLayout().setPaintDevice(writer)
     paper.setDocumentMargin(0)
-    paper.setHtml(to_html(tree))
+    paper.setHtml(to_html(tree, paper=True))
     area = writer.pageLayout().paintRectPixels(_DPI)
     paper.setPageSize(QSizeF(area.width(), area.height()))
     paper.print_(writer)

@@ -38,22 +38,23 @@ _ENDINGS: Final = {
     "length": "The reply reached its limit of tokens here.",
 }
 _STYLE: Final = """
-body {{ background: {page}; color: {text}; font: 16px/1.55 system-ui, sans-serif; margin: 0; }}
-main {{ max-width: 46rem; margin: 0 auto; padding: 2.5rem 1.25rem; overflow-wrap: anywhere; }}
-h1 {{ font-size: 1.5rem; }}
-h2, h3, h4, h5, h6 {{ font-size: 1.05rem; }}
-.who {{ color: {text_faint}; font-size: .85rem; margin: 1.75rem 0 .35rem; }}
-.user {{ background: {bubble}; border-radius: 12px; padding: .6rem 1rem; white-space: pre-wrap; }}
+body {{ background: {page}; color: {text}; font-family: system-ui, sans-serif; font-size: 16px; margin: 0; }}
+p, li {{ line-height: 155%; }}
+main {{ max-width: 736px; margin: 0 auto; padding: 40px 20px; overflow-wrap: anywhere; }}
+h1 {{ font-size: 24px; }}
+.assistant h1, h2, h3, h4, h5, h6 {{ font-size: 17px; }}
+.who {{ color: {text_faint}; font-size: 14px; margin-top: 28px; margin-bottom: 6px; }}
+.user {{ background: {bubble}; border-radius: 12px; padding: 10px 16px; white-space: pre-wrap; }}
 .system, .thought, .note {{ color: {text_soft}; }}
 .system {{ white-space: pre-wrap; }}
-.system, .thought {{ border-left: 3px solid {border}; padding-left: 1rem; }}
+.system, .thought {{ border-left: 3px solid {border}; padding-left: 16px; }}
 .error {{ color: {danger}; }}
-pre {{ background: {code}; border: 1px solid {border}; border-radius: 8px; padding: .75rem 1rem; overflow-x: auto; }}
-code {{ font: .875em ui-monospace, monospace; }}
+pre {{ background: {code}; border: 1px solid {border}; border-radius: 8px; padding: 12px 16px; overflow-x: auto; }}
+pre, code {{ font-family: monospace; font-size: 14px; }}
 :not(pre) > code {{ background: {code}; padding: .1em .3em; border-radius: 4px; }}
-blockquote {{ border-left: 3px solid {border}; margin-left: 0; padding-left: 1rem; color: {text_soft}; }}
+blockquote {{ border-left: 3px solid {border}; margin-left: 0; padding-left: 16px; color: {text_soft}; }}
 table {{ border-collapse: collapse; }}
-th, td {{ border: 1px solid {border}; padding: .3rem .6rem; text-align: left; }}
+th, td {{ border: 1px solid {border}; padding: 5px 10px; text-align: left; }}
 a {{ color: {link}; }}
 """
 
@@ -61,7 +62,8 @@ a {{ color: {link}; }}
 def _fence(renderer: RendererHTML, tokens: list[Token], at: int, _options: OptionsDict, _env: EnvType) -> str:
     token = tokens[at]
     language = token.info.split()[0].lower() if token.info.strip() else ""
-    return f"<pre><code>{coloured(token.content, language)}</code></pre>\n"
+    code = coloured(token.content.removesuffix("\n"), language)
+    return f"<pre><code>{code}</code></pre>\n"
 
 
 def _image(renderer: RendererHTML, tokens: list[Token], at: int, options: OptionsDict, env: EnvType) -> str:
@@ -82,8 +84,9 @@ def _parser() -> MarkdownIt:
 _PARSER: Final = _parser()
 
 
-def to_html(tree: ConversationTree) -> str:
-    """The page of the shown path."""
+def to_html(tree: ConversationTree, *, paper: bool = False) -> str:
+    """The page of the shown path; on white for `paper`."""
+    colors = COLORS | {"page": "#FFFFFF"} if paper else COLORS
     title = escape(" ".join(tree.conversation.title.split()))
     parts = [f"<h1>{title}</h1>"]
     if tree.conversation.system_prompt.strip():
@@ -95,7 +98,7 @@ def to_html(tree: ConversationTree) -> str:
         '<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE.format_map(COLORS)}</style>\n</head>\n"
+        f"<title>{title}</title>\n<style>{_STYLE.format_map(colors)}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 

@@ -16,8 +16,8 @@ _ASSETS = {
 
 
 class _Asset(msgspec.Struct, frozen=True):
-    content_type: str = ""
-    text: str = ""
+    content_type: str | None = None
+    text: str | None = None
 
 
 class _Thought(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class _Content(msgspec.Struct, frozen=True):
 
 
 class _Author(msgspec.Struct, frozen=True):
-    role: str = ""
+    role: str | None = None
 
 
 class _Attachment(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ def _node(key: str, node: _Node) -> Node:
         return Node(key, node.parent, "", "")
     metadata = message.metadata or _Metadata()
     text, not_text = _text(message.content)
-    role = message.author.role
+    role = message.author.role or ""
     if role == "tool" and not_text:
         role = "assistant"  # an image that was drawn
     elif metadata.is_visually_hidden_from_conversation or message.recipient not in (None, "all"):
@@ -121,9 +121,9 @@ def _text(content: _Content) -> tuple[str, int]:
     for part in content.parts:
         if isinstance(part, str):
             parts.append(part)
-        elif part is not None and part.text.strip():
+        elif part is not None and part.text and part.text.strip():
             parts.append(part.text)
         elif part is not None:
-            parts.append(placeholder(_ASSETS.get(part.content_type, "something")))
+            parts.append(placeholder(_ASSETS.get(part.content_type or "", "something")))
             not_text += 1
     return text_of(*parts), not_text

@@ -20,7 +20,7 @@ class _Model(msgspec.Struct, frozen=True):
 
 class _Assistant(msgspec.Struct, frozen=True):
     instructions: str | None = None
-    model: _Model | None = None
+    model: _Model | str | None = None
 
 
 class _Thread(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ def draft_of(thread: bytes | None, lines: Sequence[bytes]) -> Draft:
     if len(lines) > MESSAGE_LIMIT:
         raise RefusedError(f"it has more than {MESSAGE_LIMIT:,} messages")
     assistant = head.assistants[0] if head.assistants else _Assistant()
-    model = assistant.model.id if assistant.model else None
+    model = assistant.model.id if isinstance(assistant.model, _Model) else assistant.model
     messages = decode(b"[" + b",".join(lines) + b"]", list[ChatMessage])
     nodes = []
     for at, message in enumerate(messages):

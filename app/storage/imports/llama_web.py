@@ -10,8 +10,8 @@ _KINDS = {"IMAGE": "an image", "AUDIO": "a recording", "PDF": "a PDF file"}
 
 
 class _Extra(msgspec.Struct, frozen=True):
-    type: str = ""
-    name: str = ""
+    type: str | None = None
+    name: str | None = None
     content: str | None = None
 
 
@@ -66,7 +66,10 @@ def _node(message: _Message) -> Node:
         if extra.content and extra.content.strip() and extra.type != "IMAGE":
             words = text_of(words, f"{extra.name}:\n\n{extra.content}" if extra.name else extra.content)
         else:
-            words, not_text = text_of(words, placeholder(_KINDS.get(extra.type, "a file"), extra.name)), not_text + 1
+            words, not_text = (
+                text_of(words, placeholder(_KINDS.get(extra.type or "", "a file"), extra.name or "")),
+                not_text + 1,
+            )
     role = "" if message.type == "root" else message.role
     parent = None if message.parent is None else str(message.parent)
     return Node(str(message.id), parent, role, words, unix_time(message.timestamp), message.model, not_text)

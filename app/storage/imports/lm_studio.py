@@ -62,7 +62,7 @@ def draft_of(data: bytes) -> Draft:
             above = f"{at}.{shown}"
     return Draft(
         nodes,
-        source="lm studio " + hashlib.sha256(data).hexdigest(),
+        source=f"lm studio {found.createdAt or hashlib.sha256(data).hexdigest()}",
         title=found.name or "",
         system_prompt=found.systemPrompt or "",
         leaf=above,

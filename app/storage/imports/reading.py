@@ -138,6 +138,8 @@ def _of_list(items: Sequence[msgspec.Raw | bytes], whole: bytes, path: Path | No
 
 def _group(data: bytes) -> str:
     """What makes an item a branch of the conversation before it; "" for one that stands alone."""
+    if b'"conversation"' not in data:
+        return ""
     try:
         return openai_chat.group_of(data)
     except RefusedError:
