@@ -8,8 +8,11 @@ from app.core.conversation import ConversationTree, Message
 from app.core.errors import EmberError
 from app.storage.records import storable
 
-BRANCH_BYTES: Final = 256 * 1024 * 1024
+BRANCH_BYTES: Final = 64 * 1024 * 1024
 """What all branches may take together: the messages that they share stand in each of them."""
+
+_ENTRY: Final = 100
+"""What a message takes beside its text."""
 
 
 def to_chat_json(tree: ConversationTree, *, one: bool = True) -> bytes:
@@ -29,7 +32,7 @@ def to_chat_json(tree: ConversationTree, *, one: bool = True) -> bytes:
         if shown and leaf == shown[-1].id:
             continue
         branch = tree.path(leaf)
-        length += sum(len(message.text) for message in branch)
+        length += sum(len(message.text) + _ENTRY for message in branch)
         if length > BRANCH_BYTES:
             raise EmberError(
                 f"“{tree.conversation.title}” has too many long branches to be written one after the other. "

@@ -20,8 +20,10 @@ STRING_LIMIT: Final = 400_000
 """Strings of one conversation, keys included."""
 OBJECT_LIMIT: Final = 200_000
 """Objects and lists of one conversation."""
-FILE_OBJECT_LIMIT: Final = 600_000
-"""Objects of one file; an export of 96 MiB has about that many."""
+FILE_OBJECT_LIMIT: Final = 2_500_000
+"""Objects of one file; 96 MiB of short messages have a million."""
+ITEM_LIMIT: Final = 100_000
+"""Conversations of one file."""
 LINE_LIMIT: Final = 100_000
 _MILLISECONDS: Final = 1e11
 """A Unix time beyond this (the year 5138) counts milliseconds."""
@@ -75,7 +77,9 @@ class _AnyObject(msgspec.Struct, frozen=True, gc=False):
 def items_of(data: bytes) -> list[msgspec.Raw]:
     """The objects of a JSON list, undecoded; raises RefusedError."""
     _check_objects(data)
-    decode_unbounded(data, list[_AnyObject])  # a list of numbers would take far more memory than its bytes
+    # Counted first: undecoded parts take more memory each, and a list of numbers far more than its bytes.
+    if len(decode_unbounded(data, list[_AnyObject])) > ITEM_LIMIT:
+        raise RefusedError(f"it holds more than {ITEM_LIMIT:,} conversations")
     return decode_unbounded(data, list[msgspec.Raw])
 
 

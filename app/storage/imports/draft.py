@@ -95,12 +95,13 @@ class _Builder:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._identity = _id(draft.source)
-        self._parents = {node.key: node.parent for node in draft.nodes}
         self._started = draft.created if draft.created is not None else time.time()
         self._texts: dict[str, list[str]] = {}
         self._made: dict[str, Message] = {}
         self._place: dict[str, str | None] = {}
         """Under which kept node each node's answers stand."""
+        self._straight: set[str] = set()
+        """The nodes between which and the kept one above nothing forks."""
         self._instructions: list[str] = [draft.system_prompt] if draft.system_prompt.strip() else []
         self._left_out = 0
 
@@ -134,6 +135,9 @@ class _Builder:
     def _take(self, node: Node, children: dict[str | None, list[Node]]) -> None:
         above = None if node.parent is None else self._place.get(node.parent)
         self._place[node.key] = above
+        goes_on = above is not None and (node.parent == above or node.parent in self._straight)
+        if goes_on and len(children[node.parent]) == 1:
+            self._straight.add(node.key)
         if node.role == "system" and above is None and node.text.strip():
             if node.text not in self._instructions:
                 self._instructions.append(node.text)
@@ -146,9 +150,9 @@ class _Builder:
         else:
             self._left_out += bool(node.text.strip())
             return
-        if not node.text.strip():
+        if not node.text.strip() and not node.error:
             return
-        if above is not None and self._made[above].role == role and self._alone(node, above, children):
+        if above is not None and self._made[above].role == role and node.key in self._straight:
             self._texts[above].append(node.text)
             return
         message = Message(
@@ -165,17 +169,6 @@ class _Builder:
         self._made[node.key] = message
         self._texts[node.key] = [node.text]
         self._place[node.key] = node.key
-
-    def _alone(self, node: Node, above: str, children: dict[str | None, list[Node]]) -> bool:
-        """Whether nothing forks between a node and the kept one above it."""
-        parent = node.parent
-        while parent is not None:
-            if len(children[parent]) > 1:
-                return False
-            if parent == above:
-                return True
-            parent = self._parents[parent]
-        return False
 
     def _remarks(self) -> tuple[str, ...]:
         not_text = sum(node.not_text for node in self._draft.nodes)

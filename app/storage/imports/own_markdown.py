@@ -19,6 +19,7 @@ from app.storage.markdown import BROKE_OFF, ENDINGS, WORDS_SHOWN
 MARKDOWN_LIMIT: Final = 4 * 1024 * 1024
 """Bytes; parsing Markdown takes many times its size."""
 LINE_LIMIT: Final = 60_000
+VARIANT_LIMIT: Final = 2_000
 # Headings are all that is looked for, so what stands inside a line is not parsed.
 _PARSER: Final = MarkdownIt("commonmark").disable(["inline"])
 _ESCAPE: Final = re.compile(r"\\([\\`*_\[\]<>#&|~!])")
@@ -57,20 +58,25 @@ def draft_of(data: bytes) -> Draft:
     title, *sections = _sections(data.decode("utf-8", "replace"))
     nodes: list[Node] = []
     system, leaf, above = "", None, None
-    level, placed, lost = 2, True, 0
+    level, placed, lost, variants = 2, True, 0, 0
+    bare: list[str] = []
     for section in sections:
         if section.level == 2 and section.heading == _SYSTEM and not nodes and not system:
             system = _unquoted(section.text)
         elif section.level == 2 and section.heading == _VARIANTS and level == 2:
             level, leaf = 4, above
         elif section.level == 3 and level == 4:
+            variants += 1
+            if variants > VARIANT_LIMIT:
+                raise RefusedError(f"it has more than {VARIANT_LIMIT:,} variants, which Markdown is not read with")
             try:
-                above, placed = _place(nodes, section.heading), True
+                above, placed = _place(bare, section.heading), True
             except LookupError:
                 placed = False
                 lost += 1
         elif section.level == level and placed:
             nodes.append(_message(str(len(nodes)), above, section))
+            bare.append(_bare(nodes[-1].text))
             above = nodes[-1].key
     source = "markdown " + hashlib.sha256(data).hexdigest()
     shown = leaf if level == 4 else above
@@ -99,8 +105,11 @@ def _sections(text: str) -> Iterator[_Section]:
         yield _Section(depth, heading, body)
 
 
-def _place(nodes: Sequence[Node], heading: str) -> str | None:
-    """The message that a variant answers; None for a beginning. Raises LookupError if it is not there."""
+def _place(bare: Sequence[str], heading: str) -> str | None:
+    """The key of the message that a variant answers, by what `_bare` gives of each; None for a beginning.
+
+    Raises LookupError if it is not there.
+    """
     if heading == _BEGINNING:
         return None
     words = _AFTER.fullmatch(heading)
@@ -108,10 +117,9 @@ def _place(nodes: Sequence[Node], heading: str) -> str | None:
         raise LookupError(heading)
     whole = len(words[1]) < WORDS_SHOWN
     wanted = _bare(words[1] if whole else words[1].removesuffix("…"))
-    for node in reversed(nodes):
-        told = _bare(node.text)
-        if told == wanted if whole else told.startswith(wanted):
-            return node.key
+    for at in range(len(bare) - 1, -1, -1):
+        if bare[at] == wanted if whole else bare[at].startswith(wanted):
+            return str(at)
     raise LookupError(heading)
 
 

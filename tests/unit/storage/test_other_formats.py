@@ -14,10 +14,11 @@ from app.core.conversation import Conversation, ConversationTree, Message, messa
 from app.core.errors import EmberError
 from app.gui.palettes import LIGHT
 from app.storage import chat_json, html_page
+from app.storage.archive_format import RefusedError
 from app.storage.chat_json import to_chat_json
 from app.storage.html_page import COLORS, to_html
 from app.storage.imports.draft import Taken
-from app.storage.imports.reading import conversations_in
+from app.storage.imports.reading import Refused, conversations_in
 from app.storage.markdown import to_markdown
 from app.storage.plain_text import to_plain_text
 from tests.unit.storage.made import CHAT, forked_tree, message
@@ -103,6 +104,32 @@ def test_markdown_comes_back_with_all_branches_and_how_replies_ended(tmp_path: P
     ends = [(m.model, m.finish_reason, m.error) for m in found.path()]
     assert ends[1] == ("SmolLM2", "length", None)
     assert ends[3] == ("SmolLM2", "failed", "The engine ended unexpectedly.")
+
+
+def test_a_reply_that_never_came_stands_between_two_questions_when_it_comes_back(tmp_path: Path) -> None:
+    tree = chat("Why?", "x", "Well?")
+    failed = replace(list(tree.messages.values())[1], text="", finish_reason="failed", error="It *ended*.")
+    found = back(tmp_path, to_markdown(tree.with_state(failed)).encode()).path()
+    assert [(m.text, m.error) for m in found] == [("Why?", None), ("", "It *ended*."), ("Well?", None)]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 400), st.sampled_from(("#", "\n", "> ", "## ", "```", "“", "\0", ""))), max_size=4
+    )
+)
+def test_edited_markdown_is_refused_or_gives_a_tree(tmp_path: Path, changes: list[tuple[int, str]]) -> None:
+    text = to_markdown(spoken(forked_tree()))
+    for at, piece in changes:
+        text = text[:at] + piece + text[at + 3 :]
+    (tmp_path / "edited.md").write_text(text, encoding="utf-8")
+    try:
+        found = list(conversations_in(tmp_path / "edited.md"))
+    except RefusedError:
+        return
+    for each in found:
+        assert isinstance(each, Refused) or each.imported.tree.conversation.leaf in each.imported.tree.messages
 
 
 TEXTS = (

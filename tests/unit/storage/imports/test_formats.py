@@ -98,6 +98,19 @@ def test_a_reply_with_thoughts_and_tools_becomes_one_message_and_the_tools_are_c
     assert taken.remarks == ("Steps of tools and hidden instructions were left out (2).",)
 
 
+def test_a_reply_that_was_given_twice_after_a_tool_stays_two_messages(tmp_path: Path) -> None:
+    found = chatgpt(
+        chatgpt_node("q", "sys", "user", "Why?"),
+        chatgpt_node("a", "q", "assistant", "I look it up."),
+        chatgpt_node("o", "a", "tool", "3 hits"),
+        chatgpt_node("b", "o", "assistant", "Layers."),
+        chatgpt_node("c", "o", "assistant", "Stone."),
+    )
+    tree = tree_in(tmp_path, [found])
+    assert [each.text for each in tree.messages.values()] == ["Why?", "I look it up.", "Layers.", "Stone."]
+    assert [text for _, text in shown(tree)] == ["Why?", "I look it up.", "Stone."]
+
+
 # --- the others ------------------------------------------------------------------------------------------------------
 
 

@@ -117,11 +117,12 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
     "unit",
     [
         b"{},",
+        b"{}," + b" " * 40,
         b'{"mapping":{"' + b"a" * 300 + b'":{}}},',
         b"1,",
         b'{"messages":[{"role":"user","content":"%s"}]},' % ("\U0001f600" + "a" * 8_000_000).encode(),
     ],
-    ids=["objects", "conversations", "numbers", "wide text"],
+    ids=["objects", "many objects", "conversations", "numbers", "wide text"],
 )
 def test_a_file_as_large_as_may_be_takes_less_than_300_mib(unit: bytes, tmp_path: Path) -> None:
     path = tmp_path / "large.json"
