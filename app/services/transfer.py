@@ -157,7 +157,11 @@ def import_files(
     taken: list[ImportedOne] = []
     not_taken: list[NotImported] = []
     for path in paths:
-        files = list(_files_of(path))
+        try:
+            files = list(_files_of(path))
+        except EmberError as error:
+            not_taken.append(NotImported(path, "", error.sentence))
+            continue
         if not files:
             sentence = f"“{path.name}” holds no file that Ember reads; nothing was imported from it."
             not_taken.append(NotImported(path, "", sentence))

@@ -1,9 +1,12 @@
 """Reading what another program wrote: how much of it, and JSON that cannot take more memory than it may."""
 
+import io
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -28,6 +31,7 @@ LINE_LIMIT: Final = 100_000
 _MILLISECONDS: Final = 1e11
 """A Unix time beyond this (the year 5138) counts milliseconds."""
 
+_TAIL: Final = 64 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 
 _T = TypeVar("_T")
@@ -35,18 +39,32 @@ _T = TypeVar("_T")
 
 def read_file(path: Path) -> bytes:
     """The bytes of a file of at most FILE_LIMIT, without a byte order mark; raises RefusedError."""
+    with _opened(path) as file:
+        if file.read(len(_BOM)) != _BOM:
+            file.seek(0)
+        data = file.read(FILE_LIMIT + 1)
+    if len(data) > FILE_LIMIT:
+        raise RefusedError(f"it is larger than {format_bytes(FILE_LIMIT)}")
+    return data
+
+
+def ends_of(path: Path) -> tuple[bytes, bytes]:
+    """The first and the last bytes of a file, by which packed ones are known; raises RefusedError."""
+    with _opened(path) as file:
+        begin = file.read(4)
+        file.seek(max(0, file.seek(0, io.SEEK_END) - _TAIL))
+        return begin, file.read(_TAIL)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
             raise RefusedError("it is not a file")
         with path.open("rb") as file:
-            if file.read(len(_BOM)) != _BOM:
-                file.seek(0)
-            data = file.read(FILE_LIMIT + 1)
+            yield file
     except OSError as error:
         raise RefusedError(plain_reason(error)) from error
-    if len(data) > FILE_LIMIT:
-        raise RefusedError(f"it is larger than {format_bytes(FILE_LIMIT)}")
-    return data
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:

@@ -10,13 +10,14 @@ import msgspec
 from app.storage.archive import read_archive
 from app.storage.archive_format import RefusedError
 from app.storage.imports import chatgpt, jan, llama_web, lm_studio, openai_chat, own_markdown
-from app.storage.imports.bounds import CONVERSATION_LIMIT, decode, items_of, lines_of, read_file
+from app.storage.imports.bounds import CONVERSATION_LIMIT, decode, ends_of, items_of, lines_of, read_file
 from app.storage.imports.draft import Draft, Taken, conversation_of
 
 _UNKNOWN: Final = (
     "it is no conversation that Ember knows: it reads .ember, ChatGPT's conversations.json, Jan, LM Studio, "
     "llama.cpp's web UI, OpenAI's form, and Markdown that Ember wrote"
 )
+_PACKED: Final = b"conversations.json"
 _LEAD: Final = 1_000
 """Bytes among which something must stand."""
 
@@ -59,10 +60,13 @@ def conversations_in(path: Path) -> Iterator[Taken | Refused]:
 
     Raises RefusedError for a file of which nothing can be read, EmberError for an .ember file that is refused.
     """
-    data = read_file(path)
-    if data.startswith(b"PK"):
+    begin, end = ends_of(path)
+    if begin.startswith(b"PK"):
+        if _PACKED in end:  # the names of what is packed stand at the end
+            raise RefusedError(f"it is packed; unpack it, and import the {_PACKED.decode()} that is in it")
         yield Taken(read_archive(path))
         return
+    data = read_file(path)
     begin = data[:_LEAD].lstrip()[:1]
     if begin == b"[":
         yield from _of_list(items_of(data), data)
@@ -186,4 +190,5 @@ def _title(data: bytes) -> str:
         found = decode(data, _Titled)
     except RefusedError:
         return ""
-    return " ".join((found.title or found.name or "").split())[:80]
+    line = " ".join((found.title or found.name or "").split())[:80]
+    return "".join(c for c in line if c.isprintable())  # it is told on a terminal

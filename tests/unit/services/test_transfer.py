@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import EmberError
+from app.services import transfer
 from app.services.transfer import export_conversation, import_conversation, import_files
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
@@ -79,6 +80,18 @@ def test_a_folder_is_imported_with_all_that_is_read_in_it(store: ConversationSto
 def test_an_empty_folder_is_said(store: ConversationStore, tmp_path: Path) -> None:
     (told,) = import_files(store, [tmp_path]).not_taken
     assert "holds no file that Ember reads" in told.sentence
+
+
+def test_a_folder_of_too_many_files_is_said_and_the_others_are_taken(
+    store: ConversationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "FILES_LIMIT", 1)
+    (tmp_path / "in").mkdir()
+    for name in ("a.json", "b.json", "in/c.json", "in/d.json"):
+        (tmp_path / name).write_text(json.dumps(samples.OPENAI))
+    report = import_files(store, [tmp_path / "in", tmp_path / "a.json"])
+    assert len(report.taken) == 1
+    assert "more than 1 files" in report.not_taken[0].sentence
 
 
 def test_a_link_in_a_folder_is_not_followed(store: ConversationStore, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Conversations of other programs: what of them comes in, and what is said of the rest."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.core.conversation import ConversationTree
+from app.storage.archive_format import RefusedError
 from app.storage.imports.draft import Taken
 from app.storage.imports.reading import Refused, conversations_in
 from tests.unit.storage.imports import samples
@@ -109,6 +111,14 @@ def test_a_reply_that_was_given_twice_after_a_tool_stays_two_messages(tmp_path: 
     tree = tree_in(tmp_path, [found])
     assert [each.text for each in tree.messages.values()] == ["Why?", "I look it up.", "Layers.", "Stone."]
     assert [text for _, text in shown(tree)] == ["Why?", "I look it up.", "Stone."]
+
+
+def test_the_packed_export_says_what_to_import_of_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as packed:
+        packed.writestr("chat.html", "x" * 100_000)
+        packed.writestr("conversations.json", "[]")
+    with pytest.raises(RefusedError, match=r"unpack it, and import the conversations\.json"):
+        list(conversations_in(tmp_path / "export.zip"))
 
 
 # --- the others ------------------------------------------------------------------------------------------------------

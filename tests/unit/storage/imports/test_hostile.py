@@ -66,6 +66,13 @@ def test_a_message_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     assert reasons(tmp_path, twice) == ["it holds the same message twice"]
 
 
+def test_the_title_of_what_is_refused_tells_a_terminal_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text(json.dumps({"title": "\x1b]0;x\x07Roads\n" + "x" * 500, "mapping": 7}))
+    (refused,) = conversations_in(tmp_path / "file.json")
+    assert isinstance(refused, Refused)
+    assert refused.title.startswith("]0;xRoads x") and len(refused.title) <= 80
+
+
 def test_too_many_messages_are_refused(tmp_path: Path) -> None:
     many = [{"role": "user", "content": str(number)} for number in range(MESSAGE_LIMIT + 1)]
     assert "more than 20,000 messages" in reasons(tmp_path, {"messages": many})[0]
