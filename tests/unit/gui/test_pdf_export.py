@@ -37,3 +37,10 @@ def test_a_place_that_cannot_be_written_is_said(qtbot: QtBot, tmp_path: Path) ->
     with pytest.raises(EmberError) as refused:
         export_pdf(forked_tree(), tmp_path / "absent" / "roads.pdf")
     assert refused.value.kind == "cannot_write"
+
+
+def test_an_endless_line_is_cut_where_the_window_cuts_it(qtbot: QtBot, tmp_path: Path) -> None:
+    endless = message(1, None, text="a" * 400_000)
+    tree = ConversationTree(Conversation(CHAT, leaf=endless.id), messages_by_id([endless]))
+    export_pdf(tree, tmp_path / "endless.pdf")
+    assert 20 < pages(tmp_path / "endless.pdf") < 200
