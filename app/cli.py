@@ -76,19 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("id", metavar="ID")
     show.add_argument("--json", action="store_true", help="the whole tree")
 
-    export = commands.add_parser("export", parents=[common], help="write a conversation to a file")
-    export.add_argument("id", metavar="ID")
-    export.add_argument("--to", type=Path, required=True, metavar="FILE")
-    export.add_argument("--format", choices=("ember", "markdown"), help="by the file's name if not given")
-    export.add_argument("--with-state", action="store_true", help="with what is saved of its state")
-
-    imported = commands.add_parser("import", parents=[common], help="reload an .ember file")
-    imported.add_argument("file", type=Path, metavar="FILE")
-    imported.add_argument(
-        "--trust-state", action="store_true", help="use the state in it even if another installation wrote it"
-    )
-    imported.add_argument("--json", action="store_true")
-
+    _add_transfer_commands(commands, common)
     _add_library_commands(commands, common)
     return parser
 
@@ -106,6 +94,26 @@ def _add_library_commands(commands: "argparse._SubParsersAction[_Parser]", commo
         help="take the tokens it holds too; they can say other things than the text",
     )
     restore.add_argument("--json", action="store_true")
+
+
+def _add_transfer_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
+    export = commands.add_parser("export", parents=[common], help="write conversations to files")
+    export.add_argument("ids", nargs="+", metavar="ID")
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help="a folder for several conversations")
+    export.add_argument(
+        "--format", choices=("ember", "markdown", "json", "text", "html"), help="by the file's name if not given"
+    )
+    export.add_argument(
+        "--branches", choices=("one", "all"), help="the shown one, or all where the format can hold them"
+    )
+    export.add_argument("--with-state", action="store_true", help="with what is saved of its state; one conversation")
+
+    imported = commands.add_parser("import", parents=[common], help="take in .ember files and other programs' chats")
+    imported.add_argument("files", nargs="+", type=Path, metavar="FILE", help="or a folder of them")
+    imported.add_argument(
+        "--trust-state", action="store_true", help="use the state in them even if another installation wrote it"
+    )
+    imported.add_argument("--json", action="store_true", help="one line of JSON a conversation")
 
 
 def _add_memory_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
@@ -183,7 +191,7 @@ def run(arguments: Sequence[str]) -> int:
             case "show":
                 return _show(options, root)
             case "export":
-                return _export(options, root)
+                return _export(parser, options, root)
             case "backup" | "restore":
                 return _library(options, root)
             case _:
@@ -315,21 +323,26 @@ def _show(options: argparse.Namespace, root: Path | None) -> int:
     return 0
 
 
-def _export(options: argparse.Namespace, root: Path | None) -> int:
-    from app.services.transfer import ExportFormat, export_conversation
+def _export(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Path | None) -> int:
+    from app.services.transfer import export_all, format_of
     from app.services.workspace import Reading
 
-    chosen: ExportFormat = options.format or (
-        "markdown" if options.to.suffix.lower() in (".md", ".markdown") else "ember"
-    )
+    form = options.format or format_of(options.to)
+    if options.branches == "one" and form == "ember":
+        parser.error("an .ember file always holds all branches")
+    if options.branches == "all" and form == "html":
+        parser.error("an HTML page holds the shown branch only")
     if options.with_state:
-        if chosen != "ember":
+        if form != "ember":
             raise EmberError("Only an .ember file can carry state. Nothing was written.", "wrong_format")
+        if len(options.ids) > 1:
+            parser.error("state goes with one conversation at a time")
         return _export_with_state(options, root)
     _answer_interrupts()
     reading = Reading(root)
     try:
-        export_conversation(reading.store, reading.store.resolve(options.id), options.to, chosen)
+        found = [reading.store.resolve(each) for each in options.ids]
+        export_all(reading.store, found, options.to, form, options.branches)
     finally:
         reading.close()
     return 0
@@ -342,7 +355,7 @@ def _export_with_state(options: argparse.Namespace, root: Path | None) -> int:
     _answer_interrupts()
     workspace = Workspace(root)
     try:
-        if not export_state_archive(workspace, workspace.store.resolve(options.id), options.to):
+        if not export_state_archive(workspace, workspace.store.resolve(options.ids[0]), options.to):
             tell("No state of this conversation is saved, so the file holds its text only.")
     finally:
         workspace.close()
@@ -350,34 +363,37 @@ def _export_with_state(options: argparse.Namespace, root: Path | None) -> int:
 
 
 def _import(options: argparse.Namespace, root: Path | None) -> int:
-    from app.services.archive_commands import reload_archive
+    from app.services.archive_commands import take_archive
+    from app.services.transfer import ImportedOne, Stored, import_files
     from app.services.workspace import Workspace
+    from app.storage.archive_format import ImportedConversation
+
+    def told(one: ImportedOne) -> None:
+        if not options.json:
+            write_line(one.id)
+            if one.why:
+                tell(one.why)
+            return
+        facts = {"id": one.id, "title": one.title, "messages": one.messages, "file": str(one.file)}
+        state = {"state": one.state, "state_bytes": one.state_bytes, "why": one.why}
+        write_json(facts | {"remarks": list(one.remarks)} | state)
+
+    def take(file: Path, imported: ImportedConversation) -> Stored:
+        return take_archive(workspace, file, imported, trust_state=options.trust_state)
 
     _answer_interrupts()
     workspace = Workspace(root)
     try:
         if workspace.notice is not None:
             tell(workspace.notice)
-        reloaded = reload_archive(workspace, options.file, trust_state=options.trust_state)
-        tree = workspace.store.tree(reloaded.conversation)
+        report = import_files(workspace.store, options.files, told, take)
     finally:
         workspace.close()
-    if options.json:
-        write_json(
-            {
-                "id": reloaded.conversation,
-                "title": tree.conversation.title,
-                "messages": len(tree.messages),
-                "state": reloaded.state,
-                "state_bytes": reloaded.written_bytes,
-                "why": reloaded.why,
-            }
-        )
-    else:
-        write_line(reloaded.conversation)
-        if reloaded.why:
-            tell(reloaded.why)
-    return 0
+    for refused in report.not_taken:
+        if options.json:
+            write_json({"file": str(refused.file), "title": refused.title, "error": refused.sentence})
+        tell(refused.sentence)
+    return FAILURE if report.not_taken else 0
 
 
 def _library(options: argparse.Namespace, root: Path | None) -> int:

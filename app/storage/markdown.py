@@ -13,7 +13,15 @@ from app.core.ledger import REASONING_END, REASONING_START
 
 _PARSER: Final = MarkdownIt("commonmark")
 _DEEPEST: Final = 6
-_WORDS_SHOWN: Final = 60
+WORDS_SHOWN: Final = 60
+"""Characters of a message by which a variant is told from others."""
+ENDINGS: Final = {
+    "cancelled": "*The reply was stopped here.*",
+    "length": "*The reply reached its limit of tokens here.*",
+}
+"""What is said below a reply that did not come to its own end, by its finish reason."""
+BROKE_OFF: Final = "*The reply broke off: "
+"""What begins the line that says why; a star ends it."""
 # Only such lines can be a heading, or leave something open that would swallow what follows.
 _STRUCTURE: Final = re.compile(r"^ {0,3}(#|=+[ \t]*$|-+[ \t]*$|`{3}|~{3}|<)", re.MULTILINE)
 _OPEN_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -22,8 +30,10 @@ _THINK: Final = re.compile(rf"\s*{REASONING_START}(?P<thought>.*?)(?:{REASONING_
 _SENTINEL: Final = "end-of-message"
 
 
-def to_markdown(tree: ConversationTree) -> str:
+def to_markdown(tree: ConversationTree, *, one: bool = False) -> str:
     """The title, the system prompt, the shown path, and under "Other variants" all that branches off it.
+
+    With `one`, the shown path alone.
 
     Each message stands under a heading. Headings in its own text are moved below that one; what it leaves
     open (a code fence, raw HTML) is closed, so that it cannot take the next message in. Code stays as it is.
@@ -35,7 +45,7 @@ def to_markdown(tree: ConversationTree) -> str:
     shown = tree.path()
     for message in shown:
         parts += _message_parts(message, 2)
-    variants = list(_variants(tree, {message.id for message in shown}))
+    variants = [] if one else list(variants_of(tree, {message.id for message in shown}))
     if variants:
         parts.append("## Other variants")
     for path in variants:
@@ -45,7 +55,7 @@ def to_markdown(tree: ConversationTree) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _variants(tree: ConversationTree, told: set[MessageId]) -> Iterator[list[Message]]:
+def variants_of(tree: ConversationTree, told: set[MessageId]) -> Iterator[list[Message]]:
     """Every path off those already told, each message once: from where it branches off to its newest leaf."""
     children: dict[MessageId, list[Message]] = {}
     for message in tree.messages.values():
@@ -66,9 +76,13 @@ def _place(tree: ConversationTree, message: Message) -> str:
     parent = None if message.parent is None else tree.messages.get(message.parent)
     if parent is None:
         return "From the beginning"
-    words = " ".join(parent.text.split())
-    words = words if len(words) <= _WORDS_SHOWN else words[: _WORDS_SHOWN - 1] + "…"
-    return f"After “{_escaped(words)}”"
+    return f"After “{_escaped(excerpt(parent.text))}”"
+
+
+def excerpt(text: str) -> str:
+    """The first words of a message, on one line."""
+    words = " ".join(text.split())
+    return words if len(words) <= WORDS_SHOWN else words[: WORDS_SHOWN - 1] + "…"
 
 
 def _message_parts(message: Message, level: int) -> list[str]:
@@ -84,11 +98,9 @@ def _message_parts(message: Message, level: int) -> list[str]:
     if text.strip():
         parts.append(_contained(text.strip("\n").rstrip(), level))
     if message.error:
-        parts.append(f"*The reply broke off: {_escaped(' '.join(message.error.split()))}*")
-    elif message.finish_reason == "cancelled":
-        parts.append("*The reply was stopped here.*")
-    elif message.finish_reason == "length":
-        parts.append("*The reply reached its limit of tokens here.*")
+        parts.append(f"{BROKE_OFF}{_escaped(' '.join(message.error.split()))}*")
+    elif message.finish_reason in ENDINGS:
+        parts.append(ENDINGS[message.finish_reason])
     return parts
 
 

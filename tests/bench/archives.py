@@ -15,8 +15,9 @@ from PySide6.QtCore import QCoreApplication
 from app.core.conversation import Conversation, ConversationId, Message, new_conversation_id, new_message_id
 from app.kvstore.keys import MAX_CHUNK_TOKENS, Digest
 from app.kvstore.store import Store
-from app.services.archive_commands import export_state_archive, reload_archive
+from app.services.archive_commands import export_state_archive, take_archive
 from app.services.workspace import Workspace
+from app.storage.archive import read_archive
 from app.storage.saved_roots import SavedModel, SavedTip
 from tests.bench.figure import Bar, Figure
 from tests.bench.prose import text_of
@@ -51,10 +52,10 @@ def measure() -> Iterator[Figure]:
                 out.append(seconds)
                 copied_out.append(_timed(lambda: _copy(file, copy, forced=True))[0])
                 _clear(workspace, application)
-                seconds, reloaded = _timed(lambda: reload_archive(workspace, file))
+                seconds, reloaded = _timed(lambda: take_archive(workspace, file, read_archive(file)))
                 back.append(seconds)
                 copied_back.append(_timed(lambda: _copy(copy, folder / "back", forced=False))[0])
-                assert reloaded.state == "used" and reloaded.written_bytes > TOKENS * BYTES_A_TOKEN, reloaded
+                assert reloaded.state == "used" and reloaded.state_bytes > TOKENS * BYTES_A_TOKEN, reloaded
                 conversation = reloaded.conversation
         finally:
             workspace.close()

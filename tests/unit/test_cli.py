@@ -87,6 +87,8 @@ def failed(capsys: Shown, *arguments: str) -> str:
         (["show"], "ID"),
         (["export", "x"], "--to"),
         (["export", "x", "--to", "y", "--format", "pdf"], "pdf"),
+        (["export", "x", "--to", "y.ember", "--branches", "one"], "all branches"),
+        (["export", "x", "--to", "y.html", "--branches", "all"], "shown branch"),
         (["import"], "FILE"),
         (["conversations", "--data-dir"], "--data-dir"),
         (["conversations", "--data-dir", "~no-such-account/x"], "~no-such-account"),
@@ -204,9 +206,54 @@ def test_an_export_to_a_place_that_cannot_be_written_is_said(folder: Path, capsy
     target = folder / "a folder"
     target.mkdir()
     place = ["--data-dir", str(folder)]
-    assert "could not be written" in failed(capsys, "export", CHAT, "--to", str(target), *place)
     assert "could not be written" in failed(capsys, "export", CHAT, "--to", str(target / "no" / "x.md"), *place)
+    assert "could not be made" in failed(capsys, "export", CHAT, CHAT, "--to", str(target / "no" / "x"), *place)
     assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        (None, "Roman roads.ember"),
+        ("text", "Roman roads.txt"),
+        ("html", "Roman roads.html"),
+        ("json", "Roman roads.json"),
+    ],
+)
+def test_a_folder_takes_a_file_of_each_conversation_and_nothing_in_it_is_overwritten(
+    form: str | None, name: str, folder: Path
+) -> None:
+    target = folder / "a folder"
+    target.mkdir()
+    (target / name).write_text("mine")
+    chosen = ["--format", form] if form else []
+    assert run(["export", CHAT, CHAT, "--to", str(target), *chosen, "--data-dir", str(folder)]) == 0
+    stem, suffix = Path(name).stem, Path(name).suffix
+    assert {path.name for path in target.iterdir()} == {name, f"{stem} (2){suffix}", f"{stem} (3){suffix}"}
+    assert (target / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize(("branches", "there"), [("one", False), ("all", True)])
+def test_one_branch_or_all_are_exported(branches: str, there: bool, folder: Path) -> None:
+    for name in ("roads.md", "roads.json", "roads.txt"):
+        arguments = ["--to", str(folder / name), "--branches", branches, "--data-dir", str(folder)]
+        assert run(["export", CHAT, *arguments]) == 0
+        assert ("bridges" in (folder / name).read_text(encoding="utf-8")) is there
+
+
+def test_many_files_are_imported_and_each_that_is_not_is_named(
+    folder: Path, tmp_path: Path, capsys: Shown, qtbot: QtBot
+) -> None:
+    for name in ("roads.ember", "roads.json", "roads.md"):
+        run(["export", CHAT, "--to", str(folder / name), "--data-dir", str(folder)])
+    (folder / "broken.json").write_text('{"messages": 7}')
+    files = [str(folder / name) for name in ("roads.ember", "broken.json", "roads.json", "roads.md")]
+    assert run(["import", *files, "--json", "--data-dir", str(tmp_path / "other")]) == 1
+    told = capsys.readouterr()
+    lines = [json.loads(line) for line in told.out.splitlines()]
+    assert [line.get("messages") for line in lines] == [6, 4, 6, None]
+    assert "broken.json" in told.err
+    assert told.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("contents", [None, b"", b"not an archive" * 50, b"PK\x05\x06" + bytes(18)])

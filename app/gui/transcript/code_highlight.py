@@ -4,81 +4,36 @@ from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import shiboken6
-from pygments.lexers import get_lexer_by_name
-from pygments.token import Comment, Keyword, Name, Number, Operator, String
-from pygments.util import ClassNotFound
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QTextBlock, QTextCharFormat, QTextCursor, QTextFrame, QTextLayout
 
+from app.core.code_colors import CODE_MAX, ROLES, lexer_for, role_of
 from app.gui.transcript.clean_text import PIECE
 from app.gui.transcript.code_card import code_blocks
 from app.gui.transcript.styles import Styles
 
-CODE_MAX: Final = 50_000
-"""Longer code stays without colours."""
 _AT_ONCE: Final = 1_200
 """Characters that are coloured while they are written; more is left to idle slices."""
 _SLICE_S: Final = 0.005
 _WINDOW: Final = 30
 """Lines that are read again to colour a line that just arrived."""
 
-# A model's code is hostile input: only lexers that are in wide use, whatever a fence names.
-_NAMES: Final = (
-    "bash sh shell console c h cpp c++ hpp cs csharp css dart diff patch dockerfile docker elixir erlang go"
-    " golang gradle groovy haskell hs html http ini toml cfg java javascript js jsx mjs json json5"
-    " jsonc julia jl kotlin kt latex tex less lua makefile make matlab nginx objective-c objc ocaml octave perl"
-    " php powershell ps1 python py python3 r rb ruby rs rust sass scala scheme scss sql sqlite3 svelte swift ts"
-    " tsx typescript vb verilog vhdl vim vue wasm xml yaml yml zig zsh"
-)
-_LANGUAGES: Final = frozenset(_NAMES.split())
-_ROLES: Final = (
-    (Comment, "code_comment"),
-    (String, "code_string"),
-    (Number, "code_number"),
-    (Keyword, "code_keyword"),
-    (Operator.Word, "code_keyword"),
-    (Name.Function, "code_name"),
-    (Name.Class, "code_name"),
-    (Name.Builtin, "code_name"),
-    (Name.Decorator, "code_name"),
-    (Name.Tag, "code_keyword"),
-    (Name.Attribute, "code_name"),
-    (Name.Exception, "code_name"),
-    (Name.Constant, "code_number"),
-)
-
 Span = tuple[int, int, str]
 """Where a coloured run begins in its line, its length, and the palette's field."""
 
 
-@lru_cache(maxsize=64)
-def _lexer(language: str) -> Any:
-    """The lexer for a language's name; None where there is none to trust."""
-    if language not in _LANGUAGES:
-        return None
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
-
-
-@lru_cache(maxsize=512)
-def _role(kind: Any) -> str:
-    return next((role for parent, role in _ROLES if kind in parent), "")
-
-
 def line_spans(code: str, language: str) -> Iterator[list[Span]]:
     """The coloured runs of each line in turn; nothing for a language without a lexer."""
-    lexer = _lexer(language)
+    lexer = lexer_for(language)
     if lexer is None:
         return
     spans: list[Span] = []
     column = 0
     for _at, kind, value in lexer.get_tokens_unprocessed(code):
-        role = _role(kind)
+        role = role_of(kind)
         for number, part in enumerate(value.split("\n")):
             if number:
                 yield spans
@@ -104,7 +59,7 @@ def _spans_of(code: str, language: str) -> tuple[list[Span], ...]:
 
 def can_highlight(code: str, language: str) -> bool:
     """Whether such code gets colours."""
-    return len(code) <= CODE_MAX and _lexer(language) is not None and max(map(len, code.split("\n"))) < PIECE
+    return len(code) <= CODE_MAX and lexer_for(language) is not None and max(map(len, code.split("\n"))) < PIECE
 
 
 class Highlighter(QObject):
@@ -124,7 +79,7 @@ class Highlighter(QObject):
     def use(self, styles: Styles) -> None:
         """Colour in these styles' palette from now on; what still waits is forgotten."""
         self._formats.clear()
-        for _kind, role in _ROLES:
+        for _kind, role in ROLES:
             form = QTextCharFormat()
             form.setForeground(styles.color(role))
             self._formats[role] = form
@@ -163,7 +118,7 @@ class Highlighter(QObject):
 
     def last_line(self, frame: QTextFrame, language: str) -> None:
         """Colour the last line of a card that still grows, from the lines before it."""
-        if _lexer(language) is None:
+        if lexer_for(language) is None:
             return
         blocks: list[QTextBlock] = []
         block, first = frame.lastCursorPosition().block(), frame.firstPosition()

@@ -1,0 +1,60 @@
+"""What is seen of a conversation as a PDF file: the page of the HTML export, laid out on paper."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMarginsF, QSizeF, QUrl
+from PySide6.QtGui import QPageLayout, QPageSize, QPdfWriter, QTextDocument
+
+from app.core.conversation import ConversationTree, Message, messages_by_id
+from app.gui.transcript.clean_text import pieces, shown_part
+from app.storage.files import write_bytes_atomically
+from app.storage.html_page import to_html
+
+_DPI = 96
+_MARGIN_MM = 18
+_CUT = "(The rest of this message is too long to be shown; other formats hold all of it.)"
+
+
+class _Paper(QTextDocument):
+    """A document that fetches nothing, whatever its text names."""
+
+    def loadResource(self, kind: int, name: QUrl | str) -> object:
+        """Nothing: no file and no address is opened for a conversation's text."""
+        return QByteArray()
+
+
+def export_pdf(tree: ConversationTree, path: Path) -> None:
+    """Write the shown path to `path` as A4 pages, atomically; needs a QGuiApplication.
+
+    Raises EmberError of kind "cannot_write".
+    """
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    writer = QPdfWriter(buffer)
+    writer.setTitle(tree.conversation.title)
+    writer.setCreator("Ember")
+    writer.setResolution(_DPI)
+    margins = QMarginsF(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM, _MARGIN_MM)
+    page = QPageSize(QPageSize.PageSizeId.A4)
+    writer.setPageLayout(QPageLayout(page, QPageLayout.Orientation.Portrait, margins, QPageLayout.Unit.Millimeter))
+    paper = _Paper()
+    paper.documentLayout().setPaintDevice(writer)
+    paper.setDocumentMargin(0)
+    paper.setHtml(to_html(_shown(tree), paper=True))
+    area = writer.pageLayout().paintRectPixels(_DPI)
+    paper.setPageSize(QSizeF(area.width(), area.height()))
+    paper.print_(writer)
+    buffer.close()
+    write_bytes_atomically(path, bytes(buffer.data().data()))
+
+
+def _shown(tree: ConversationTree) -> ConversationTree:
+    """The tree with as much of each message as the window shows, and no line that could not be laid out."""
+    return ConversationTree(tree.conversation, messages_by_id(map(_fit, tree.messages.values())))
+
+
+def _fit(message: Message) -> Message:
+    part, cut = shown_part(message.text)
+    lines = "\n".join("\n".join(pieces(line)) for line in part.split("\n"))
+    return replace(message, text=f"{lines}\n\n{_CUT}" if cut else lines)

@@ -1,0 +1,1 @@
+"""Conversations of other programs, read as hostile input; begin at `reading.py`."""

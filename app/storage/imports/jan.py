@@ -1,0 +1,55 @@
+"""Jan's threads: a folder with thread.json, and messages.jsonl with a message on each line."""
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from app.storage.archive_format import MESSAGE_LIMIT, RefusedError
+from app.storage.imports.bounds import decode, unix_time
+from app.storage.imports.draft import Draft, Node
+from app.storage.imports.openai_chat import ChatMessage, words_of
+
+THREAD = "thread.json"
+MESSAGES = "messages.jsonl"
+
+
+class _Model(msgspec.Struct, frozen=True):
+    id: str | None = None
+
+
+class _Assistant(msgspec.Struct, frozen=True):
+    instructions: str | None = None
+    model: _Model | str | None = None
+
+
+class _Thread(msgspec.Struct, frozen=True):
+    id: str = ""
+    title: str | None = None
+    created: float | str | None = None
+    updated: float | str | None = None
+    assistants: list[_Assistant] | None = None
+
+
+def draft_of(thread: bytes | None, lines: Sequence[bytes]) -> Draft:
+    """The draft of a thread, from its thread.json if it is there, and its messages; raises RefusedError."""
+    head = _Thread() if thread is None else decode(thread, _Thread)
+    if len(lines) > MESSAGE_LIMIT:
+        raise RefusedError(f"it has more than {MESSAGE_LIMIT:,} messages")
+    assistant = head.assistants[0] if head.assistants else _Assistant()
+    model = assistant.model.id if isinstance(assistant.model, _Model) else assistant.model
+    messages = decode(b"[" + b",".join(lines) + b"]", list[ChatMessage])
+    nodes = []
+    for at, message in enumerate(messages):
+        words, not_text = words_of(message)
+        above = str(at - 1) if at else None
+        nodes.append(Node(str(at), above, message.role, words, unix_time(message.created_at), model, not_text))
+    return Draft(
+        nodes,
+        source="jan " + (head.id or hashlib.sha256(b"\n".join(lines)).hexdigest()),
+        title=head.title or "",
+        system_prompt=assistant.instructions or "",
+        leaf=str(len(nodes) - 1),
+        created=unix_time(head.created),
+        updated=unix_time(head.updated),
+    )

@@ -1,0 +1,192 @@
+"""Conversations of other programs: what of them comes in, and what is said of the rest."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.conversation import ConversationTree
+from app.storage.archive_format import RefusedError
+from app.storage.imports.draft import Taken
+from app.storage.imports.reading import Refused, conversations_in
+from tests.unit.storage.imports import samples
+from tests.unit.storage.imports.samples import chatgpt, chatgpt_node
+
+
+def found_in(folder: Path, content: Any, name: str = "file.json") -> list[Taken | Refused]:
+    """What a file with this content holds."""
+    path = folder / name
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    path.write_bytes(data)
+    return list(conversations_in(path))
+
+
+def only(found: list[Taken | Refused]) -> Taken:
+    """The one conversation that was taken."""
+    (one,) = found
+    assert isinstance(one, Taken), one
+    return one
+
+
+def tree_in(folder: Path, content: Any) -> ConversationTree:
+    """The tree of the one conversation."""
+    return only(found_in(folder, content)).imported.tree
+
+
+def shown(tree: ConversationTree) -> list[tuple[str, str]]:
+    """The shown path as roles and texts."""
+    return [(message.role, message.text) for message in tree.path()]
+
+
+# --- ChatGPT ---------------------------------------------------------------------------------------------------------
+
+
+def test_chatgpts_tree_keeps_all_branches_and_shows_the_current_one(tmp_path: Path) -> None:
+    tree = tree_in(tmp_path, [samples.CHATGPT])
+    assert shown(tree) == [("user", "Why?"), ("assistant", "Stone."), ("user", "Where?"), ("assistant", "Rome.")]
+    assert sorted(message.text for message in tree.messages.values()) == [
+        "Layers.",
+        "Rome.",
+        "Stone.",
+        "Where?",
+        "Why?",
+    ]
+    assert tree.conversation.title == "Roads"
+    assert (tree.conversation.created, tree.conversation.updated) == (1700000000.0, 1700000100.0)
+    assert tree.path()[1].model == "gpt-4o"
+
+
+def test_many_conversations_in_one_file_are_taken_one_by_one_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    broken = chatgpt(chatgpt_node("q", "sys", "user", "Why?"), title="Broken") | {"mapping": {"x": 7}}
+    found = found_in(tmp_path, [samples.CHATGPT, broken, samples.CHATGPT])
+    assert [type(each) for each in found] == [Taken, Refused, Taken]
+    assert isinstance(found[1], Refused)
+    assert found[1].title == "Broken"
+
+
+def test_parts_that_are_no_text_are_named_where_they_stood(tmp_path: Path) -> None:
+    content = {
+        "content_type": "multimodal_text",
+        "parts": [{"content_type": "image_asset_pointer", "asset_pointer": "file-service://x"}, "What is this?"],
+    }
+    taken = only(found_in(tmp_path, [chatgpt(chatgpt_node("q", "sys", "user", content))]))
+    assert shown(taken.imported.tree) == [
+        ("user", "[Here was an image; only text was imported.]\n\nWhat is this?"),
+    ]
+    assert taken.remarks == ("Parts that are no text are named where they stood (1).",)
+
+
+def test_an_attached_file_is_named(tmp_path: Path) -> None:
+    node = chatgpt_node("q", "sys", "user", "Read it.", metadata={"attachments": [{"name": "roads.pdf"}]})
+    assert "a file “roads.pdf”" in shown(tree_in(tmp_path, [chatgpt(node)]))[0][1]
+
+
+def test_a_reply_with_thoughts_and_tools_becomes_one_message_and_the_tools_are_counted(tmp_path: Path) -> None:
+    thoughts = {"content_type": "thoughts", "thoughts": [{"summary": "Plan", "content": "Look it up."}]}
+    found = chatgpt(
+        chatgpt_node("q", "sys", "user", "Why?"),
+        chatgpt_node("t", "q", "assistant", thoughts),
+        chatgpt_node("c", "t", "assistant", {"content_type": "code", "text": "search('x')"}, recipient="browser"),
+        chatgpt_node("o", "c", "tool", {"content_type": "execution_output", "text": "3 hits"}),
+        chatgpt_node("a", "o", "assistant", "Layers."),
+    )
+    taken = only(found_in(tmp_path, [found]))
+    assert shown(taken.imported.tree) == [
+        ("user", "Why?"),
+        ("assistant", "<think>\nPlan\n\nLook it up.\n</think>\n\nLayers."),
+    ]
+    assert taken.remarks == ("Steps of tools and hidden instructions were left out (2).",)
+
+
+def test_a_reply_that_was_given_twice_after_a_tool_stays_two_messages(tmp_path: Path) -> None:
+    found = chatgpt(
+        chatgpt_node("q", "sys", "user", "Why?"),
+        chatgpt_node("a", "q", "assistant", "I look it up."),
+        chatgpt_node("o", "a", "tool", "3 hits"),
+        chatgpt_node("b", "o", "assistant", "Layers."),
+        chatgpt_node("c", "o", "assistant", "Stone."),
+    )
+    tree = tree_in(tmp_path, [found])
+    assert [each.text for each in tree.messages.values()] == ["Why?", "I look it up.", "Layers.", "Stone."]
+    assert [text for _, text in shown(tree)] == ["Why?", "I look it up.", "Stone."]
+
+
+def test_the_packed_export_says_what_to_import_of_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as packed:
+        packed.writestr("chat.html", "x" * 100_000)
+        packed.writestr("conversations.json", "[]")
+    with pytest.raises(RefusedError, match=r"unpack it, and import the conversations\.json"):
+        list(conversations_in(tmp_path / "export.zip"))
+
+
+# --- the others ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_llama_cpps_web_ui_keeps_branches_reasoning_and_the_system_prompt(several: bool, tmp_path: Path) -> None:
+    tree = tree_in(tmp_path, [samples.LLAMA_WEB] if several else samples.LLAMA_WEB)
+    assert tree.conversation.system_prompt == "Be brief."
+    assert shown(tree) == [("user", "Why?"), ("assistant", "<think>\nLet me see.\n</think>\n\nStone.")]
+    assert len(tree.messages) == 3
+    assert tree.path()[0].created == 1700000000.0
+
+
+def test_lm_studio_keeps_versions_and_shows_the_selected_one(tmp_path: Path) -> None:
+    tree = tree_in(tmp_path, samples.LM_STUDIO)
+    assert tree.conversation.system_prompt == "Be brief."
+    assert shown(tree) == [("user", "Why?"), ("assistant", "Stone.")]
+    other = next(message for message in tree.messages.values() if "Layers" in message.text)
+    assert other.text == "<think>\nLet me see.\n</think>\n\nLayers."
+    assert other.model == "gemma-3"
+
+
+@pytest.mark.parametrize("begin", ["thread.json", "messages.jsonl"])
+def test_jans_two_files_are_read_together_whichever_is_given(begin: str, tmp_path: Path) -> None:
+    (tmp_path / "thread.json").write_text(json.dumps(samples.JAN_THREAD))
+    (tmp_path / "messages.jsonl").write_text("\n".join(map(json.dumps, samples.JAN_MESSAGES)) + "\n")
+    tree = only(list(conversations_in(tmp_path / begin))).imported.tree
+    assert tree.conversation.title == "Roads"
+    assert tree.conversation.system_prompt == "Be brief."
+    assert shown(tree) == [("user", "Why?"), ("assistant", "Layers.")]
+    assert tree.path()[1].model == "gemma"
+
+
+def test_jans_messages_alone_are_a_conversation_too(tmp_path: Path) -> None:
+    (tmp_path / "messages.jsonl").write_text("\n".join(map(json.dumps, samples.JAN_MESSAGES)))
+    tree = only(list(conversations_in(tmp_path / "messages.jsonl"))).imported.tree
+    assert tree.conversation.title == "Why?"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        samples.OPENAI,
+        [samples.OPENAI],
+        samples.OPENAI["messages"],
+        json.dumps(samples.OPENAI, indent=2).encode(),
+        b"\xef\xbb\xbf  " + json.dumps(samples.OPENAI).encode() + b"\r\n",
+    ],
+)
+def test_openais_form_is_taken_alone_in_a_list_and_as_bare_messages(content: Any, tmp_path: Path) -> None:
+    tree = tree_in(tmp_path, content)
+    assert tree.conversation.system_prompt == "Be brief."
+    assert shown(tree) == [("user", "Why?"), ("assistant", "Layers.")]
+
+
+def test_one_conversation_a_line_is_taken_line_by_line(tmp_path: Path) -> None:
+    line = json.dumps(samples.OPENAI).encode()
+    assert [type(each) for each in found_in(tmp_path, line + b"\n" + line + b"\n{broken}\n")] == [Taken, Taken, Refused]
+
+
+def test_openais_parts_are_read_and_images_named(tmp_path: Path) -> None:
+    content = [{"type": "text", "text": "Look."}, {"type": "image_url", "image_url": {"url": "data:x"}}]
+    tree = tree_in(tmp_path, {"messages": [{"role": "user", "content": content}, {"role": "tool", "content": "x"}]})
+    assert shown(tree) == [("user", "Look.\n\n[Here was an image; only text was imported.]")]
+
+
+def test_the_same_conversation_has_the_same_ids_each_time(tmp_path: Path) -> None:
+    first, second = (tree_in(tmp_path, [samples.CHATGPT]) for _ in range(2))
+    assert first.conversation.id == second.conversation.id
+    assert list(first.messages) == list(second.messages)
