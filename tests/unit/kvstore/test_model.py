@@ -232,7 +232,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         """Another budget."""
         self.model.budget = budget * disk_bytes("ab", 10)
         before = self.model.bytes
-        self.model.evict(0, self.model.path(self.model.pinned))
+        self.model.evict(0, self.model.path(self.model.pinned | self.model.kept))
         assert self.store.set_budget(self.model.budget) == before - self.model.bytes
 
     @rule()
