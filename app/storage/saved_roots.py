@@ -51,10 +51,9 @@ class SavedRoots:
         found: dict[ConversationId, set[bytes]] = {}
         place, query = 0, "SELECT rowid, conversation, tip FROM kv_roots WHERE rowid > ? ORDER BY rowid LIMIT ?"
         while rows := self._database.rows(query, (place, SLICE)):
-            for _, conversation, tip in rows:
+            for place, conversation, tip in rows:
                 if isinstance(tip, bytes):
                     found.setdefault(ConversationId(conversation), set()).add(tip)
-            place = rows[-1]["rowid"]
         return {conversation: tuple(tips) for conversation, tips in found.items()}
 
     def wanted(self) -> tuple[bytes, ...]:
