@@ -24,7 +24,6 @@ from app.protocol.messages import (
     TipUsage,
     VerifySaved,
 )
-from app.services.background import run_in_background
 from app.services.engine_client import EngineClient, EngineState
 from app.services.saved_pins import SavedPins
 from app.services.written_today import written_today
@@ -323,21 +322,17 @@ class SavedStates(QObject):
             self.changed.emit()
 
     def ask(self, told: OnUsage, failed: Callable[[Failed], None]) -> None:
-        """Ask the engine what all chats take, and the whole; their tips are read on another thread first."""
+        """Ask the engine what all chats take, and the whole."""
+        tips = self._roots.tips()
+        request = GetSavedUsage(id=self._engine.new_id(), groups=tuple(tips.values()))
 
-        def send(tips: dict[ConversationId, tuple[bytes, ...]]) -> None:
-            def answered(answer: Response) -> None:
-                if isinstance(answer, SavedUsage):
-                    told(dict(zip(tips, answer.groups, strict=True)), answer)
-                elif isinstance(answer, Failed):
-                    failed(answer)
+        def answered(answer: Response) -> None:
+            if isinstance(answer, SavedUsage):
+                told(dict(zip(tips, answer.groups, strict=True)), answer)
+            elif isinstance(answer, Failed):
+                failed(answer)
 
-            self._engine.send(GetSavedUsage(id=self._engine.new_id(), groups=tuple(tips.values())), answered)
-
-        def unread(error: EmberError) -> None:
-            failed(Failed(id=0, kind=error.kind, sentence=error.sentence))
-
-        run_in_background(self, self._roots.tips, send, unread)
+        self._engine.send(request, answered)
 
     # --- removing and checking ---------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from app.core.conversation import ConversationId, MessageId
 from app.storage.database import Database
@@ -10,8 +9,6 @@ from app.storage.records import storable
 
 UNTOLD = b""
 """The tip that is owed for turns that were broken off before they told theirs."""
-SLICE: Final = 2000
-"""Rows that are read at once, in a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +71,16 @@ class SavedRoots:
         return [SavedTip(MessageId(row["message"]), row["root"], row["tip"]) for row in rows]
 
     def tips(self) -> dict[ConversationId, tuple[bytes, ...]]:
-        """The tips of each chat that has any, read in slices, so that nobody waits long for the database meanwhile."""
-        found: dict[ConversationId, set[bytes]] = {}
-        place, query = 0, "SELECT rowid, conversation, tip FROM kv_roots WHERE rowid > ? ORDER BY rowid LIMIT ?"
-        while rows := self._database.rows(query, (place, SLICE)):
-            for _, conversation, tip in rows:
-                if isinstance(tip, bytes):
-                    found.setdefault(ConversationId(conversation), set()).add(tip)
-            place = rows[-1]["rowid"]
-        return {conversation: tuple(tips) for conversation, tips in found.items()}
+        """The tips of each chat that has any."""
+        found: dict[ConversationId, list[bytes]] = {}
+        for row in self._database.rows("SELECT conversation, tip FROM kv_roots"):
+            if isinstance(row["tip"], bytes):
+                found.setdefault(ConversationId(row["conversation"]), []).append(row["tip"])
+        return {conversation: tuple(set(tips)) for conversation, tips in found.items()}
 
     def wanted(self) -> tuple[bytes, ...]:
         """The tips of all chats."""
-        return self._tips("SELECT DISTINCT tip FROM kv_roots")
+        return tuple({tip for tips in self.tips().values() for tip in tips})
 
     def models(self) -> dict[bytes, SavedModel]:
         """The models by fingerprint."""
@@ -133,14 +127,9 @@ class SavedRoots:
 
     def pinned_tips(self) -> tuple[bytes, ...]:
         """Their tips."""
-        return self._tips(
-            "SELECT DISTINCT r.tip FROM conversations c JOIN kv_roots r ON r.conversation = c.id "
-            "WHERE c.pin_state ORDER BY r.tip"
-        )
-
-    def _tips(self, query: str) -> tuple[bytes, ...]:
-        """The tips that a query finds, without what is none in a database from elsewhere."""
-        return tuple(tip for (tip,) in self._database.rows(query) if isinstance(tip, bytes))
+        pinned = self.pinned()
+        tips = self.tips() if pinned else {}
+        return tuple(sorted({tip for conversation in pinned for tip in tips.get(conversation, ())}))
 
     def set_pinned(self, conversation: ConversationId, pinned: bool) -> None:
         """Let this chat's saved state stay whatever the budget, or be evicted as any other."""

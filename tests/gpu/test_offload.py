@@ -259,6 +259,14 @@ def test_it_is_taken_up_without_flash_attention_too(
 
 
 @pytest.mark.parametrize(("first", "then"), WAYS[1:3], ids=NAMES[1:3])
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.WINDOW, Kind.HYBRID])
+def test_it_is_taken_up_where_each_device_would_choose_another_kind_of_attention(
+    first: dict[str, object], then: dict[str, object], kind: Kind, gpu: Device, tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    assert_taken_up_after(tiny_model(kind), tmp_path, first, then)
+
+
+@pytest.mark.parametrize(("first", "then"), WAYS[1:3], ids=NAMES[1:3])
 def test_smaller_keys_and_values_go_from_device_to_device(
     first: dict[str, object], then: dict[str, object], gpu: Device, tiny_model: TinyModel, tmp_path: Path
 ) -> None:

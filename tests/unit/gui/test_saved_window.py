@@ -32,7 +32,6 @@ from app.protocol.messages import (
     VerifySaved,
 )
 from app.storage.saved_roots import UNTOLD
-from tests.support.background import finish_background
 from tests.unit.gui.person import Person
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -62,11 +61,9 @@ class Saving:
     def tell_usage(self, all_bytes: int = 100 * MIB) -> None:
         """Answer the window's questions about what is saved, those that wait and one that is asked now."""
         self.saved.refresh()
-        finish_background()
         while asked := [each for each in self.engine.asked(GetSavedUsage) if each.id not in self.answered]:
             self.answered.add(asked[0].id)
             self._tell_usage(asked[0], all_bytes)
-            finish_background()
 
     def _tell_usage(self, asked: GetSavedUsage, all_bytes: int) -> None:
         root = RootUsage(root=ROOT, chunks=9, tokens=2000, bytes=all_bytes, checkpoint_bytes=0)
@@ -277,7 +274,6 @@ def test_the_state_of_the_loaded_model_goes_after_a_second_word_and_the_gauge_fa
     assert asked.roots == (ROOT,)
     questions = len(saving.engine.asked(GetSavedUsage))
     saving.engine.say(SavedDropped(id=asked.id, freed_bytes=100 * MIB))
-    finish_background()
     assert len(saving.engine.asked(GetSavedUsage)) == questions + 1
     saving.tell_usage(0)
     assert saving.window.strip.saved.reading().figures == ("0 B",)

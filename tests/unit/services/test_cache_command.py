@@ -26,7 +26,6 @@ from app.services.cache_command import CacheOptions, cache
 from app.services.single_instance import Caller, SingleInstance
 from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
-from tests.support.background import finish_background
 from tests.support.command import PATIENCE, Outcome, begin
 from tests.unit.services.fakes import FakeProcess
 
@@ -49,7 +48,6 @@ class Window:
     def open_store(self) -> None:
         self.engine.greet()
         self.engine.say(StoreOpened(id=self.engine.asked(OpenStore)[-1].id, budget=1 << 30))
-        finish_background()
 
     def wait_for(self, kind: type) -> int:
         """Until the engine is asked that; the request's id."""

@@ -14,7 +14,6 @@ from app.services.saved_states import SavedStates
 from app.storage.conversations import ConversationStore
 from app.storage.saved_roots import UNTOLD, SavedRoots
 from app.storage.settings import SettingsStore
-from tests.support.background import finish_background
 from tests.unit.services.fakes import FakeProcess
 
 CHAT = ConversationId("c" * 32)
@@ -51,8 +50,6 @@ class Account:
 
     @property
     def questions(self) -> list[GetSavedUsage]:
-        """What was asked, the tips that were just being read included."""
-        finish_background()
         return self.engine.asked(GetSavedUsage)
 
     def answer(self, seconds: float = 0.0) -> None:

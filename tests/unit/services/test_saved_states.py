@@ -24,7 +24,6 @@ from app.services.written_today import WritingDay, day_of
 from app.storage.conversations import ConversationStore
 from app.storage.saved_roots import UNTOLD, SavedModel, SavedRoots
 from app.storage.settings import SettingsStore
-from tests.support.background import finish_background
 from tests.unit.services.fakes import FakeProcess
 from tests.unit.storage.made import CHAT, forked_tree, put
 
@@ -169,7 +168,6 @@ def test_what_was_written_today_is_known_after_a_restart_too(
 
 def tell_written(ever: int) -> None:
     """Let the engine answer the latest question about what is saved."""
-    finish_background()
     asked = engine().asked(GetSavedUsage)[-1]
     groups = tuple(TipUsage(own=0, shared=0, tokens=0) for _ in asked.groups)
     engine().say(
