@@ -33,6 +33,7 @@ from app.protocol.messages import (
     Response,
     Statistics,
     Text,
+    TransferProgress,
     Unload,
     Unloaded,
     VerifyProgress,
@@ -51,7 +52,10 @@ DEATH_WINDOW = 60.0
 STATISTICS_INTERVAL_MS = 1000
 ABOUT_NO_FILE = ("cancelled", "engine_died", "bad_name", "bad_number")
 """Kinds of failures of a load that do not lie in what the file contains."""
-NOT_THE_LAST = (LoadProgress, OldModelFreed, CalibrationProgress, PromptProgress, Text, Done, VerifyProgress)
+NOT_THE_LAST = (
+    *(LoadProgress, OldModelFreed, CalibrationProgress, PromptProgress, Text, Done, VerifyProgress),
+    TransferProgress,
+)
 """Answers after which another follows."""
 
 
