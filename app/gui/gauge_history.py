@@ -83,11 +83,12 @@ class GaugeHistory(QObject):
                 Record(each, MEMORY_ROLES, self._memory[each.device].until(now) if each.device in self._memory else ())
                 for each in strip.memories()
             )
-            return CardFigures("Memory", records or (Record(gauge.reading(), MEMORY_ROLES, ()),), (), reading.MEMORY)
+            shown = gauge.reading()
+            return CardFigures("Memory", records or (Record(shown, MEMORY_ROLES, ()),), _notes(shown), reading.MEMORY)
         shown = gauge.reading()
         if gauge is strip.context:
             record = Record(shown, CONTEXT_ROLES, self._context.until(now), limit=round(shown.total))
-            return CardFigures("Context", (record,), (shown.alert,) if shown.alert else (), reading.CONTEXT)
+            return CardFigures("Context", (record,), _notes(shown), reading.CONTEXT)
         record = Record(shown, SAVED_ROLES, self._saved.until(now))
         reuse = self._reuse()
         sentence = " ".join(filter(None, (shown.sentence, reading.read_rate(reuse))))
@@ -130,6 +131,13 @@ class GaugeHistory(QObject):
     def _not_counted(self, error: EmberError) -> None:
         self._is_counting = False
         logger.warning("what was not read again could not be counted: %s", error.sentence)
+
+
+def _notes(shown: reading.Reading) -> tuple[str, ...]:
+    """What is to be said before anything else: that it is getting tight, or why there are no figures."""
+    if shown.alert:
+        return (shown.alert,)
+    return (f"{reading.NO_MODEL}.",) if reading.NO_MODEL in shown.lines else ()
 
 
 def _values(shown: reading.Reading, roles: Sequence[str]) -> tuple[int, ...]:

@@ -16,8 +16,7 @@ Fate = Literal["kept", "read", "left"]
 """Still there · to be read · no part of the prompt any more."""
 MOST_PARTS: Final = 9
 BAR, GAP, LINE = 22, 4, 18
-"""Pixels: a bar's height, between its parts' words, a line of words."""
-ROW: Final = 2 * LINE + BAR + 16
+"""Pixels: a bar's height, between its parts' words, a line of words of the usual size."""
 NAMES: Final[dict[Speaker, str]] = {
     "instructions": "Instructions",
     "you": "You",
@@ -90,6 +89,11 @@ def bars(parts: Sequence[Part]) -> tuple[Bar, Bar, Bar]:
     )
 
 
+def row() -> int:
+    """What a bar takes with its words above and below, in pixels."""
+    return 2 * theme.scaled(LINE) + BAR + 16
+
+
 class PromptPicture(QWidget):
     """Paints the bars one below the other; what they say is its accessible description too."""
 
@@ -106,31 +110,32 @@ class PromptPicture(QWidget):
 
     def sizeHint(self) -> QSize:
         """A row for each bar, and the legend."""
-        return QSize(480, ROW * len(self._bars) + LINE)
+        return QSize(480, row() * len(self._bars) + theme.scaled(LINE))
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The bars, then what their colours mean."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for number, bar in enumerate(self._bars):
-            self._paint_bar(painter, bar, number * ROW)
-        self._paint_legend(painter, ROW * len(self._bars))
+            self._paint_bar(painter, bar, number * row())
+        self._paint_legend(painter, row() * len(self._bars))
         painter.end()
 
     def _paint_bar(self, painter: QPainter, bar: Bar, top: int) -> None:
+        line = theme.scaled(LINE)
         painter.setFont(theme.font("small_strong"))
-        self._words(painter, QRectF(0, top, self.width(), LINE), bar.title, "text")
+        self._words(painter, QRectF(0, top, self.width(), line), bar.title, "text")
         painter.setFont(theme.font("small"))
         taken = QFontMetrics(theme.font("small_strong")).horizontalAdvance(bar.title) + 16
-        right = QRectF(taken, top, self.width() - taken, LINE)
+        right = QRectF(taken, top, self.width() - taken, line)
         self._words(painter, right, bar.words, "text_soft", Qt.AlignmentFlag.AlignRight)
         left = 0.0
         for part in bar.parts:
             wide = self.width() * part.tokens / self._scale
-            block = QRectF(left, top + LINE + 2, max(1.0, wide - 1), BAR)
+            block = QRectF(left, top + line + 2, max(1.0, wide - 1), BAR)
             self._paint_part(painter, block, part.fate)
             painter.setFont(theme.font("tiny"))
-            below = QRectF(left, top + LINE + BAR + 2, max(0.0, wide - GAP), LINE)
+            below = QRectF(left, top + line + BAR + 2, max(0.0, wide - GAP), line)
             name = NAMES[part.speaker]
             if QFontMetrics(painter.font()).horizontalAdvance(name) <= below.width():
                 self._words(painter, below, name, "text_faint")
@@ -155,16 +160,16 @@ class PromptPicture(QWidget):
 
     def _paint_legend(self, painter: QPainter, top: int) -> None:
         painter.setFont(theme.font("tiny"))
-        left = 0.0
+        left, line = 0.0, theme.scaled(LINE)
         meanings: tuple[tuple[Fate, str], ...] = (
             ("kept", "kept"),
             ("read", "read"),
             ("left", "stays in the old branch"),
         )
         for fate, words in meanings:
-            self._paint_part(painter, QRectF(left, top + 4, 16, 10), fate)
+            self._paint_part(painter, QRectF(left, top + (line - 10) / 2, 16, 10), fate)
             wide = QFontMetrics(painter.font()).horizontalAdvance(words) + 4
-            self._words(painter, QRectF(left + 22, top, wide, LINE), words, "text_faint")
+            self._words(painter, QRectF(left + 22, top, wide, line), words, "text_faint")
             left += 22 + wide + 16
 
     def _words(

@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QMessageBox
 
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
-from app.core.units import format_bytes, format_count, format_seconds
+from app.core.units import format_bytes
 from app.gui.dialogs_saved import SavedStateDialog, pins_warning
-from app.gui.gauges.clearing import WRITING
+from app.gui.gauges.clearing import WRITING, reads_again
 from app.gui.saved_shares_model import Share, clean_title
 from app.gui.saved_shares_page import SharesPage
 from app.protocol.messages import Failed, SavedDropped, Statistics
@@ -111,9 +111,8 @@ class SavedShares(QObject):
         now = self._statistics
         if now is not None and now.live_conversation == chat.key and now.context_used:
             return "The next reply goes on from memory."
-        spent = f", about {format_seconds(max(chat.tokens / now.read_rate, 0.1))}" if now and now.read_rate else ""
-        most = "up to " if chat.shared else ""
-        return f"The next reply reads {most}{format_count(chat.tokens)} tokens again{spent}."
+        rate = now.read_rate if now is not None else 0.0
+        return f"The next reply {reads_again(chat.tokens, rate, at_most=bool(chat.shared))}."
 
     def _about_model(self, model: Share) -> tuple[str, bool]:
         if self._chats.running is not None:

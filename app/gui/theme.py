@@ -169,6 +169,11 @@ def font(role: FontRole = "body") -> QFont:
     return made
 
 
+def scaled(pixels: int) -> int:
+    """A width in pixels that suits text of the usual size, for the size that the system asks for."""
+    return round(pixels * _theme.body_pixels / _BODY_PIXELS)
+
+
 def mono_font() -> QFont:
     """The font for code: the first good one that is installed, else the system's own."""
     for family in _MONO:

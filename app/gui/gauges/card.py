@@ -63,7 +63,7 @@ class HistoryCard(PopupCard):
         label.setWordWrap(True)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setFont(theme.font(role))
-        label.setFixedWidth(WIDTH)
+        label.setFixedWidth(theme.scaled(WIDTH))
         set_tone(label, tone)
         return label
 
@@ -122,7 +122,7 @@ class HistoryCard(PopupCard):
         wanted = self._content.sizeHint().height() + 2
         height = min(wanted, self._over.screen().availableGeometry().height() * 9 // 10)
         bar = self._scroll.verticalScrollBar().sizeHint().width() if height < wanted else 0
-        size = QSize(WIDTH + 2 * _MARGIN + 2 + bar, height)
+        size = QSize(theme.scaled(WIDTH) + 2 * _MARGIN + 2 + bar, height)
         if size != self.size() or not self.isVisible():
             self.setFixedSize(size)
             self.place_over(self._over)

@@ -11,6 +11,7 @@ from app.gui.gauges.clearing import Choice
 from app.gui.gauges.popup import PopupCard
 
 WIDTH: Final = 348
+"""Pixels, with text of the usual size."""
 _INSET: Final = 12
 _WRAPPED: Final = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
 
@@ -40,9 +41,10 @@ class ChoiceButton(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         """As high as the words need."""
-        words = self._words_room(QRect(0, 0, WIDTH, 1000))
+        width = theme.scaled(WIDTH)
+        words = self._words_room(QRect(0, 0, width, 1000))
         wrapped = QFontMetrics(self._detail).boundingRect(words, int(_WRAPPED), self._choice.detail)
-        return QSize(WIDTH, 8 + QFontMetrics(self._title).height() + 2 + wrapped.height() + 8)
+        return QSize(width, 8 + QFontMetrics(self._title).height() + 2 + wrapped.height() + 8)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The surface under the pointer or the keyboard, and the words."""

@@ -51,7 +51,7 @@ def _memory(figures: ClearFigures) -> Choice:
         spent = _about(figures.held_saved, figures.restore_rate)
         detail = f"The next reply goes on from the saved state{spent}."
     else:
-        detail = f"The next reply {_reads_again(figures.held, figures.read_rate)}."
+        detail = f"The next reply {reads_again(figures.held, figures.read_rate)}."
     return Choice(f"Memory now: {bytes_by_memory(figures.memory)}", detail)
 
 
@@ -83,7 +83,7 @@ def _many(figures: ClearFigures, chat: str) -> str:
         return f"Each {chat} is then read again, but for this one, which is in memory."
     if not figures.is_saved:
         return f"Each {chat} is then read again."
-    again = _reads_again(figures.tokens, figures.read_rate)
+    again = reads_again(figures.tokens, figures.read_rate)
     return f"The next reply {again}, and each other {chat} is read again too."
 
 
@@ -91,10 +91,11 @@ def _next_reply(figures: ClearFigures, *, at_most: bool = False) -> str:
     """What the next reply of the open chat costs once its saved state is gone."""
     if figures.is_held:
         return "The next reply goes on from memory."
-    return f"The next reply {_reads_again(figures.tokens, figures.read_rate, at_most=at_most)}."
+    return f"The next reply {reads_again(figures.tokens, figures.read_rate, at_most=at_most)}."
 
 
-def _reads_again(tokens: int, rate: float, *, at_most: bool = False) -> str:
+def reads_again(tokens: int, rate: float, *, at_most: bool = False) -> str:
+    """What a reply does whose chat is kept no more; `rate` in tokens a second, 0 where it was not measured."""
     if not tokens:
         return "reads this chat again"
     return f"reads {'up to ' if at_most else ''}{format_count(tokens)} tokens again{_about(tokens, rate)}"

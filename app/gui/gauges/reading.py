@@ -164,8 +164,8 @@ def read_saved(figures: SavedFigures | None) -> Reading:
     """The gauge of the saved state on disk."""
     names = ("Saved state", "Saved")
     if figures is None:
-        lines = ("Not known just now", "Not known")
-        return Reading(names, lines=lines, sentence=f"{SAVED} What is saved is not known just now.")
+        unknown = ("Not known just now", "Not known")
+        return Reading(names, lines=unknown, sentence=f"{SAVED} What is saved is not known just now.")
     what = SAVED + _about_saving(figures)
     if not figures.all_chats:
         nothing = ("Saving is off",) if figures.is_off else ("Nothing is saved yet", "Nothing yet")
@@ -180,7 +180,7 @@ def read_saved(figures: SavedFigures | None) -> Reading:
     ]
     everything = format_bytes(figures.all_chats)
     this = f"this chat {format_bytes(figures.this_chat)}"
-    lines = (f"{this} · others {format_bytes(others)}", this)
+    lines: tuple[str, ...] = (f"{this} · others {format_bytes(others)}", this) if others else (this,)
     if figures.is_off:
         lines = ("Saving is off · what is saved stays", "Saving is off")
     elif figures.is_never:

@@ -16,6 +16,7 @@ from app.gui.gauges.bar import BAR, paint_bar
 from app.gui.gauges.reading import Reading
 
 WIDTH: Final = 348
+"""Pixels, with text of the usual size."""
 CHART: Final = 72
 LOW_CHART: Final = 40
 """Height of the areas in pixels: of one gauge alone, and of several."""
@@ -77,7 +78,7 @@ class SectionView(QWidget):
     def sizeHint(self) -> QSize:
         """Head, bar, chart, one row for each part."""
         chart = self._chart_top() + self._chart_height
-        return QSize(WIDTH, chart + self._line(self._tiny) + 10 + self._rows_height())
+        return QSize(theme.scaled(WIDTH), chart + self._line(self._tiny) + 10 + self._rows_height())
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """All of it, from top to bottom."""
@@ -135,8 +136,10 @@ class SectionView(QWidget):
     def _write_captions(self, painter: QPainter, chart: QRectF) -> None:
         """What the top stands for, and what the sides do."""
         above = QRectF(0, chart.top() - self._line(self._tiny) - 2, self.width(), self._line(self._tiny))
-        self._write(painter, self._tiny, above, self._record.words(self._record.top), "text_faint")
-        self._write(painter, self._tiny, above, self._peak_words(), "text_faint", right=True)
+        has_scale = bool(self._record.samples)
+        if has_scale:
+            self._write(painter, self._tiny, above, self._record.words(self._record.top), "text_faint")
+        self._write(painter, self._tiny, above, self._peak_words(), "text_faint", right=has_scale)
         below = QRectF(0, chart.bottom() + 2, self.width(), self._line(self._tiny))
         self._write(painter, self._tiny, below, "10 minutes ago", "text_faint")
         self._write(painter, self._tiny, below, "now", "text_faint", right=True)

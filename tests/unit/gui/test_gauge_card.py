@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
@@ -103,6 +104,19 @@ def test_nothing_measured_is_said(strip: GaugeStrip) -> None:
     assert NOTHING in strip.card.words()
 
 
+def test_with_large_text_the_names_and_their_figures_stand_side_by_side(
+    strip: GaugeStrip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(theme._theme, "body_pixels", 21)
+    card = HistoryCard(strip)
+    card.open_over(strip.memory, CardFigures("Memory", (record(minutes()),)))
+    (view,) = card.findChildren(SectionView)
+    metrics = QFontMetrics(theme.font("small"))
+    for part in read_memory(GPU).segments:
+        assert 16 + metrics.horizontalAdvance(f"{part.name}  {part.words}") < view.width()
+    card.close()
+
+
 def test_escape_closes_it(qtbot: QtBot, card: HistoryCard) -> None:
     qtbot.keyClick(card, Qt.Key.Key_Escape)
     assert not card.isVisible()
@@ -199,5 +213,7 @@ def test_the_saved_gauge_tells_what_was_not_read_again(saving: Saving) -> None: 
 def test_without_a_model_the_cards_say_so(person: Person) -> None:
     for gauge in person.window.strip.gauges():
         gauge.click()
-        assert NOTHING in person.window.strip.card.words()
+        words = person.window.strip.card.words()
+        assert NOTHING in words
+        assert ("No model is loaded." in words) == (gauge is not person.window.strip.saved)
         person.window.strip.card.close()

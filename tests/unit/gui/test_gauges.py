@@ -167,6 +167,8 @@ def test_saved_state_tells_this_chat_from_the_others() -> None:
     reading = read_saved(SAVED)
     assert reading.figures[0] == "1.3 of 10 GiB"
     assert reading.lines[0] == "this chat 92 MiB · others 1.2 GiB"
+    alone = read_saved(SavedFigures(92 * MIB, 92 * MIB, 10 * GIB))
+    assert alone.lines == ("this chat 92 MiB",)
 
 
 def test_saved_state_tells_own_from_shared_and_the_room_on_the_disk() -> None:

@@ -11,7 +11,7 @@ from app.core.turn import Reread, TokenCounts, TurnFigures, TurnSeconds
 from app.gui import help_page, theme
 from app.gui.help_feed import prompt_parts
 from app.gui.help_page import HelpFigures, HelpPage
-from app.gui.help_picture import BAR, LINE, MOST_PARTS, ROW, Part, PromptPicture, bars, example, shortened
+from app.gui.help_picture import BAR, LINE, MOST_PARTS, Part, PromptPicture, bars, example, row, shortened
 from tests.unit.gui.test_saved_window import MIB, Saving, saving  # noqa: F401
 from tests.unit.storage.made import CHAT
 
@@ -118,7 +118,7 @@ def test_kept_parts_are_painted_in_the_colour_of_what_is_kept(mode: theme.Prefer
     picture = PromptPicture(bars(example()), window)
     picture.resize(600, picture.sizeHint().height())
     image = picture.grab().toImage()
-    follow_up, instructions = (image.pixelColor(20, number * ROW + LINE + BAR // 2) for number in (0, 2))
+    follow_up, instructions = (image.pixelColor(20, number * row() + LINE + BAR // 2) for number in (0, 2))
     assert follow_up == theme.color("kv_used")
     assert instructions != theme.color("kv_used")
 
