@@ -171,6 +171,7 @@ class SavedStateDialog(QDialog):
             ("Damaged, set aside", self.set_aside),
         ):
             self._form.addRow(name, label)
+            label.setFont(theme.font("body"))
             label.setAccessibleName(name)
         self.written.setToolTip("Today: since Ember first looked today. The counts begin anew if the index is lost.")
         self._form.setRowVisible(self.set_aside, False)
@@ -227,7 +228,7 @@ class SavedStateDialog(QDialog):
 
     def _build_check(self) -> QWidget:
         """The button, or in its place the progress of the check with a way to stop it."""
-        self.check = QPushButton("Check…", self)
+        self.check = QPushButton("Check the files", self)
         self.check.setToolTip("Reads every file of the saved state, and sets aside what is damaged.")
         self.check.setAccessibleDescription(self.check.toolTip())
         self.check.setAutoDefault(False)

@@ -52,6 +52,8 @@ class Column:
     words: Callable[[Share], str] = lambda _share: ""
     mark: str = ""
     """What a tick chooses: `pin` or `never`."""
+    is_spare: bool = False
+    """Left out where the table is narrow."""
 
 
 def _size(size: int) -> str:
@@ -72,15 +74,30 @@ _TOKENS: Final = Column(
     lambda share: share.tokens,
     "888,888",
     lambda share: format_count(share.tokens) if share.tokens else "–",
+    is_spare=True,
 )
 CHATS: Final = (
     _title("Chat", "The chat's title."),
     Column(
         "Own", "What only this chat needs: clearing it frees this.", lambda s: s.own, "1000 MiB", lambda s: _size(s.own)
     ),
-    Column("Shared", "What other chats use as well.", lambda s: s.shared, "1000 MiB", lambda s: _size(s.shared)),
+    Column(
+        "Shared",
+        "What other chats use as well.",
+        lambda s: s.shared,
+        "1000 MiB",
+        lambda s: _size(s.shared),
+        is_spare=True,
+    ),
     _TOKENS,
-    Column("Last used", "When the chat was last used.", lambda s: s.used, "28 Nov 2028", lambda s: _day(s.used)),
+    Column(
+        "Last used",
+        "When the chat was last used.",
+        lambda s: s.used,
+        "28 Nov 2028",
+        lambda s: _day(s.used),
+        is_spare=True,
+    ),
     Column("Pinned", "A pinned chat's saved state stays, whatever the budget.", lambda s: s.is_pinned, "", mark="pin"),
     Column("Never save", "This chat's state is never saved.", lambda s: s.is_never, "", mark="never"),
 )

@@ -31,12 +31,29 @@ class SharesTable(QTableView):
 
     clear_wanted = Signal()
 
+    def set_up_columns(self, columns: Sequence[Column]) -> None:
+        """Give each the width of its widest words; in a narrow table those that can be spared go, the last first."""
+        metrics = self.horizontalHeader().fontMetrics()
+        self._widths = [
+            max(metrics.horizontalAdvance(words) for words in (column.name, column.widest)) + PADDING
+            for column in columns
+        ]
+        self._spare = [number for number, column in enumerate(columns) if column.is_spare]
+        for number, width in enumerate(self._widths):
+            self.horizontalHeader().resizeSection(number, width)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give the title what the others leave, but never less than it needs."""
         super().resizeEvent(event)
-        header = self.horizontalHeader()
-        others = sum(header.sectionSize(number) for number in range(1, header.count()))
-        header.resizeSection(0, max(NARROW_TITLE, self.viewport().width() - others))
+        room, title = self.viewport().width(), theme.scaled(NARROW_TITLE)
+        others, hidden = sum(self._widths[1:]), set[int]()
+        for number in reversed(self._spare):
+            if title + others > room:
+                hidden.add(number)
+                others -= self._widths[number]
+        for number in self._spare:
+            self.setColumnHidden(number, number in hidden)
+        self.horizontalHeader().resizeSection(0, max(title, room - others))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Delete is the Clear button; the rest is the table's."""
@@ -139,10 +156,7 @@ class SharesPage(QWidget):
         header = table.horizontalHeader()
         header.setHighlightSections(False)
         header.setMinimumSectionSize(48)
-        metrics = header.fontMetrics()
-        for number, column in enumerate(self.model.columns):
-            widest = max(metrics.horizontalAdvance(words) for words in (column.name, column.widest))
-            header.resizeSection(number, widest + PADDING)
+        table.set_up_columns(self.model.columns)
         header.setSortIndicator(SIZE, Qt.SortOrder.DescendingOrder)
         table.setSortingEnabled(True)
         table.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())

@@ -71,6 +71,20 @@ def test_every_chat_and_every_model_is_there_with_its_share(saving: Saving) -> N
     assert sorted(row[0] for row in shown(dialog.chats.table)) == ["Another", "Hello"]
 
 
+def test_in_a_narrow_window_what_can_be_ticked_stays_and_some_figures_go(saving: Saving) -> None:  # noqa: F811
+    dialog = opened(saving)
+    table = dialog.chats.table
+
+    def seen() -> list[int]:
+        return [column for column in range(7) if not table.isColumnHidden(column)]
+
+    dialog.resize(480, 580)
+    assert seen() == [0, 1, PIN, NEVER]
+    assert table.horizontalHeader().length() <= table.viewport().width()
+    dialog.resize(800, 580)
+    assert seen() == list(range(7))
+
+
 def test_what_clearing_frees_and_costs_is_said_before(saving: Saving) -> None:  # noqa: F811
     saving.tell_statistics()
     dialog = opened(saving)
