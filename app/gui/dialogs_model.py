@@ -39,7 +39,7 @@ STACKED: Final = 640
 """Below this width, in pixels, the card stands over the fields."""
 _CARD: Final = 304
 _WIDE, _LOW, _HIGH = 800, 480, 720
-"""The page's size in pixels; the height without and with what is advanced."""
+"""The page's size in pixels, with text of the usual size; the height without and with what is advanced."""
 _SLIDER_FROM: Final = 512
 KV_TYPES: Final = (
     ("f16", "Full: 16 bits (f16)"),
@@ -64,8 +64,10 @@ class ModelFacts:
     """The output not counted; 0 while it is not known."""
     has_window: bool = False
     calibration: Calibration | None = None
+    is_other: bool = False
+    """Whether what is chosen would be measured anew, and the model is loaded with something else."""
     can_measure: bool = False
-    """Whether the model is loaded and rests."""
+    """Whether the model is loaded, and with options for which it would be measured."""
 
 
 def context_stops(trained: int) -> tuple[int, ...]:
@@ -92,7 +94,7 @@ class ModelSettingsDialog(QDialog):
         self._refused = ""
         self.setWindowTitle(f"Settings of {name}")
         self.setMinimumSize(400, 380)
-        self.resize(_WIDE, _LOW)
+        self.resize(min(theme.scaled(_WIDE), self.screen().availableGeometry().width() * 9 // 10), _LOW)
         self._build()
         self._show(options)
         self._explain()
@@ -136,7 +138,7 @@ class ModelSettingsDialog(QDialog):
         self.batch.set_automatic(best.batch if best is not None else None)
         flash = f"Automatic (measured: {'on' if best.flash_attention else 'off'})" if best is not None else "Automatic"
         self.flash_attention.set_words("auto", flash)
-        self.measured.show_calibration(facts.calibration)
+        self.measured.show_calibration(facts.calibration, is_other=facts.is_other)
         self.measured.set_enabled(facts.can_measure)
         self._explain()
 
@@ -177,12 +179,12 @@ class ModelSettingsDialog(QDialog):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """In a narrow window the card stands over the fields."""
         super().resizeEvent(event)
-        stacked = self.width() < STACKED
+        stacked, card = self.width() < theme.scaled(STACKED), theme.scaled(_CARD)
         way = QBoxLayout.Direction
         self._card_page.setContentsMargins(*((20, 16, 20, 0) if stacked else (4, 16, 20, 8)))
         self._body.setDirection(way.BottomToTop if stacked else way.LeftToRight)
-        self._card_area.setMinimumWidth(0 if stacked else _CARD)
-        self._card_area.setMaximumWidth(16_777_215 if stacked else _CARD)
+        self._card_area.setMinimumWidth(0 if stacked else card)
+        self._card_area.setMaximumWidth(16_777_215 if stacked else card)
         high = min(self._beside.sizeHint().height(), self.height() * 2 // 5) if stacked else 0
         self._card_area.setMinimumHeight(high)
         self._card_area.setMaximumHeight(high or 16_777_215)

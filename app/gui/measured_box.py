@@ -11,6 +11,7 @@ from app.core.units import format_bytes, format_count
 from app.gui.model_fields import words
 
 NOT_MEASURED: Final = "What is fastest for this model here has not been measured yet."
+OTHER: Final = "What is fastest with these settings is measured once the model is loaded with them."
 HEADS: Final = ("Flash", "Threads", "At a time", "Follow-up", "Writing", "Reading")
 
 
@@ -58,12 +59,12 @@ class MeasuredBox(QWidget):
         self.show_calibration(None)
         self.show_end()
 
-    def show_calibration(self, calibration: Calibration | None) -> None:
-        """Show what was measured; None for nothing yet."""
+    def show_calibration(self, calibration: Calibration | None, *, is_other: bool = False) -> None:
+        """Show what was measured; None for nothing yet. `is_other`: of options that the model is not loaded with."""
         self.trials.setVisible(calibration is not None)
         self.measure.setText("Measure now" if calibration is None else "Measure again")
         if calibration is None:
-            self.sentence.setText(NOT_MEASURED)
+            self.sentence.setText(OTHER if is_other else NOT_MEASURED)
             return
         best = calibration.best
         self.sentence.setText(

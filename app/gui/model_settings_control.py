@@ -114,6 +114,8 @@ class ModelSettingsControl(QObject):
         gpus = tuple(device for device in hello.devices if device.kind in GPU_KINDS) if hello is not None else ()
         told = model or plan
         has_window = model is not None and model.memory_mode == "window"
+        options = self.dialog.options()
+        is_other = model is not None and not self._settings.is_measured_alike(self._path, options, self._before)
         self.dialog.set_facts(
             ModelFacts(
                 is_known=hello is not None,
@@ -121,8 +123,9 @@ class ModelSettingsControl(QObject):
                 context_trained=told.context_trained if told is not None else 0,
                 layers=told.layers if told is not None else 0,
                 has_window=has_window or self._before.window_in_full or (plan is not None and plan.has_window),
-                calibration=self._settings.calibration(self._path, self.dialog.options()),
-                can_measure=model is not None,
+                calibration=self._settings.calibration(self._path, options),
+                is_other=is_other,
+                can_measure=model is not None and not is_other,
             )
         )
         self.dialog.measured.set_saved(self._saved_bytes() if model is not None else 0)
@@ -133,7 +136,7 @@ class ModelSettingsControl(QObject):
         """Another option was chosen: have it estimated."""
         assert self.dialog is not None and self._costs is not None
         self._costs.want(self.dialog.options(), self._before)
-        self._judge()
+        self._show_facts()
 
     def _show_costs(self) -> None:
         if self.dialog is None or self._costs is None:

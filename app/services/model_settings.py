@@ -124,6 +124,10 @@ class ModelSettings(QObject):
         circumstances = self._circumstances(path, options or stored.options)
         return stored.calibrations.get(circumstances) if circumstances is not None else None
 
+    def is_measured_alike(self, path: Path, one: LoadOptions, other: LoadOptions) -> bool:
+        """Whether a measurement with some options of a model's file holds for others too."""
+        return self._circumstances(path, one) == self._circumstances(path, other)
+
     def learnt(self, path: Path) -> dict[str, int]:
         """By device: the bytes that the file's last load took beyond its estimate."""
         return self._stored(path).learnt

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from app.core.load_options import LoadOptions
 from app.gui.dialogs_model import ModelSettingsDialog
 from app.gui.live_costs import OPTIONS
-from app.gui.measured_box import NOT_MEASURED
+from app.gui.measured_box import NOT_MEASURED, OTHER
 from app.gui.model_fields import UNKNOWN
 from app.gui.model_settings_control import WRITING
 from app.protocol.messages import (
@@ -367,6 +367,18 @@ def begin(choosing: Choosing) -> Calibrate:
     tell_statistics(engine)
     asked: Calibrate = engine.asked(Calibrate)[-1]
     return asked
+
+
+def test_only_what_the_model_is_loaded_with_can_be_measured(measuring: Choosing) -> None:
+    dialog = measuring.dialog
+    assert dialog.measured.measure.isEnabled()
+    dialog.kv_type.combo.setCurrentIndex(1)
+    measuring.estimate()
+    assert dialog.measured.sentence.text() == OTHER
+    assert not dialog.measured.measure.isEnabled()
+    dialog.kv_type.combo.setCurrentIndex(0)
+    measuring.person.qtbot.waitUntil(dialog.measured.measure.isEnabled)
+    assert dialog.measured.sentence.text() == NOT_MEASURED
 
 
 def test_what_is_measured_is_shown_with_every_trial(measuring: Choosing) -> None:
