@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,12 @@ def files(data: Path) -> list[Path]:
 
 
 def on_disk(data: Path) -> int:
-    return sum(path.stat().st_size for path in files(data))
+    """Bytes of the chunks, also while the engine removes some."""
+    size = 0
+    for path in files(data):
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
 
 
 # --- what is there ----------------------------------------------------------------------------------------------------
