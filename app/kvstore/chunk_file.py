@@ -96,6 +96,22 @@ class Header:
         )
         return head + _CHECKSUM.pack(zlib.crc32(head))
 
+    def row(self, used: float) -> ChunkRow:
+        """The chunk as the index keeps it, without its checkpoint and without a place in a chain."""
+        return ChunkRow(
+            key=self.key,
+            parent=self.parent,
+            root=self.root,
+            start=self.start,
+            tokens=self.tokens,
+            bytes=self.file_bytes,
+            window_bytes=self.window_bytes,
+            checkpoint_bytes=0,
+            chain_bytes=0,
+            used=used,
+            created=used,
+        )
+
     def is_of(self, row: ChunkRow) -> bool:
         """Whether this is the chunk, or the checkpoint of the chunk, that the index means."""
         mine = (self.key, self.root, self.parent, self.start, self.tokens)

@@ -5,6 +5,7 @@ The files are what counts. The index is locked for a moment at a time, never whi
 
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -130,22 +131,8 @@ def _adopt_chunk(index: Index, header: Header, file: Found, now: float) -> bool:
         fits = (above.root, above.end) == (header.root, header.start)
     if not fits or not file.path.exists():
         return False
-    used = min(file.modified, now)
-    index.add(
-        ChunkRow(
-            key=header.key,
-            parent=header.parent,
-            root=header.root,
-            start=header.start,
-            tokens=header.tokens,
-            bytes=header.file_bytes,
-            window_bytes=header.window_bytes,
-            checkpoint_bytes=0,
-            chain_bytes=header.file_bytes + (0 if above is None else above.chain_bytes),
-            used=used,
-            created=used,
-        )
-    )
+    row = header.row(min(file.modified, now))
+    index.add(replace(row, chain_bytes=row.bytes + (0 if above is None else above.chain_bytes)))
     return True
 
 

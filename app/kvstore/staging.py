@@ -88,22 +88,8 @@ def inspect(path: Path) -> StagedFile:
 
 def chunk_draft(staged: StagedFile, now: float) -> Draft:
     """A staged chunk as it shall be saved, by moving its file; raises Damaged where it cannot stand at that place."""
-    header = staged.header
-    row = ChunkRow(
-        key=header.key,
-        parent=header.parent,
-        root=header.root,
-        start=header.start,
-        tokens=header.tokens,
-        bytes=header.file_bytes,
-        window_bytes=header.window_bytes,
-        checkpoint_bytes=0,
-        chain_bytes=0,
-        used=now,
-        created=now,
-    )
     try:
-        return Draft(row, staged.packed, (), (), (), staged.path)
+        return Draft(staged.header.row(now), staged.packed, (), (), (), staged.path)
     except ValueError as error:
         raise Damaged("its place among the tokens is impossible") from error
 

@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import io
 import stat
-import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -47,6 +46,7 @@ from app.storage.archive_format import (
 from app.storage.conversations import TITLE_LIMIT, ConversationStore
 from app.storage.files import write_bytes_atomically
 from app.storage.records import TokenIds
+from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
 MANIFEST: Final = "manifest.json"
 CONVERSATION: Final = "conversation.json"
@@ -63,24 +63,6 @@ _COPY: Final = " (copy)"
 _UNFINISHED: Final = (
     "This reply was still being written when the conversation was exported; what had come by then is kept."
 )
-
-# The end of a zip file: signature, two disk numbers, entries on this disk, entries, size and offset of the
-# directory, length of the comment (APPNOTE.TXT 4.3.16). A 20-byte locator before it announces the 64-bit one.
-_END: Final = struct.Struct("<4s4H2LH")
-_END_SIGNATURE: Final = b"PK\x05\x06"
-_LOCATOR_BYTES: Final = 20
-_LOCATOR_SIGNATURE: Final = b"PK\x06\x07"
-
-ZIP_ERRORS: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    RuntimeError,  # encrypted; its NotImplementedError is another version or kind of packing
-    ValueError,
-    OverflowError,
-    struct.error,
-)
-"""What zipfile raises for a damaged file."""
 
 
 def export_archive(tree: ConversationTree, token_ids: TokenIds, path: Path) -> None:
@@ -199,16 +181,16 @@ def _check_members(archive: zipfile.ZipFile, state: list[StateFile], size: int) 
 
 def check_directory(file: BinaryIO, size: int) -> None:
     """Raise RefusedError unless the file ends with a plain, small directory; zipfile would read any."""
-    if size < _END.size:
+    if size < END.size:
         raise RefusedError("it is not an Ember archive")
-    tail_bytes = min(size, _LOCATOR_BYTES + _END.size)
+    tail_bytes = min(size, LOCATOR.size + END.size)
     file.seek(size - tail_bytes)
     tail = file.read(tail_bytes)
-    signature, disk, first_disk, here, entries, length, offset, comment = _END.unpack(tail[-_END.size :])
-    if signature != _END_SIGNATURE or comment:
+    signature, disk, first_disk, here, entries, length, offset, comment = END.unpack(tail[-END.size :])
+    if signature != END_SIGNATURE or comment:
         raise RefusedError("it is not an Ember archive, or its end is missing")
-    locator = tail[: -_END.size].startswith(_LOCATOR_SIGNATURE)
-    if locator or disk or first_disk or here != entries or offset + length != size - _END.size:
+    locator = tail[: -END.size].startswith(LOCATOR_SIGNATURE)
+    if locator or disk or first_disk or here != entries or offset + length != size - END.size:
         raise RefusedError("it is damaged")
     if length > _DIRECTORY_LIMIT:
         raise RefusedError("it holds too many files")

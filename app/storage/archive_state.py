@@ -20,7 +20,6 @@ from app.storage.archive import (
     CONVERSATION,
     MANIFEST,
     STATE_FOLDER,
-    ZIP_ERRORS,
     add_member,
     manifest_bytes,
     manifest_of,
@@ -42,6 +41,7 @@ from app.storage.archive_format import (
 from app.storage.files import written_atomically
 from app.storage.records import TokenIds
 from app.storage.signing import sign
+from app.storage.zip_file import ZIP_ERRORS
 
 STATE_LIMIT: Final = 2 * 1000**3
 """Bytes of state in one archive: a zip file without its 64-bit form holds little more."""

@@ -9,7 +9,6 @@ import io
 import stat
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
@@ -20,6 +19,7 @@ from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.paths import plain_reason
 from app.storage.archive_format import ManifestHead, Name, RefusedError, Version, parse
+from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
 FORMAT: Final = "ember-library"
 VERSION: Final = 1
@@ -33,20 +33,8 @@ _DIRECTORY_LIMIT: Final = 4096
 """Bytes of the zip's directory; that of two members takes some 200."""
 
 # The end of a zip file (APPNOTE.TXT 4.3.14 to 4.3.16). A file beyond 2 GiB has the 64-bit record and its locator too.
-_END: Final = struct.Struct("<4s4H2LH")
-_LOCATOR: Final = struct.Struct("<4sLQL")
 _END_64: Final = struct.Struct("<4sQ2H2L4Q")
 
-ZIP_ERRORS: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    RuntimeError,  # encrypted; its NotImplementedError is another version or kind of packing
-    ValueError,
-    OverflowError,
-    struct.error,
-)
-"""What zipfile raises for a damaged file."""
 
 Progress = Callable[[int, int], None]
 """Told the bytes done and those to do; may raise to cancel: what it raises passes through, and nothing is left."""
@@ -167,19 +155,19 @@ def _check_head(piece: bytes, size: int) -> None:
 def _check_directory(file: BinaryIO) -> None:
     """Raise RefusedError unless the file ends with a plain directory of two members; zipfile would read any."""
     size = file.seek(0, io.SEEK_END)
-    if size < _END.size:
+    if size < END.size:
         raise RefusedError("it is not a backup of Ember")
-    file.seek(max(0, size - _END.size - _LOCATOR.size - _END_64.size))
+    file.seek(max(0, size - END.size - LOCATOR.size - _END_64.size))
     tail = file.read()
-    signature, disk, first_disk, here, entries, length, offset, comment = _END.unpack(tail[-_END.size :])
-    if signature != b"PK\x05\x06" or comment:
+    signature, disk, first_disk, here, entries, length, offset, comment = END.unpack(tail[-END.size :])
+    if signature != END_SIGNATURE or comment:
         raise RefusedError("it is not a backup of Ember, or its end is missing")
-    end = size - _END.size
-    rest = tail[: -_END.size]
-    if rest[-_LOCATOR.size :].startswith(b"PK\x06\x07"):
-        end -= _LOCATOR.size + _END_64.size
-        record = _END_64.unpack(rest[: -_LOCATOR.size][-_END_64.size :].rjust(_END_64.size, b"\0"))
-        _, _, place, _ = _LOCATOR.unpack(rest[-_LOCATOR.size :])
+    end = size - END.size
+    rest = tail[: -END.size]
+    if rest[-LOCATOR.size :].startswith(LOCATOR_SIGNATURE):
+        end -= LOCATOR.size + _END_64.size
+        record = _END_64.unpack(rest[: -LOCATOR.size][-_END_64.size :].rjust(_END_64.size, b"\0"))
+        _, _, place, _ = LOCATOR.unpack(rest[-LOCATOR.size :])
         if record[0] != b"PK\x06\x06" or place != end:
             raise RefusedError("it is damaged")
         _, _, _, _, disk, first_disk, here, entries, length, offset = record

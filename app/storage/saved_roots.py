@@ -127,9 +127,8 @@ class SavedRoots:
 
     def pinned_tips(self) -> tuple[bytes, ...]:
         """Their tips."""
-        pinned = self.pinned()
-        tips = self.tips() if pinned else {}
-        return tuple(sorted({tip for conversation in pinned for tip in tips.get(conversation, ())}))
+        query = "SELECT DISTINCT tip FROM kv_roots WHERE conversation IN (SELECT id FROM conversations WHERE pin_state)"
+        return tuple(sorted(row["tip"] for row in self._database.rows(query) if isinstance(row["tip"], bytes)))
 
     def set_pinned(self, conversation: ConversationId, pinned: bool) -> None:
         """Let this chat's saved state stay whatever the budget, or be evicted as any other."""
