@@ -44,7 +44,7 @@ setup-tests:
 	@$(SET_UP) --tests
 
 test: setup-tests
-	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m pytest $(ARGS)
+	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 # llama.cpp takes Mesa's software device only where it is named.
 test-gpu: export GGML_VK_VISIBLE_DEVICES ?= 0

@@ -42,7 +42,7 @@ Stop-OnFailure
 if ($Command -in 'test', 'bench', 'screenshots') { $env:QT_QPA_PLATFORM = 'offscreen' }
 switch ($Command) {
     'run' { & "$venv\python.exe" -m app @Rest }
-    'test' { & "$venv\python.exe" -m pytest @Rest }
+    'test' { & "$venv\python.exe" -m pytest -n logical --maxprocesses 4 --dist worksteal @Rest }
     'bench' { & "$venv\python.exe" -m tests.bench @Rest }
     'screenshots' { & "$venv\python.exe" -m tests.support.screenshots @Rest }
     'lint' {
