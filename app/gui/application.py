@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -64,14 +65,15 @@ def _tell_of_bugs(window: "MainWindow", logs: Path) -> None:
     sys.excepthook = report
 
 
-def run_window(root: Path | None) -> int:
-    """Open the window on a data folder and run until it is closed; the exit status.
+def run_window(root: Path | None, files: Sequence[Path] = ()) -> int:
+    """Open the window on a data folder, import `files`, and run until it is closed; the exit status.
 
-    A second one on the same folder brings the first to the front. Raises EmberError.
+    A second one on the same folder brings the first to the front, and hands the files over. Raises EmberError.
     """
     check_display()
     application = make_application()
     from app.gui.main_window import MainWindow, prepare
+    from app.services.import_command import hand_over
     from app.services.signals import call_on_signals
     from app.services.single_instance import SingleInstance
     from app.services.workspace import Workspace
@@ -79,14 +81,19 @@ def run_window(root: Path | None) -> int:
     try:
         workspace = Workspace(root)
     except EmberError as error:
-        if error.kind == "in_use" and SingleInstance(open_data_dir(root).root).raise_other():
-            return 0
-        raise
+        if error.kind != "in_use":
+            raise
+        there = hand_over(files, root) if files else SingleInstance(open_data_dir(root).root).raise_other()
+        if not there:
+            raise
+        return 0
     try:
         prepare(workspace)
         window = MainWindow(workspace)
         _tell_of_bugs(window, workspace.data_dir.logs)
         window.start()
+        if files:
+            window.importing.take([file.absolute() for file in files])
         workspace.model_settings.measure_when_idle()
         workspace.backups.failed.connect(
             lambda error: window.notices.show_notice(Notice(error.sentence, "error", key="backup"))

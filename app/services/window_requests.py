@@ -5,12 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.services.cache_command import CacheDeeds, CacheOptions
+from app.services.import_command import order_of, paths_of, report_answer
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
-from app.services.window_socket import CacheRequest, Found, Progress, Refused, Reply, WindowRequest, decode_request
+from app.services.window_socket import (
+    CacheRequest,
+    Found,
+    ImportRequest,
+    OpenRequest,
+    Progress,
+    Refused,
+    Reply,
+    WindowRequest,
+    decode_request,
+)
 from app.services.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -18,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 class WindowRequests(QObject):
     """Takes the requests of a workspace's socket."""
+
+    open_requested = Signal(object)
+    """The paths of files that a second start was given."""
 
     def __init__(self, workspace: Workspace, parent: QObject) -> None:
         """Answer from now on what comes to the window's socket."""
@@ -52,6 +66,17 @@ class WindowRequests(QObject):
 
     def _begin(self, request: WindowRequest, write: Callable[[Reply], None]) -> Callable[[], None]:
         """Carry a request out; what comes back stops it."""
+        if isinstance(request, OpenRequest):
+            write(Found(answer={}))
+            self.open_requested.emit(paths_of(request.paths))
+            return lambda: None
+        if isinstance(request, ImportRequest):
+            return self._workspace.imports.run(
+                order_of(request),
+                lambda report: write(Found(answer=report_answer(report))),
+                lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
+                lambda progress: write(Progress(done=progress.done, total=progress.total)),
+            )
         if not isinstance(request, CacheRequest):
             report_memory(
                 self._workspace.engine,

@@ -1,5 +1,6 @@
 """What commands and the open window say to each other over its socket: one line that asks, lines that answer."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,21 @@ class MemoryRequest(_Line, frozen=True, tag="memory"):
     """What the window's loaded model takes, by device."""
 
 
+class ImportRequest(_Line, frozen=True, tag="import"):
+    """What the `import` command was asked for."""
+
+    paths: tuple[bytes, ...]
+    """Absolute, as the file system has them."""
+    trust_state: bool = False
+    merge: bool = False
+
+
+class OpenRequest(_Line, frozen=True, tag="open"):
+    """Files that a second start was given: the window imports them and comes to the front."""
+
+    paths: tuple[bytes, ...]
+
+
 class Progress(_Line, frozen=True, tag="progress"):
     """The window is at it; more lines follow."""
 
@@ -50,7 +66,7 @@ class Refused(_Line, frozen=True, tag="refused"):
     sentence: str
 
 
-WindowRequest = CacheRequest | MemoryRequest
+WindowRequest = CacheRequest | MemoryRequest | ImportRequest | OpenRequest
 Reply = Progress | Found | Refused
 
 _request_decoder: msgspec.json.Decoder[WindowRequest] = msgspec.json.Decoder(WindowRequest)
@@ -62,7 +78,9 @@ def decode_request(line: bytes) -> WindowRequest:
     return _request_decoder.decode(line)
 
 
-def ask_window(request: WindowRequest, root: Path | None) -> Answer | None:
+def ask_window(
+    request: WindowRequest, root: Path | None, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Answer | None:
     """What the window that has the data folder answers; None where no window does. Raises EmberError."""
     answered: list[Answer | EmberError] = []
 
@@ -75,6 +93,8 @@ def ask_window(request: WindowRequest, root: Path | None) -> Answer | None:
             answered.append(reply.answer)
         elif isinstance(reply, Refused):
             answered.append(EmberError(reply.sentence, reply.error))
+        else:
+            progress(reply.done, reply.total)
         return bool(answered)
 
     data_dir = open_data_dir(root)

@@ -12,6 +12,7 @@ from app.services.background import wait_for_background
 from app.services.backups import Backups
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
+from app.services.imports import Imports
 from app.services.model_library import ModelLibrary
 from app.services.model_settings import ModelSettings
 from app.services.saved_states import SavedStates
@@ -71,6 +72,7 @@ class Workspace(QObject):
         self.engine = EngineClient(self.data_dir.logs, self)
         self.roots = SavedRoots(self._database)
         self.saved = SavedStates(self.data_dir.kv, self.roots, self.settings, self.engine, self)
+        self.imports = Imports(self.data_dir, self.store, self.engine, self.saved, self.roots, self)
         self.chats = Chats(self.store, self.engine, self.saved, self)
         self.model_settings = ModelSettings(self.settings, self.engine, self.chats, self.saved, self)
         self.store_changed.connect(self._settle)
@@ -94,6 +96,7 @@ class Workspace(QObject):
         self.model_settings.close()
         self.chats.close()
         self.saved.close()
+        self.imports.close()
         self.backups.cancel()
         wait_for_background()
         self.engine.stop()

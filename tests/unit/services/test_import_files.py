@@ -1,0 +1,119 @@
+"""Conversations of files and folders into the database."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.conversation import ConversationId, ConversationTree, Message, MessageId, messages_by_id
+from app.core.errors import EmberError
+from app.services import import_files as importing
+from app.services.import_files import (
+    ImportedOne,
+    ImportHooks,
+    ImportOrder,
+    ImportReport,
+    StateOutcome,
+    import_files,
+)
+from app.services.transfer import export_conversation
+from app.storage.archive_format import StateManifest
+from app.storage.conversations import ConversationStore
+from tests.unit.storage.imports import samples
+from tests.unit.storage.made import CHAT, forked_tree, message, message_id, put
+
+
+def no_state(_file: Path, _state: StateManifest, _names: Mapping[MessageId, MessageId]) -> StateOutcome:
+    raise AssertionError("no archive here has state")
+
+
+def hooks(**others: Any) -> ImportHooks:
+    return ImportHooks(**({"key": lambda: bytes(32), "may_save": lambda _id: True, "adopt": no_state} | others))
+
+
+def take(store: ConversationStore, *paths: Path, **rest: Any) -> ImportReport:
+    return import_files(store, ImportOrder(paths, **rest), hooks())
+
+
+def exported(store: ConversationStore, tree: ConversationTree, path: Path) -> Path:
+    """An .ember file of a conversation that is not kept."""
+    put(store, tree)
+    export_conversation(store, tree.conversation.id, path, "ember")
+    store.delete(tree.conversation.id)
+    store.purge_deleted(1e12)
+    return path
+
+
+def test_a_folder_is_imported_with_all_that_is_read_in_it(store: ConversationStore, tmp_path: Path) -> None:
+    thread = tmp_path / "in" / "threads" / "one"
+    thread.mkdir(parents=True)
+    (thread / "thread.json").write_text(json.dumps(samples.JAN_THREAD))
+    (thread / "messages.jsonl").write_text("\n".join(map(json.dumps, samples.JAN_MESSAGES)))
+    (tmp_path / "in" / "a.conversation.json").write_text(json.dumps(samples.LM_STUDIO))
+    (tmp_path / "in" / "photo.png").write_bytes(b"x")
+    report = take(store, tmp_path / "in")
+    assert [(one.file.name, one.messages) for one in report.taken] == [
+        ("a.conversation.json", 3),
+        ("messages.jsonl", 2),
+    ]
+    assert report.not_taken == ()
+
+
+def test_an_empty_folder_is_said(store: ConversationStore, tmp_path: Path) -> None:
+    (told,) = take(store, tmp_path).not_taken
+    assert "holds no file that Ember reads" in told.sentence
+
+
+def test_a_folder_of_too_many_files_is_said_and_the_others_are_taken(
+    store: ConversationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "FILES_LIMIT", 1)
+    (tmp_path / "in").mkdir()
+    for name in ("a.json", "b.json", "in/c.json", "in/d.json"):
+        (tmp_path / name).write_text(json.dumps(samples.OPENAI))
+    report = take(store, tmp_path / "in", tmp_path / "a.json")
+    assert len(report.taken) == 1
+    assert "more than 1 files" in report.not_taken[0].sentence
+
+
+def test_a_link_in_a_folder_is_not_followed(store: ConversationStore, tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text(json.dumps(samples.OPENAI))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link.json").symlink_to(tmp_path / "secret.json")
+    assert take(store, tmp_path / "in").taken == ()
+
+
+def test_the_conversations_of_a_file_before_and_after_a_broken_one_are_taken(
+    store: ConversationStore, tmp_path: Path
+) -> None:
+    (tmp_path / "many.json").write_text(
+        json.dumps([samples.CHATGPT, {"title": "Broken", "mapping": 7}, samples.OPENAI])
+    )
+    told: list[str] = []
+    order = ImportOrder((tmp_path / "many.json",))
+    report = import_files(store, order, hooks(told=lambda one: told.append(one.title)))
+    assert told == ["Roads", "Why?"]
+    assert [refused.title for refused in report.not_taken] == ["Broken"]
+    assert {summary.title for summary in store.summaries()} == {"Roads", "Why?"}
+
+
+def test_what_is_imported_a_second_time_is_a_copy_that_says_so(store: ConversationStore, tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps(samples.LLAMA_WEB))
+    titles = [take(store, tmp_path / "one.json").taken[0].title for _ in range(2)]
+    assert titles == ["Roads", "Roads (copy)"]
+
+
+def test_a_conversation_that_cannot_be_stored_leaves_nothing_of_it(
+    store: ConversationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise EmberError("The disk is full.", kind="disk_full")
+
+    (tmp_path / "one.json").write_text(json.dumps(samples.LLAMA_WEB))
+    monkeypatch.setattr(store.database, "write_many", fails)
+    with pytest.raises(EmberError):
+        take(store, tmp_path / "one.json")
+    assert store.summaries() == []
