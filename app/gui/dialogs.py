@@ -1,4 +1,4 @@
-"""The dialogs: the chat's instructions, removing saved state, where to export to, and what to reload."""
+"""The dialogs: the chat's instructions, removing saved state, and where to export to."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -74,9 +74,3 @@ def export_path(parent: QWidget, title: str, form: ExportFormat) -> Path | None:
         return None
     path = Path(name)
     return path if path.suffix else path.with_suffix(SUFFIXES[form])
-
-
-def import_path(parent: QWidget) -> Path | None:
-    """Ask which .ember file to reload."""
-    name, _ = QFileDialog.getOpenFileName(parent, "Reload a chat", "", f"{FILTERS['ember']};;All files (*)")
-    return Path(name) if name else None

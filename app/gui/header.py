@@ -143,6 +143,7 @@ class Header(QWidget):
     export_requested = Signal(str)
     """`ember` or `markdown`."""
     import_requested = Signal()
+    import_folder_requested = Signal()
     rename_requested = Signal(str)
     """The new title."""
     delete_requested = Signal()
@@ -160,7 +161,7 @@ class Header(QWidget):
         self.pill = ModelPill(self)
         self.instructions_button = icon_button("instructions", "Instructions for this chat…", self)
         self.instructions_button.clicked.connect(self.instructions_requested)
-        self.export_button = icon_button("export", "Export or reload", self)
+        self.export_button = icon_button("export", "Export or import", self)
         self.export_button.setMenu(self._build_export_menu())
         self.more_button = icon_button("more", "More for this chat", self)
         self.more_button.setMenu(self._build_more_menu())
@@ -234,7 +235,8 @@ class Header(QWidget):
         self._add(menu, "Export as .ember…", lambda: self.export_requested.emit("ember"), of_chat=True)
         self._add(menu, "Export as Markdown…", lambda: self.export_requested.emit("markdown"), of_chat=True)
         menu.addSeparator()
-        self._add(menu, "Reload an .ember file…", self.import_requested.emit)
+        self._add(menu, "Import…", self.import_requested.emit)
+        self._add(menu, "Import a folder…", self.import_folder_requested.emit)
         return menu
 
     def _build_more_menu(self) -> QMenu:

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QObject, Qt, QTimer, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QResizeEvent, QShortcut, QShowEvent
@@ -12,12 +14,14 @@ from app.core.errors import EmberError
 from app.gui import dialogs, theme, wording
 from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
+from app.gui.dialogs_import import ImportStrip
 from app.gui.empty_state import EXAMPLES, EmptyState
 from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import Header
 from app.gui.help_feed import HelpFeed
+from app.gui.importing import Importing
 from app.gui.memory_trouble import MemoryTrouble
 from app.gui.model_control import ModelControl
 from app.gui.model_pill import SETTINGS_KEYS
@@ -33,7 +37,7 @@ from app.gui.writing import edit_key
 from app.protocol.messages import ModelInfo
 from app.services.background import run_in_background
 from app.services.estimator import Estimator
-from app.services.transfer import ExportFormat, export_conversation, import_conversation
+from app.services.transfer import ExportFormat, export_conversation
 from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
 
@@ -64,6 +68,7 @@ class MainWindow(QMainWindow):
         self.transcript = TranscriptView()
         self.empty = EmptyState()
         self.notices = NoticeBar()
+        self.import_strip = ImportStrip()
         self.composer = Composer()
         self.strip = GaugeStrip()
         self._lay_out()
@@ -77,6 +82,9 @@ class MainWindow(QMainWindow):
         self.settings = SavedSettings(self.notices, workspace, self)
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
+        self.importing = Importing(
+            self.import_strip, self.chat, self.notices, workspace, self.open, self.model.choose_file, self
+        )
         self.commands = WindowRequests(workspace, self)
         self._connect()
         self._shortcuts()
@@ -97,6 +105,7 @@ class MainWindow(QMainWindow):
         column.setSpacing(0)
         column.addWidget(self.header)
         column.addWidget(self._pages, 1)
+        column.addWidget(self.import_strip)
         column.addWidget(self.notices)
         column.addWidget(self.composer)
         column.addWidget(self.strip)
@@ -116,7 +125,7 @@ class MainWindow(QMainWindow):
         self.sidebar.rename_requested.connect(lambda id_, title: self.rename(ConversationId(id_), title))
         self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
         self.sidebar.export_requested.connect(lambda id_, form: self.export(ConversationId(id_), form))
-        self.sidebar.import_requested.connect(self.reload)
+        self.sidebar.import_requested.connect(self.importing.choose)
         self.sidebar.focus_released.connect(self.composer.focus_draft)
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
         self.sidebar.saved_settings.connect(self.settings.open)
@@ -125,7 +134,8 @@ class MainWindow(QMainWindow):
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))
         self.header.export_requested.connect(lambda form: self._with_open(lambda id_: self.export(id_, form)))
-        self.header.import_requested.connect(self.reload)
+        self.header.import_requested.connect(self.importing.choose)
+        self.header.import_folder_requested.connect(self.importing.choose_folder)
         self.header.instructions_requested.connect(self.edit_instructions)
         self.empty.action.connect(self._empty_action)
         self.empty.example_chosen.connect(self._take_example)
@@ -135,6 +145,7 @@ class MainWindow(QMainWindow):
         self.workspace.engine.load_failed.connect(lambda _kind, _sentence: self._show_empty_state())
         self.workspace.engine.state_changed.connect(lambda _state: self._show_empty_state())
         self.workspace.instance.raise_requested.connect(self.come_to_front)
+        self.commands.open_requested.connect(self.open_files)
 
     def _shortcuts(self) -> None:
         for keys, call in (
@@ -145,7 +156,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
             (QKeySequence(HELP_KEYS), self.help.open),
             (QKeySequence("Ctrl+E"), lambda: self._with_open(lambda id_: self.export(id_, "ember"))),
-            (QKeySequence(QKeySequence.StandardKey.Open), self.reload),
+            (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
         ):
             QShortcut(keys, self).activated.connect(call)
@@ -217,6 +228,11 @@ class MainWindow(QMainWindow):
         self.show()
         self.raise_()
         self.activateWindow()
+
+    def open_files(self, paths: Sequence[Path]) -> None:
+        """A second start brings files."""
+        self.come_to_front()
+        self.importing.take(paths)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """A narrow window is for the text."""
@@ -292,18 +308,6 @@ class MainWindow(QMainWindow):
             lambda: export_conversation(store, conversation, path, form),
             lambda _: self.notices.show_notice(Notice(f"Exported to {path}.", "info", timeout_ms=12_000, key="export")),
             lambda error: self.notices.show_notice(Notice(error.sentence, "error", key="export")),
-        )
-
-    def reload(self) -> None:
-        """Read an .ember file and open the conversation in it."""
-        path = dialogs.import_path(self)
-        if path is None:
-            return
-        run_in_background(
-            self,
-            lambda: import_conversation(self.workspace.store, path),
-            self.open,
-            lambda error: self.notices.show_notice(Notice(error.sentence, "error", key="import")),
         )
 
     def edit_instructions(self) -> None:

@@ -171,7 +171,7 @@ class Panel(QWidget):
         self.settings_button.setMenu(
             settings_menu(self.settings_button, self._on_theme, self.saved_settings.emit, self.help_requested.emit)
         )
-        self.import_button = icon_button("import", "Reload an .ember file…", self)
+        self.import_button = icon_button("import", "Import chats…", self)
         self.import_button.clicked.connect(self.import_requested)
         promise = ElidedLabel("Nothing leaves this computer", self)
         promise.setFont(theme.font("small"))
