@@ -95,7 +95,7 @@ def draft_of(data: bytes) -> Draft:
 def _system_prompt(settings: _Settings | None) -> str:
     """The chat's own system prompt, which stands among its settings."""
     for field in (settings.fields if settings is not None else None) or []:
-        if field.key == _SYSTEM_PROMPT and isinstance(field.value, msgspec.Raw) and field.value[:1] == b'"':
+        if field.key == _SYSTEM_PROMPT and isinstance(field.value, msgspec.Raw) and bytes(field.value)[:1] == b'"':
             return decode(field.value, str)
     return ""
 

@@ -1,18 +1,16 @@
 """Conversations of files and folders into the database."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.core.conversation import ConversationId, ConversationTree, Message, MessageId, messages_by_id
+from app.core.conversation import ConversationTree, MessageId
 from app.core.errors import EmberError
 from app.services import import_files as importing
 from app.services.import_files import (
-    ImportedOne,
     ImportHooks,
     ImportOrder,
     ImportReport,
@@ -116,4 +114,90 @@ def test_a_conversation_that_cannot_be_stored_leaves_nothing_of_it(
     monkeypatch.setattr(store.database, "write_many", fails)
     with pytest.raises(EmberError):
         take(store, tmp_path / "one.json")
+    assert store.summaries() == []
+
+
+# --- a conversation that is here already ------------------------------------------------------------------------------
+
+
+def longer() -> ConversationTree:
+    """The forked conversation with another reply and a branch that went on."""
+    tree = forked_tree()
+    new = [message(7, 1, "assistant", "Sand."), message(8, 2, text="Go on.")]
+    return ConversationTree(tree.conversation, {**tree.messages, **{each.id: each for each in new}})
+
+
+def test_asked_about_a_known_conversation_nothing_is_stored_of_it(store: ConversationStore, tmp_path: Path) -> None:
+    file = exported(store, longer(), tmp_path / "roads.ember")
+    put(store, forked_tree())
+    report = take(store, file, known="ask")
+    (undecided,) = report.undecided
+    assert report.taken == ()
+    assert (undecided.id, undecided.title, undecided.difference.branches) == (CHAT, "Roman roads", 2)
+    assert len(store.tree(CHAT).messages) == 6
+
+
+@pytest.mark.parametrize("known", ["ask", "merge"])
+def test_an_identical_conversation_is_recognised(known: str, store: ConversationStore, tmp_path: Path) -> None:
+    file = exported(store, forked_tree(), tmp_path / "roads.ember")
+    put(store, forked_tree())
+    (one,) = take(store, file, known=known).taken
+    assert (one.outcome, one.id, one.added) == ("same", CHAT, ())
+    assert len(store.summaries()) == 1
+
+
+def test_new_branches_are_added_where_that_was_chosen(store: ConversationStore, tmp_path: Path) -> None:
+    file = exported(store, longer(), tmp_path / "roads.ember")
+    put(store, forked_tree())
+    (one,) = take(store, file, known="merge").taken
+    assert (one.outcome, one.added, one.branches) == ("merged", (message_id(7), message_id(8)), 2)
+    assert len(store.tree(CHAT).messages) == 8
+
+
+def test_where_words_differ_a_copy_comes_instead(store: ConversationStore, tmp_path: Path) -> None:
+    file = exported(store, longer(), tmp_path / "roads.ember")
+    put(store, forked_tree())
+    store.update_reply(message_id(2), text="Something else.", finish_reason="stop")
+    (one,) = take(store, file, known="merge").taken
+    assert (one.outcome, one.title) == ("copy", "Roman roads (copy)")
+
+
+def test_of_files_that_are_read_again_only_what_was_asked_for_is_taken(
+    store: ConversationStore, tmp_path: Path
+) -> None:
+    (tmp_path / "many.json").write_text(json.dumps([samples.CHATGPT, samples.OPENAI]))
+    first = take(store, tmp_path / "many.json").taken
+    again = take(store, tmp_path / "many.json", only=frozenset([first[1].id])).taken
+    assert [one.title for one in again] == [f"{first[1].title} (copy)"]
+
+
+# --- progress, stopping, and paths ------------------------------------------------------------------------------------
+
+
+def test_progress_counts_conversations_as_the_files_tell_them(store: ConversationStore, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([samples.CHATGPT, samples.LLAMA_WEB, samples.OPENAI]))
+    (tmp_path / "b.json").write_text(json.dumps(samples.LM_STUDIO))
+    told: list[tuple[int, int]] = []
+    order = ImportOrder((tmp_path / "a.json", tmp_path / "b.json"))
+    import_files(store, order, hooks(progressed=lambda done, total: told.append((done, total))))
+    assert list(dict.fromkeys(told)) == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_what_is_in_stays_when_it_is_stopped_and_the_rest_is_not_begun(
+    store: ConversationStore, tmp_path: Path
+) -> None:
+    (tmp_path / "many.json").write_text(json.dumps([samples.CHATGPT, samples.LLAMA_WEB, samples.OPENAI]))
+    taken: list[str] = []
+    order = ImportOrder((tmp_path / "many.json",))
+    stopping = hooks(told=lambda one: taken.append(one.id), is_stopped=lambda: len(taken) == 2)
+    report = import_files(store, order, stopping)
+    assert report.was_stopped
+    assert [one.id for one in report.taken] == taken
+    assert len(store.summaries()) == 2
+
+
+@pytest.mark.parametrize("name", ["no such file.ember", "x" * 300 + ".ember", "nul\0.json", "-rf", "a\nb"])
+def test_a_path_that_leads_nowhere_is_only_said(name: str, store: ConversationStore, tmp_path: Path) -> None:
+    (told,) = take(store, tmp_path / name).not_taken
+    assert told.sentence.endswith(".")
     assert store.summaries() == []
