@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -35,6 +36,9 @@ MINIMUM: Final = QSize(380, 320)
 SHOW_AFTER_MS: Final = 400
 """What is over before that shows no progress."""
 _ROW: Final = 32
+_MESSAGES: Final = 1
+"""The column that goes first in a narrow window."""
+_NARROW: Final = 560
 
 
 def import_paths(parent: QWidget) -> list[Path]:
@@ -76,6 +80,7 @@ class ImportStrip(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 4, 16, 4)
         row.addLayout(card)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.hide()
 
     def begin(self, words: str) -> None:
@@ -211,6 +216,11 @@ class ReportDialog(QDialog):
         self._show_detail()
         self.table.setFocus()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the titles need the room."""
+        super().resizeEvent(event)
+        self.table.setColumnHidden(_MESSAGES, self.width() < theme.scaled(_NARROW))
+
     def _table(self) -> QTableWidget:
         table = QTableWidget(len(self._rows), 3, self)
         table.setAccessibleName("What was imported")
@@ -219,7 +229,7 @@ class ReportDialog(QDialog):
             for column, words in enumerate((" ".join(row.title.split()), row.messages, row.words)):
                 item = QTableWidgetItem(words)
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-                if column == 1:
+                if column == _MESSAGES:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 if column == 2 and row.is_trouble:
                     item.setForeground(theme.color("warning"))
@@ -233,6 +243,10 @@ class ReportDialog(QDialog):
         table.verticalHeader().setDefaultSectionSize(_ROW)
         table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header = table.horizontalHeader()
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        table.horizontalHeaderItem(_MESSAGES).setTextAlignment(
+            Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        )
         header.setHighlightSections(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2):

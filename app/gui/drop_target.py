@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QWidget
 from app.gui import theme
 
 WORDS: Final = "Drop to import"
-DETAIL: Final = "Chats of Ember, ChatGPT, Jan, LM Studio or llama.cpp, or a folder of them"
+DETAIL: Final = "Chats of Ember, ChatGPT, Jan, LM Studio or llama.cpp, also whole folders"
 _GRACE_MS: Final = 80
 """How long after the window was left the hint waits for the drag to reach itself."""
 
@@ -109,7 +109,7 @@ class DropTarget(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         veil = QColor(theme.color("page"))
-        veil.setAlphaF(0.92)
+        veil.setAlphaF(0.96)
         painter.fillRect(self.rect(), veil)
         frame = QRectF(self.rect()).adjusted(16, 16, -16, -16)
         pen = QPen(theme.color("writing"), 2, Qt.PenStyle.DashLine)

@@ -6,8 +6,11 @@ from typing import Final
 
 from app.core.conversation import ConversationId
 from app.core.units import format_count
-from app.services.import_files import ImportedOne, ImportProgress, ImportReport, Undecided
+from app.services.import_files import ImportedOne, ImportProgress, ImportReport, StateOutcome, Undecided
 
+DECLINED: Final = StateOutcome(
+    "dropped", "Its saved state was left out, as you chose; the model reads the text once more."
+)
 _STATES: Final = {"none": "", "used": "state used", "partly": "state partly used", "dropped": "state left out"}
 _MOST_NAMED: Final = 3
 
@@ -64,8 +67,8 @@ def missing_model(one: ImportedOne, known: Collection[str]) -> str:
     """Which model it was written with, where that is not known here; else empty."""
     if one.model is None or one.model.casefold() in {name.casefold() for name in known}:
         return ""
-    digest = f" (its SHA-256 begins with {one.model_sha256[:12]})" if one.model_sha256 else ""
-    return f"It was written with “{one.model}”{digest}, which is not known here; any other model can go on with it."
+    digest = f" (SHA-256 {one.model_sha256[:12]}…)" if one.model_sha256 else ""
+    return f"It was written with “{one.model}”{digest}, which is not known here."
 
 
 def summary(report: ImportReport, left: Sequence[Undecided]) -> str:
@@ -79,7 +82,8 @@ def summary(report: ImportReport, left: Sequence[Undecided]) -> str:
     if same:
         told.append(f"{number(same, 'chat')} had nothing new.")
     if left:
-        told.append(f"{number(len(left), 'chat')} that {'is' if len(left) == 1 else 'are'} here stayed as they were.")
+        stayed = "that is here stayed as it was" if len(left) == 1 else "that are here stayed as they were"
+        told.append(f"{number(len(left), 'chat')} {stayed}.")
     if report.not_taken:
         told.append(f"{format_count(len(report.not_taken))} could not be imported.")
     if report.was_stopped:

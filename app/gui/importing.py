@@ -148,7 +148,7 @@ class Importing(QObject):
 
     def _trust(self, trusts: bool) -> None:
         if not trusts:
-            self._tell()
+            self._trusted([import_words.DECLINED for one in self._report.taken if one.foreign is not None])
             return
         states = [one.foreign for one in self._report.taken if one.foreign is not None]
         self._strip.begin("Taking the saved state …")
@@ -195,7 +195,8 @@ class Importing(QObject):
             actions.append(("Undo", lambda: self._undo(one)))
         if import_words.missing_model(one, known):
             actions.append(("Choose a model file…", self._choose_model))
-        went_wrong = one.state.fate in ("partly", "dropped") or bool(one.remarks)
+        left_out = one.state.fate in ("partly", "dropped") and one.state != import_words.DECLINED
+        went_wrong = left_out or bool(one.remarks)
         self._notices.show_notice(
             Notice(
                 import_words.sentences(one, known),

@@ -141,7 +141,7 @@ def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(
     drop(person, archive_with_state(tmp_path / "roads.ember", tree=tree))
     press(question(person), "Read the text instead")
     told = wait_for_notice(person, "Gemma.gguf")
-    assert "“Gemma.gguf” (its SHA-256 begins with eeeeeeeeeeee), which is not known here" in told
+    assert "“Gemma.gguf” (SHA-256 eeeeeeeeeeee…), which is not known here" in told
     act(person, "Choose a model file…")
     assert asked == ["model"]
 
@@ -265,7 +265,7 @@ def test_state_of_another_installation_is_asked_about_after_the_text_is_in_and_l
     assert isinstance(default, QPushButton) and default is escape
     assert default.text() == "Read the text instead"
     default.click()
-    assert "was not taken because it was written by another installation" in wait_for_notice(person, "was imported")
+    assert "left out, as you chose" in wait_for_notice(person, "was imported")
     assert not person.engine.asked(AdoptSaved)
 
 
