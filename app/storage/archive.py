@@ -236,13 +236,6 @@ class Placed:
     messages: Mapping[MessageId, MessageId]
 
 
-def import_into(
-    store: ConversationStore, imported: ImportedConversation, *, trust_token_ids: bool = False
-) -> ConversationId:
-    """As `place`; the conversation's id in the database."""
-    return place(store, imported, trust_token_ids=trust_token_ids).conversation
-
-
 def place(store: ConversationStore, imported: ImportedConversation, *, trust_token_ids: bool = False) -> Placed:
     """Add an imported conversation in one transaction.
 

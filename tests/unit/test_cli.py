@@ -176,9 +176,7 @@ def test_an_exported_conversation_is_imported_as_a_copy_that_says_so(folder: Pat
     assert told["messages"] == 6
 
 
-def test_an_import_into_another_folder_keeps_id_and_title(
-    folder: Path, tmp_path: Path, capsys: Shown, qtbot: QtBot
-) -> None:
+def test_an_place_another_folder_keeps_id_and_title(folder: Path, tmp_path: Path, capsys: Shown, qtbot: QtBot) -> None:
     file = folder / "roads.ember"
     run(["export", CHAT, "--to", str(file), "--data-dir", str(folder)])
     assert run(["import", str(file), "--data-dir", str(tmp_path / "other")]) == 0

@@ -13,8 +13,8 @@ from app.storage.archive_format import RefusedError
 from app.storage.imports.bounds import FILE_LIMIT, opened
 from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
-DIRECTORY_LIMIT: Final = 4 * 1024 * 1024
-"""Bytes of the zip's directory, about 30,000 files: an export has the person's images in it too."""
+DIRECTORY_LIMIT: Final = 2 * 1024 * 1024
+"""Bytes of the zip's directory, about 15,000 files: an export has the person's images in it too."""
 TOTAL_LIMIT: Final = 1024**3
 """Unpacked bytes of all that is read, one document after the other."""
 _CHATGPT: Final = re.compile(r"conversations(-\d{1,6})?\.json")

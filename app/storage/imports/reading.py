@@ -135,7 +135,10 @@ def _of_list(
     """The conversations of a list, or of lines; a list of messages is one conversation."""
     if not items:
         raise RefusedError("it holds no conversation")
-    head = decode(items[0], _Head)
+    try:
+        head = decode(items[0], _Head)
+    except RefusedError:  # too large or broken, which says nothing about those behind it
+        head = _Head()
     if head.harness:
         for lines in llama_web.sessions_of([bytes(item) for item in items]):
             yield _taken(partial(llama_web.draft_of_lines, lines), lines[0])

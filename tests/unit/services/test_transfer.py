@@ -6,7 +6,7 @@ import pytest
 
 from app.core.errors import EmberError
 from app.services.transfer import export_conversation
-from app.storage.archive import import_into, read_archive
+from app.storage.archive import place, read_archive
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from tests.unit.storage.made import CHAT, forked_tree, put
@@ -20,7 +20,7 @@ def test_an_exported_conversation_comes_back_whole_in_another_data_folder(
     export_conversation(store, CHAT, tmp_path / "roads.ember", "ember")
     database = Database.open(tmp_path / "other.db", tmp_path / "backups")
     other = ConversationStore(database)
-    assert import_into(other, read_archive(tmp_path / "roads.ember")) == CHAT
+    assert place(other, read_archive(tmp_path / "roads.ember")).conversation == CHAT
     assert other.tree(CHAT).messages == tree.messages
     database.close()
 

@@ -10,6 +10,7 @@ import pytest
 from app.core.conversation import ConversationTree
 from app.core.errors import EmberError
 from app.storage.imports import packed as packed_files
+from app.storage.imports.bounds import CONVERSATION_LIMIT
 from app.storage.imports.draft import Taken
 from app.storage.imports.reading import Refused, conversations_in
 from tests.unit.storage.imports import samples
@@ -65,6 +66,12 @@ def test_many_conversations_in_one_file_are_taken_one_by_one_and_a_broken_one_is
     assert [type(each) for each in found] == [Taken, Refused, Taken]
     assert isinstance(found[1], Refused)
     assert found[1].title == "Broken"
+
+
+def test_a_first_conversation_that_is_too_large_keeps_none_of_the_others_out(tmp_path: Path) -> None:
+    large = chatgpt(chatgpt_node("q", "sys", "user", "x" * CONVERSATION_LIMIT))
+    found = found_in(tmp_path, [large, samples.CHATGPT])
+    assert [type(each) for each in found] == [Refused, Taken]
 
 
 def test_parts_that_are_no_text_are_named_where_they_stood(tmp_path: Path) -> None:
