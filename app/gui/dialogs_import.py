@@ -225,12 +225,13 @@ class ReportDialog(QDialog):
         table = QTableWidget(len(self._rows), 3, self)
         table.setAccessibleName("What was imported")
         table.setHorizontalHeaderLabels(["Chat or file", "Messages", "What became of it"])
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for at, row in enumerate(self._rows):
             for column, words in enumerate((" ".join(row.title.split()), row.messages, row.words)):
                 item = QTableWidgetItem(words)
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 if column == _MESSAGES:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                    item.setTextAlignment(right)
                 if column == 2 and row.is_trouble:
                     item.setForeground(theme.color("warning"))
                 table.setItem(at, column, item)
@@ -244,9 +245,7 @@ class ReportDialog(QDialog):
         table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header = table.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        table.horizontalHeaderItem(_MESSAGES).setTextAlignment(
-            Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        )
+        table.model().setHeaderData(_MESSAGES, Qt.Orientation.Horizontal, right, Qt.ItemDataRole.TextAlignmentRole)
         header.setHighlightSections(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2):

@@ -134,8 +134,7 @@ class Importing(QObject):
         self._report = ImportReport(
             first.taken + report.taken, first.not_taken + report.not_taken, (), report.was_stopped
         )
-        if any(one.added and one.id == self._chat.conversation_id for one in report.taken):
-            self._show_again()
+        self.show_added(report)
         self._ask_to_trust()
 
     def _ask_to_trust(self) -> None:
@@ -223,6 +222,11 @@ class Importing(QObject):
             return
         self._workspace.saved.settle()
         if one.id == self._chat.conversation_id:
+            self._show_again()
+
+    def show_added(self, report: ImportReport) -> None:
+        """Show the branches that the open chat was given."""
+        if any(one.added and one.id == self._chat.conversation_id for one in report.taken):
             self._show_again()
 
     def _show_again(self) -> None:

@@ -146,6 +146,7 @@ class MainWindow(QMainWindow):
         self.workspace.engine.state_changed.connect(lambda _state: self._show_empty_state())
         self.workspace.instance.raise_requested.connect(self.come_to_front)
         self.commands.open_requested.connect(self.open_files)
+        self.commands.imported.connect(self.importing.show_added)
 
     def _shortcuts(self) -> None:
         for keys, call in (

@@ -16,8 +16,7 @@ from app.storage.conversations import ConversationStore
 from app.storage.imports.draft import Taken
 from app.storage.imports.jan import MESSAGES, THREAD
 from app.storage.imports.reading import Refused, conversations_in
-from app.storage.merge import Difference, add_new, compare
-from app.storage.records import unpack_ids
+from app.storage.merge import Difference, add_new, add_token_ids, compare
 from app.storage.signing import is_signed
 
 Known = Literal["copy", "merge", "ask"]
@@ -168,8 +167,11 @@ def adopt_foreign(store: ConversationStore, foreign: ForeignState, hooks: Import
     if manifest is None or manifest.state is None or _digest(manifest) != foreign.digest:
         return dropped("the file is another one by now")
     names = foreign.names
-    for tokenizer, ids in imported.token_ids.items():
-        store.store_token_ids(tokenizer, {names[each]: unpack_ids(packed) for each, packed in ids.items()})
+    token_ids = {
+        tokenizer: {names[each]: packed for each, packed in ids.items()}
+        for tokenizer, ids in imported.token_ids.items()
+    }
+    add_token_ids(store, foreign.conversation, token_ids)
     return hooks.adopt(foreign.file, manifest.state, names)
 
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.services.cache_command import CacheDeeds, CacheOptions
 from app.services.import_command import order_of, paths_of, report_answer
+from app.services.import_files import ImportReport
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
 from app.services.window_socket import (
@@ -32,6 +33,8 @@ class WindowRequests(QObject):
 
     open_requested = Signal(object)
     """The paths of files that a second start was given."""
+    imported = Signal(object)
+    """The ImportReport of what a command imported."""
 
     def __init__(self, workspace: Workspace, parent: QObject) -> None:
         """Answer from now on what comes to the window's socket."""
@@ -71,9 +74,14 @@ class WindowRequests(QObject):
             self.open_requested.emit(paths_of(request.paths))
             return lambda: None
         if isinstance(request, ImportRequest):
+
+            def imported(report: ImportReport) -> None:
+                write(Found(answer=report_answer(report)))
+                self.imported.emit(report)
+
             return self._workspace.imports.run(
                 order_of(request),
-                lambda report: write(Found(answer=report_answer(report))),
+                imported,
                 lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
                 lambda progress: write(Progress(done=progress.done, total=progress.total)),
             )

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.core.conversation import ConversationTree, Message, MessageId
+from app.core.conversation import ConversationId, ConversationTree, Message, MessageId
 from app.core.errors import EmberError
 from app.storage.archive import ended
 from app.storage.archive_format import ImportedConversation
 from app.storage.conversations import ConversationStore
-from app.storage.records import storable, unpack_ids
+from app.storage.records import TokenIds, storable, unpack_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,20 @@ def add_new(
         if found.new:
             store.add_messages(tree.conversation.id, [ended(tree.messages[key]) for key in found.new])
         if trust_token_ids:
-            _add_token_ids(store, imported, found)
+            same = {
+                tokenizer: {key: packed for key, packed in ids.items() if key not in found.differing}
+                for tokenizer, ids in imported.token_ids.items()
+            }
+            add_token_ids(store, tree.conversation.id, same)
     return found.new
 
 
-def _add_token_ids(store: ConversationStore, imported: ImportedConversation, found: Difference) -> None:
-    """Keep the token ids of messages that read the same, where they have none for that tokenizer."""
-    present = store.packed_token_ids(imported.tree.conversation.id)
-    for tokenizer, ids in imported.token_ids.items():
-        known = present.get(tokenizer, {})
-        wanted = {key: unpack_ids(each) for key, each in ids.items() if key not in known and key not in found.differing}
-        store.store_token_ids(tokenizer, wanted)
+def add_token_ids(store: ConversationStore, conversation: ConversationId, token_ids: TokenIds) -> None:
+    """Keep the token ids of messages of the conversation that have none for that tokenizer yet."""
+    with store.database.transaction():
+        present = store.packed_token_ids(conversation)
+        for tokenizer, ids in token_ids.items():
+            known = present.get(tokenizer, {})
+            store.store_token_ids(
+                tokenizer, {key: unpack_ids(packed) for key, packed in ids.items() if key not in known}
+            )

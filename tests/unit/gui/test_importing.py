@@ -15,6 +15,7 @@ from app.core.errors import EmberError
 from app.gui import dialogs_import
 from app.gui.dialogs_import import ImportStrip, ReportDialog
 from app.protocol.messages import AdoptedTip, AdoptSaved, Cancel, OpenStore, SavedAdopted, StoreOpened
+from app.services.window_socket import Found, ImportRequest, OpenRequest
 from app.storage.archive import export_archive
 from app.storage.signing import installation_key
 from tests.unit.gui.person import Person
@@ -189,6 +190,24 @@ def test_new_branches_are_added_when_the_person_says_so_and_taken_back_by_undo(
     act(person, "Undo")
     assert store.tree(CHAT).messages == forked_tree().messages
     assert person.window.chat.tree is not None and message_id(9) not in person.window.chat.tree.messages
+
+
+def test_branches_that_a_command_added_to_the_open_chat_are_shown(person: Person, tmp_path: Path) -> None:
+    put(person.window.workspace.store, forked_tree())
+    person.window.open(CHAT)
+    request = ImportRequest(paths=(bytes(plain(tmp_path / "roads.ember", longer())),), merge=True)
+    replies: list[object] = []
+    person.window.commands._begin(request, replies.append)
+    person.qtbot.waitUntil(lambda: any(isinstance(reply, Found) for reply in replies))
+    tree = person.window.chat.tree
+    assert tree is not None and message_id(9) in tree.messages
+
+
+def test_a_second_start_brings_its_files_into_this_window(person: Person, tmp_path: Path) -> None:
+    file = plain(tmp_path / "roads.ember")
+    person.window.commands._begin(OpenRequest(paths=(bytes(file),)), lambda _reply: None)
+    wait_for_notice(person, "was imported")
+    assert person.window.chat.conversation_id == CHAT
 
 
 def test_undo_leaves_what_was_gone_on_from(person: Person, tmp_path: Path) -> None:
