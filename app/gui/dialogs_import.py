@@ -35,6 +35,7 @@ SIZE: Final = QSize(720, 480)
 MINIMUM: Final = QSize(380, 320)
 SHOW_AFTER_MS: Final = 400
 """What is over before that shows no progress."""
+_STEPS: Final = 200
 _ROW: Final = 32
 _MESSAGES: Final = 1
 """The column that goes first in a narrow window."""
@@ -93,8 +94,8 @@ class ImportStrip(QWidget):
     def show_progress(self, words: str, done: int, total: int) -> None:
         """How far it is; `total` 0 while that is not known."""
         self.words.setText(words)
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
+        self.bar.setRange(0, _STEPS if total else 0)
+        self.bar.setValue(_STEPS * done // max(total, 1))  # in steps: it paints itself for each
 
     def end(self) -> None:
         """It is over."""

@@ -98,11 +98,10 @@ class Importing(QObject):
         self._in += 1
 
     def _progress(self, progress: ImportProgress) -> None:
+        done, total = progress.done, progress.total
         if progress.state_total:
             done, total = progress.state_done, progress.state_total
-            self._strip.show_progress(import_words.progress_words(progress), 1000 * done // total, 1000)
-        else:
-            self._strip.show_progress(import_words.progress_words(progress), progress.done, progress.total)
+        self._strip.show_progress(import_words.progress_words(progress), done, total)
 
     def _stop_now(self) -> None:
         self._stop()
@@ -125,7 +124,7 @@ class Importing(QObject):
             self._ask_to_trust()
             return
         files = tuple(dict.fromkeys(each.file for each in undecided))
-        order = ImportOrder(files, known, only=frozenset(each.id for each in undecided))
+        order = ImportOrder(files, known, only=frozenset((each.file, each.id) for each in undecided))
         self._run(order, self._decided)
 
     def _decided(self, report: ImportReport) -> None:

@@ -40,7 +40,7 @@ class ImportOrder:
     known: Known = "copy"
     trust_state: bool = False
     """Whether state that another installation wrote is used too."""
-    only: frozenset[ConversationId] | None = None
+    only: frozenset[tuple[Path, ConversationId]] | None = None
     """These conversations of the files, by the ids that they have there; None for all."""
 
 
@@ -238,8 +238,8 @@ class _Import:
                 if isinstance(found, Refused):
                     named = f"“{found.title}” of “{file.name}”" if found.title else f"A conversation of “{file.name}”"
                     self._refuse(file, found.title, f"{named} was not imported because {found.reason}.")
-                elif self._order.only is None or found.imported.tree.conversation.id in self._order.only:
-                    self._take(file, found)
+                elif self._order.only is None or (file, found.imported.tree.conversation.id) in self._order.only:
+                    self._try(file, found)
                 self._progress(1)
                 if self._hooks.is_stopped():
                     return True
@@ -258,6 +258,15 @@ class _Import:
         self._hooks.progressed(self._done, self._total)
 
     # --- one conversation --------------------------------------------------------------------------------------------
+
+    def _try(self, file: Path, found: Taken) -> None:
+        """Take a conversation, unless the person changed or deleted the one that is here just then."""
+        try:
+            self._take(file, found)
+        except EmberError as error:
+            if error.kind not in ("cannot_merge", "no_conversation"):
+                raise
+            self._refuse(file, found.imported.tree.conversation.title, error.sentence)
 
     def _take(self, file: Path, found: Taken) -> None:
         """Store the text, then see to the state."""

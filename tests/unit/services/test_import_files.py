@@ -20,6 +20,7 @@ from app.services.import_files import (
 from app.services.transfer import export_conversation
 from app.storage.archive_format import StateManifest
 from app.storage.conversations import ConversationStore
+from app.storage.merge import compare
 from tests.unit.storage.imports import samples
 from tests.unit.storage.made import CHAT, forked_tree, message, message_id, put
 
@@ -162,12 +163,31 @@ def test_where_words_differ_a_copy_comes_instead(store: ConversationStore, tmp_p
     assert (one.outcome, one.title) == ("copy", "Roman roads (copy)")
 
 
+def test_a_chat_that_is_changed_while_it_is_compared_is_left_alone_and_the_others_are_taken(
+    store: ConversationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = exported(store, longer(), tmp_path / "a.ember")
+    (tmp_path / "b.json").write_text(json.dumps(samples.OPENAI))
+    put(store, forked_tree())
+
+    def compared(*arguments: Any) -> Any:
+        found = compare(*arguments)
+        store.update_reply(message_id(2), text="Just changed.", finish_reason="stop")
+        return found
+
+    monkeypatch.setattr(importing, "compare", compared)
+    report = take(store, file, tmp_path / "b.json", known="merge")
+    assert [one.title for one in report.taken] == ["Why?"]
+    assert "reads differently here" in report.not_taken[0].sentence
+    assert len(store.tree(CHAT).messages) == 6
+
+
 def test_of_files_that_are_read_again_only_what_was_asked_for_is_taken(
     store: ConversationStore, tmp_path: Path
 ) -> None:
     (tmp_path / "many.json").write_text(json.dumps([samples.CHATGPT, samples.OPENAI]))
     first = take(store, tmp_path / "many.json").taken
-    again = take(store, tmp_path / "many.json", only=frozenset([first[1].id])).taken
+    again = take(store, tmp_path / "many.json", only=frozenset([(tmp_path / "many.json", first[1].id)])).taken
     assert [one.title for one in again] == [f"{first[1].title} (copy)"]
 
 
