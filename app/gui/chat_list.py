@@ -44,6 +44,7 @@ class ChatList(QObject):
         """Tokens a second read, bytes a second restored."""
         self._changed: set[str] = set()
         self._not_before = 0.0
+        self._is_closed = False
         self._later = QTimer(self)  # many changes in one turn of the event loop are shown together
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._read_changed)
@@ -53,6 +54,11 @@ class ChatList(QObject):
         workspace.chats.queue_changed.connect(self.show_states)
         workspace.saved.changed.connect(self.show_states)
         self.read()
+
+    def close(self) -> None:
+        """Show nothing more: the database closes."""
+        self._is_closed = True
+        self._later.stop()
 
     def read(self) -> None:
         """Read the whole list again."""
@@ -88,7 +94,7 @@ class ChatList(QObject):
     def _note_change(self, kind: str, conversation: str) -> None:
         if kind not in QUIET_CHANGES:
             self._changed.add(conversation)
-            if not self._later.isActive():
+            if not self._later.isActive() and not self._is_closed:
                 self._later.start(max(0, round(1e3 * (self._not_before - time.monotonic()))))
 
     def _read_changed(self) -> None:

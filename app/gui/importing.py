@@ -190,17 +190,17 @@ class Importing(QObject):
         known = self._known_models()
         actions: list[Action] = []
         if one.added:
-            actions.append(("Undo", lambda: self._undo(one)))
+            actions.append(("Undo", lambda: self._undo([one])))
         if import_words.missing_model(one, known):
             actions.append(("Choose a model file…", self._choose_model))
         left_out = one.state.fate in ("partly", "dropped") and one.state != import_words.DECLINED
-        went_wrong = left_out or bool(one.remarks)
+        stays = left_out or bool(one.remarks) or len(actions) > 1
         self._notices.show_notice(
             Notice(
                 import_words.sentences(one, known),
-                "warning" if went_wrong else "info",
+                "warning" if left_out else "info",
                 actions,
-                None if went_wrong or len(actions) > 1 else 2 * UNDO_MS,
+                None if stays else 2 * UNDO_MS,
                 KEY,
             )
         )
@@ -211,16 +211,23 @@ class Importing(QObject):
         dialog = ReportDialog(words, import_words.rows(self._report, self._left, known), self._window)
         dialog.opened.connect(lambda conversation: self._open(ConversationId(conversation)))
         dialog.open()
+        added = [one for one in self._report.taken if one.added]
+        if added:
+            text = f"New branches were added to {import_words.number(len(added), 'chat')}."
+            self._notices.show_notice(Notice(text, actions=[("Undo", lambda: self._undo(added))], key=KEY))
 
-    def _undo(self, one: ImportedOne) -> None:
-        """Remove what was added to a chat, and nothing else."""
-        try:
-            self._workspace.store.remove_messages(one.id, one.added)
-        except EmberError as error:
-            self._notices.show_notice(Notice(error.sentence, "warning", key=KEY))
-            return
+    def _undo(self, added: Sequence[ImportedOne]) -> None:
+        """Remove what was added to chats, and nothing else."""
+        trouble = ""
+        for one in added:
+            try:
+                self._workspace.store.remove_messages(one.id, one.added)
+            except EmberError as error:
+                trouble = error.sentence
+        if trouble:
+            self._notices.show_notice(Notice(trouble, "warning", key=KEY))
         self._workspace.saved.settle()
-        if one.id == self._chat.conversation_id:
+        if any(one.id == self._chat.conversation_id for one in added):
             self._show_again()
 
     def show_added(self, report: ImportReport) -> None:

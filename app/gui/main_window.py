@@ -213,6 +213,7 @@ class MainWindow(QMainWindow):
         except EmberError as error:
             logger.error("the window's place was not stored: %s", error)
         self.workspace.engine.watch_statistics(False)
+        self.chat_list.close()
         self.memory_trouble.close()
         self.model_settings.close()
         super().closeEvent(event)

@@ -352,6 +352,26 @@ def test_many_files_are_reported_the_refused_first_and_can_be_opened(person: Per
     assert person.window.chat.conversation_id == CHAT
 
 
+def test_branches_that_were_added_to_several_chats_are_taken_back_together(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps(samples.LLAMA_WEB))
+    drop(person, tmp_path / "one.json")
+    wait_for_notice(person, "was imported")
+    store = person.window.workspace.store
+    put(store, forked_tree())
+    reply = {"id": "9", "type": "text", "role": "assistant", "content": "Sand.", "parent": "2"}
+    more = samples.LLAMA_WEB | {"messages": [*samples.LLAMA_WEB["messages"], reply]}
+    (tmp_path / "one.json").write_text(json.dumps(more))
+    before = {summary.id: summary.messages for summary in store.summaries()}
+    drop(person, tmp_path / "one.json", plain(tmp_path / "roads.ember", longer()))
+    box = question(person)
+    assert "2 of the conversations are here already; the files have 2 branches" in box.text()
+    press(box, "Add 2 new branches to these chats")
+    assert "New branches were added to 2 chats." in report(person).summary.text()
+    assert {summary.id: summary.messages for summary in store.summaries()} != before
+    act(person, "Undo")
+    assert {summary.id: summary.messages for summary in store.summaries()} == before
+
+
 def test_a_second_drop_waits_for_the_first(person: Person, tmp_path: Path) -> None:
     put(person.window.workspace.store, forked_tree())
     (tmp_path / "one.json").write_text(json.dumps(samples.OPENAI))
