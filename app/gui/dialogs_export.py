@@ -23,7 +23,7 @@ from app.gui.model_fields import words
 from app.gui.parts import ElidedLabel, set_tone
 from app.services.transfer import SUFFIXES, Branches, ExportFormat
 
-INDENT: Final = 24
+INDENT: Final = 20
 """Pixels from a button's sign to its words."""
 _WIDTH: Final = 520
 MINIMUM: Final = QSize(380, 340)
@@ -93,7 +93,7 @@ class FormRow(QWidget):
         about.setContentsMargins(INDENT, 0, 0, 0)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
+        column.setSpacing(2)
         column.addWidget(self.button)
         column.addWidget(about)
 
@@ -206,7 +206,7 @@ class ExportDialog(QDialog):
         self.state_about.setContentsMargins(INDENT, 0, 0, 0)
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 8, 0, 0)
-        column.setSpacing(0)
+        column.setSpacing(2)
         column.addWidget(self.state)
         column.addWidget(self.state_about)
         return box
@@ -219,7 +219,6 @@ class ExportDialog(QDialog):
         buttons = QDialogButtonBox(foot)
         self.export = buttons.addButton("Export…", QDialogButtonBox.ButtonRole.AcceptRole)
         self.export.setDefault(True)
-        self.export.setProperty("kind", "primary")
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)

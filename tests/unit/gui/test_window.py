@@ -7,10 +7,9 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
-from app.gui import dialogs
 from app.protocol.messages import Failed
 from app.services import engine_client
-from tests.unit.gui.person import Person
+from tests.unit.gui.person import Person, export
 from tests.unit.services.fakes import CRASHED, FakeProcess
 
 
@@ -224,13 +223,8 @@ def test_a_folder_that_is_put_back_is_no_longer_missed(talking: Person) -> None:
     assert talking.window.close()
 
 
-def test_a_chat_can_still_be_exported_when_its_folder_is_gone(
-    talking: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chat_can_still_be_exported_when_its_folder_is_gone(talking: Person, tmp_path: Path) -> None:
     talking.say("Hello", "Hello yourself.")
     shutil.rmtree(folder(talking))
-    path = tmp_path / "hello.md"
-    monkeypatch.setattr(dialogs, "export_path", lambda *_: path)
-    talking.window.header.export_requested.emit("markdown")
-    talking.qtbot.waitUntil(lambda: any("Exported" in notice for notice in talking.notices))
-    assert "Hello yourself." in path.read_text()
+    export(talking, tmp_path / "hello.md", "markdown")
+    assert "Hello yourself." in (tmp_path / "hello.md").read_text()
