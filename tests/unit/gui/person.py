@@ -92,18 +92,18 @@ class Person:
         return self.window.transcript.document().toPlainText()
 
 
-def export(person: Person, to: Path, form: ExportFormat) -> None:
+def export(window: MainWindow, qtbot: QtBot, to: Path, form: ExportFormat) -> None:
     """Export the open chat by the dialogs, and wait until that is said; a suffix is added to `to` where it has none."""
-    person.window.header.export_requested.emit()
-    dialog = person.window.exporting.dialog
+    window.header.export_requested.emit()
+    dialog = window.exporting.dialog
     assert dialog is not None
     dialog._rows[form].button.click()
     dialog.export.click()
-    place = person.window.exporting.place
+    place = window.exporting.place
     assert place is not None
     place.selectFile(str(to))
     place.accept()
-    person.qtbot.waitUntil(lambda: any("Exported" in notice for notice in person.notices))
+    qtbot.waitUntil(lambda: any("Exported" in notice.text for notice in window.notices.notices()))
 
 
 @pytest.fixture

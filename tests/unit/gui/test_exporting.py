@@ -172,7 +172,7 @@ def test_each_format_is_written_and_the_notice_leads_to_the_folder(
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
     talking.say("Hello", "Hello yourself.")
     file = tmp_path / "hello"
-    export(talking, file, form)
+    export(talking.window, talking.qtbot, file, form)
     (written,) = tmp_path.glob("hello.*")
     assert written.read_bytes().startswith(begins)
     notice = talking.window.notices.notices()[-1]

@@ -226,5 +226,5 @@ def test_a_folder_that_is_put_back_is_no_longer_missed(talking: Person) -> None:
 def test_a_chat_can_still_be_exported_when_its_folder_is_gone(talking: Person, tmp_path: Path) -> None:
     talking.say("Hello", "Hello yourself.")
     shutil.rmtree(folder(talking))
-    export(talking, tmp_path / "hello.md", "markdown")
+    export(talking.window, talking.qtbot, tmp_path / "hello.md", "markdown")
     assert "Hello yourself." in (tmp_path / "hello.md").read_text()
