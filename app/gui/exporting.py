@@ -250,7 +250,7 @@ def _progress(name: str, step: ExportStep) -> tuple[str, float | None]:
         return f"Exporting {number} of {count} chats", (step.number - 1 + part) / step.count
     if not step.total:
         return f"Exporting {name}", None
-    return f"Exporting {name}: {format_bytes(step.done)} of {format_bytes(step.total)}", part
+    return f"Exporting: {format_bytes(step.done)} of {format_bytes(step.total)}", part
 
 
 def outcome_words(report: ExportReport, order: ExportOrder) -> str:
