@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
+from app.gui.notices import Notice
 from app.protocol.messages import Failed
 from app.services import engine_client
 from tests.unit.gui.person import Person, export
@@ -51,6 +52,15 @@ def test_the_page_names_the_model_that_is_loaded(person: Person) -> None:
 
 
 # --- a narrow window --------------------------------------------------------------------------------------------------
+
+
+def test_a_long_notice_is_shown_whole(person: Person) -> None:
+    window = person.window
+    window.resize(480, 640)
+    window.notices.show_notice(Notice("A sentence that is as long as a path. " * 4, actions=[("Show", lambda: None)]))
+    words = window.notices.words
+    person.qtbot.waitUntil(lambda: words.height() >= words.heightForWidth(words.width()))
+    assert words.height() > 2 * words.fontMetrics().height()
 
 
 @pytest.mark.parametrize("how", ["escape", "a click beside it", "a wider window"])
