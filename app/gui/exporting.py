@@ -99,8 +99,8 @@ class Exporting(QObject):
         if self.run is not None:
             self._tell("An export is being written. Wait for it, or cancel it, before you begin another one.")
             return
-        if self.dialog is not None or self.place is not None:
-            (self.place or self.dialog).raise_()  # type: ignore[union-attr]
+        if (shown := self.place or self.dialog) is not None:
+            shown.raise_()
             return
         self._asked, self._sized = asked, None
         choice = self._workspace.settings.get(CHOICE, ExportChoice, ExportChoice())
