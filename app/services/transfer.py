@@ -34,6 +34,11 @@ SUFFIXES: dict[ExportFormat, str] = {
     "pdf": ".pdf",
 }
 LONGEST_NAME = 80
+LONGEST_NAME_BYTES = 200
+"""File systems take 255, and a number and the suffix follow."""
+_NOT_IN_NAMES = '<>:"/\\|?*'
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
+"""What Windows keeps for itself, whatever the suffix."""
 FILES_LIMIT = 20_000
 """Files of a folder that are looked at."""
 _FORMATS: dict[str, ExportFormat] = {
@@ -188,7 +193,9 @@ def format_of(path: Path) -> ExportFormat:
 
 def file_name(title: str) -> str:
     """A title as the beginning of a file's name, on any system."""
-    return "".join(c if c.isalnum() or c in " -_." else "_" for c in title).strip(" .")[:LONGEST_NAME] or "chat"
+    name = "".join(c if c.isprintable() and c not in _NOT_IN_NAMES else "_" for c in title)[:LONGEST_NAME]
+    name = name.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore").strip(" .")
+    return f"{name}_" if name.partition(".")[0].upper() in _DEVICES else name or "chat"
 
 
 def import_conversation(store: ConversationStore, path: Path) -> ConversationId:
