@@ -8,9 +8,19 @@ import msgspec
 from PySide6.QtCore import QObject
 
 from app.services.cache_command import CacheDeeds, CacheOptions
+from app.services.export_command import begin_export
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
-from app.services.window_socket import CacheRequest, Found, Progress, Refused, Reply, WindowRequest, decode_request
+from app.services.window_socket import (
+    CacheRequest,
+    ExportRequest,
+    Found,
+    Progress,
+    Refused,
+    Reply,
+    WindowRequest,
+    decode_request,
+)
 from app.services.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -52,6 +62,14 @@ class WindowRequests(QObject):
 
     def _begin(self, request: WindowRequest, write: Callable[[Reply], None]) -> Callable[[], None]:
         """Carry a request out; what comes back stops it."""
+        if isinstance(request, ExportRequest):
+            return begin_export(
+                self._workspace,
+                request,
+                told=lambda answer: write(Found(answer=answer)),
+                failed=lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
+                progress=lambda done, total: write(Progress(done=done, total=total)),
+            )
         if not isinstance(request, CacheRequest):
             report_memory(
                 self._workspace.engine,
