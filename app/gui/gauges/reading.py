@@ -179,8 +179,10 @@ def read_saved(figures: SavedFigures | None) -> Reading:
         _bytes("left of the budget", max(0, figures.budget - figures.all_chats), "track"),
     ]
     everything = format_bytes(figures.all_chats)
-    this = f"this chat {format_bytes(figures.this_chat)}"
-    lines: tuple[str, ...] = (f"{this} · others {format_bytes(others)}", this) if others else (this,)
+    this, rest = f"this chat {format_bytes(figures.this_chat)}", f"others {format_bytes(others)}"
+    lines: tuple[str, ...] = (f"{this} · {rest}", this) if others else (this,)
+    if not figures.this_chat:
+        lines = (f"nothing of this chat · {rest}", rest)
     if figures.is_off:
         lines = ("Saving is off · what is saved stays", "Saving is off")
     elif figures.is_never:

@@ -169,6 +169,8 @@ def test_saved_state_tells_this_chat_from_the_others() -> None:
     assert reading.lines[0] == "this chat 92 MiB · others 1.2 GiB"
     alone = read_saved(SavedFigures(92 * MIB, 92 * MIB, 10 * GIB))
     assert alone.lines == ("this chat 92 MiB",)
+    new = read_saved(SavedFigures(0, 92 * MIB, 10 * GIB))
+    assert new.lines == ("nothing of this chat · others 92 MiB", "others 92 MiB")
 
 
 def test_saved_state_tells_own_from_shared_and_the_room_on_the_disk() -> None:
