@@ -94,10 +94,10 @@ class SavedRoots:
         return dict(kept)
 
     def _read_tips(self, where: str, values: tuple[str, ...] = ()) -> dict[ConversationId, tuple[bytes, ...]]:
-        found: dict[ConversationId, set[bytes]] = {}
+        found: dict[ConversationId, dict[bytes, None]] = {}  # not sets: half the time with ten thousand chats
         for conversation, tip in self._database.rows(f"SELECT conversation, tip FROM kv_roots{where}", values):
             if isinstance(tip, bytes):
-                found.setdefault(ConversationId(conversation), set()).add(tip)
+                found.setdefault(conversation, {})[tip] = None
         return {conversation: tuple(tips) for conversation, tips in found.items()}
 
     def wanted(self) -> tuple[bytes, ...]:
