@@ -221,8 +221,9 @@ def memory(model: Path | None, root: Path | None, *, as_json: bool) -> int:
     if words := own_words(own):
         write_line(f"  {words}")
     for part in report["devices"]:
-        guess = part["estimated_bytes"]
-        _print_part(part, [], "" if guess is None else f", {format_bytes(guess)} were estimated")
+        guess, said = part["estimated_bytes"], part["process_bytes"]
+        estimated = "" if guess is None else f", {format_bytes(guess)} were estimated"
+        _print_part(part, [], estimated + ("" if said is None else f", the driver counts {format_bytes(said)}"))
     return 0
 
 
