@@ -107,8 +107,8 @@ def test_a_context_that_is_nearly_full_says_so() -> None:
     assert (reading.lines[0], reading.tone) == ("nearly full · 292 left", "warning")
 
 
-@pytest.mark.parametrize(("used", "draft", "tone"), [(849, 0, ""), (850, 0, "warning"), (400, 450, "warning")])
-def test_it_warns_from_85_percent_on_with_what_is_being_written(used: int, draft: int, tone: str) -> None:
+@pytest.mark.parametrize(("used", "draft", "tone"), [(786, 0, ""), (787, 0, "warning"), (400, 387, "warning")])
+def test_it_warns_when_less_than_15_percent_are_left_beside_the_draft(used: int, draft: int, tone: str) -> None:
     assert read_context(ContextFigures(used, 1000, 0, used, draft=draft, reserve=64)).tone == tone
 
 
