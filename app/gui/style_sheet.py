@@ -52,6 +52,15 @@ QCheckBox::indicator:unchecked {{ border: 1px solid {text_faint}; border-radius:
     height: 12px; }}
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ border: none; padding: 0 6px; }}
 
+QSlider {{ min-height: 24px; }}
+QSlider::groove:horizontal {{ background: {track}; height: 4px; border-radius: 2px; }}
+QSlider::sub-page:horizontal {{ background: {kv_reserved}; height: 4px; border-radius: 2px; }}
+QSlider::handle:horizontal {{ background: {text_soft}; border: 2px solid {window}; border-radius: 8px; width: 12px;
+    margin: -6px 0; }}
+QSlider::handle:horizontal:hover {{ background: {text}; }}
+QSlider::handle:horizontal:focus {{ border-color: {focus}; }}
+QSlider::handle:horizontal:disabled {{ background: {text_faint}; }}
+
 QTabWidget::pane {{ border: none; }}
 QTabBar::tab {{ background: transparent; color: {text_soft}; border: none; border-bottom: 2px solid transparent;
     padding: 6px 12px; }}
