@@ -124,7 +124,7 @@ def _add_memory_commands(commands: "argparse._SubParsersAction[_Parser]", common
     estimate = commands.add_parser("estimate", parents=[common], help="what a model would take, before it is loaded")
     estimate.add_argument("model", type=Path, metavar="MODEL", help="a GGUF file")
     estimate.add_argument("--context", type=_count, metavar="N", help="tokens of the context")
-    estimate.add_argument("--kv", choices=("f16", "q8_0", "q4_0"), default="f16", help="how keys and values are kept")
+    estimate.add_argument("--kv", choices=("f16", "q8_0", "q4_0"), help="how keys and values are kept")
     estimate.add_argument("--layers", type=_whole, metavar="N", help="layers on the GPU; as many as fit without it")
     estimate.add_argument("--json", action="store_true")
 
@@ -261,15 +261,15 @@ def _calibrate(options: argparse.Namespace, root: Path | None) -> int:
 
 
 def _memory(options: argparse.Namespace, root: Path | None) -> int:
-    from app.core.load_options import LoadOptions
     from app.services.memory_commands import EstimateOptions, devices, estimate, memory
 
     if options.command == "devices":
         return devices(root, as_json=options.json)
     if options.command == "memory":
         return memory(options.model, root, as_json=options.json)
-    chosen = LoadOptions(context=options.context, kv_type=options.kv, gpu_layers=options.layers)
-    return estimate(EstimateOptions(options.model, chosen, options.json), root)
+    return estimate(
+        EstimateOptions(options.model, options.context, options.kv, options.layers, as_json=options.json), root
+    )
 
 
 def _conversations(options: argparse.Namespace, root: Path | None) -> int:

@@ -60,6 +60,15 @@ QRadioButton::indicator:checked:disabled {{ background: qradialgradient(cx: 0.5,
     fx: 0.5, fy: 0.5, stop: 0 {text_faint}, stop: 0.5 {text_faint}, stop: 0.6 {card}, stop: 1 {card}); }}
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ border: none; padding: 0 6px; }}
 
+QSlider {{ min-height: 24px; }}
+QSlider::groove:horizontal {{ background: {track}; height: 4px; border-radius: 2px; }}
+QSlider::sub-page:horizontal {{ background: {kv_reserved}; height: 4px; border-radius: 2px; }}
+QSlider::handle:horizontal {{ background: {text_soft}; border: 2px solid {window}; border-radius: 8px; width: 12px;
+    margin: -6px 0; }}
+QSlider::handle:horizontal:hover {{ background: {text}; }}
+QSlider::handle:horizontal:focus {{ border-color: {focus}; }}
+QSlider::handle:horizontal:disabled {{ background: {text_faint}; }}
+
 QTabWidget::pane {{ border: none; }}
 QTabBar::tab {{ background: transparent; color: {text_soft}; border: none; border-bottom: 2px solid transparent;
     padding: 6px 12px; }}

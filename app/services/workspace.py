@@ -32,6 +32,7 @@ class Reading:
         self.data_dir: DataDir = read_data_dir(root)
         self._database = Database.open(self.data_dir.database, self.data_dir.backups, readonly=True)
         self.store = ConversationStore(self._database)
+        self.settings = SettingsStore(self._database)
 
     def close(self) -> None:
         """Close the database."""

@@ -63,6 +63,10 @@ class Sidebar(QWidget):
         self._panel.refresh_dates()
         self._panel.model.update_item(item)
 
+    def update_states(self, items: Sequence[SidebarItem]) -> None:
+        """Show some conversations with other states."""
+        self._panel.model.update_states(items)
+
     def remove_item(self, conversation: str) -> None:
         """Show one conversation no more."""
         self._panel.model.remove_item(conversation)
