@@ -1,24 +1,17 @@
-"""The dialogs: the chat's instructions, removing saved state, and where to export to."""
+"""The dialogs: the chat's instructions, and removing saved state."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QLabel,
     QMessageBox,
     QPlainTextEdit,
     QVBoxLayout,
     QWidget,
 )
-
-from app.services.transfer import SUFFIXES, ExportFormat
-
-FILTERS: dict[ExportFormat, str] = {"ember": "Ember conversation (*.ember)", "markdown": "Markdown (*.md)"}
-LONGEST_NAME = 80
 
 
 class InstructionsDialog(QDialog):
@@ -64,13 +57,3 @@ def ask_to_remove(parent: QWidget, what: str, size: str, remove: Callable[[], No
     box.setEscapeButton(keep)
     yes.clicked.connect(lambda: remove())
     box.open()
-
-
-def export_path(parent: QWidget, title: str, form: ExportFormat) -> Path | None:
-    """Ask where to write a conversation; None if the person changed their mind."""
-    safe = "".join(c if c.isalnum() or c in " -_." else "_" for c in title).strip(" .")[:LONGEST_NAME] or "chat"
-    name, _ = QFileDialog.getSaveFileName(parent, "Export this chat", safe + SUFFIXES[form], FILTERS[form])
-    if not name:
-        return None
-    path = Path(name)
-    return path if path.suffix else path.with_suffix(SUFFIXES[form])

@@ -1,23 +1,19 @@
-"""What importing shows: which files, how far it is, what it asks, and the report."""
+"""What importing shows: which files, what it asks, and the report."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QMessageBox,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -27,15 +23,11 @@ from PySide6.QtWidgets import (
 from app.core.conversation import ConversationId
 from app.gui import import_words, theme
 from app.gui.import_words import ReportRow
-from app.gui.parts import ElidedLabel, announce, paint_card
 from app.services.import_files import Known, Undecided
 
 FILTER: Final = "Chats (*.ember *.json *.jsonl *.zip *.md *.markdown);;All files (*)"
 SIZE: Final = QSize(720, 480)
 MINIMUM: Final = QSize(380, 320)
-SHOW_AFTER_MS: Final = 400
-"""What is over before that shows no progress."""
-_STEPS: Final = 200
 _ROW: Final = 32
 _MESSAGES: Final = 1
 """The column that goes first in a narrow window."""
@@ -52,84 +44,6 @@ def import_folder(parent: QWidget) -> Path | None:
     """Ask which folder to import."""
     name = QFileDialog.getExistingDirectory(parent, "Import a folder of chats")
     return Path(name) if name else None
-
-
-class ImportStrip(QWidget):
-    """A calm line over the composer: how far an import is, and a way to stop it."""
-
-    stop_requested = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        """Hidden; `begin` shows it after a moment."""
-        super().__init__(parent)
-        self.words = ElidedLabel("", self)
-        self.bar = QProgressBar(self)
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Importing")
-        self.stop = QPushButton("Stop", self)
-        self.stop.setProperty("kind", "link")
-        self.stop.setAccessibleName("Stop importing")
-        self.stop.clicked.connect(self._stop)
-        self._later = QTimer(self, singleShot=True, interval=SHOW_AFTER_MS)
-        self._later.timeout.connect(self._appear)
-        card = QHBoxLayout()
-        card.setContentsMargins(14, 6, 6, 6)
-        card.setSpacing(12)
-        card.addWidget(self.words, 2)
-        card.addWidget(self.bar, 1)
-        card.addWidget(self.stop)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 4, 16, 4)
-        row.addLayout(card)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.hide()
-
-    def begin(self, words: str) -> None:
-        """Something is imported; it is said if it takes longer than a moment."""
-        self.show_progress(words, 0, 0)
-        self.stop.setEnabled(True)
-        if self.isHidden():
-            self._later.start()
-
-    def show_progress(self, words: str, done: int, total: int) -> None:
-        """How far it is; `total` 0 while that is not known."""
-        self.words.setText(words)
-        self.bar.setRange(0, _STEPS if total else 0)
-        self.bar.setValue(_STEPS * done // max(total, 1))  # in steps: it paints itself for each
-
-    def end(self) -> None:
-        """It is over."""
-        self._later.stop()
-        self.hide()
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """The same card as a notice's, in the same column."""
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), theme.color("page"))
-        paint_card(painter, self._card(), fill="card", line="border", radius=12)
-        painter.end()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """No wider than the text above."""
-        super().resizeEvent(event)
-        side = max(16, (self.width() - theme.COLUMN) // 2)
-        layout = self.layout()
-        if layout is not None and layout.contentsMargins().left() != side:
-            layout.setContentsMargins(side, 4, side, 4)
-
-    def _card(self) -> QRectF:
-        layout = self.layout()
-        assert layout is not None
-        return QRectF(layout.contentsRect())
-
-    def _appear(self) -> None:
-        self.show()
-        announce(self, self.words.text())
-
-    def _stop(self) -> None:
-        self.stop.setEnabled(False)
-        self.words.setText("Stopping …")
-        self.stop_requested.emit()
 
 
 def ask_about_known(parent: QWidget, undecided: Sequence[Undecided], answer: Callable[[Known | None], None]) -> None:

@@ -11,10 +11,11 @@ from PySide6.QtWidgets import QWidget
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
 from app.gui import dialogs_import, import_words
-from app.gui.dialogs_import import ImportStrip, ReportDialog
+from app.gui.dialogs_import import ReportDialog
 from app.gui.drop_target import DropTarget
 from app.gui.notices import UNDO_MS, Action, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
+from app.gui.progress_strip import ProgressStrip
 from app.services.import_files import (
     ImportedOne,
     ImportOrder,
@@ -35,7 +36,7 @@ class Importing(QObject):
 
     def __init__(
         self,
-        strip: ImportStrip,
+        strip: ProgressStrip,
         chat: OpenChat,
         notices: NoticeBar,
         workspace: Workspace,
@@ -61,7 +62,8 @@ class Importing(QObject):
         self._stop: Callable[[], None] = _nothing
         self.target = DropTarget(parent)
         self.target.dropped.connect(self.take)
-        strip.stop_requested.connect(self._stop_now)
+        strip.cancel.setText("Stop")  # what is in stays
+        strip.cancelled.connect(self._stop_now)
 
     # --- what to import ----------------------------------------------------------------------------------------------
 
@@ -101,7 +103,7 @@ class Importing(QObject):
         done, total = progress.done, progress.total
         if progress.state_total:
             done, total = progress.state_done, progress.state_total
-        self._strip.show_progress(import_words.progress_words(progress), done, total)
+        self._strip.show_progress(import_words.progress_words(progress), done / total if total else None)
 
     def _stop_now(self) -> None:
         self._stop()

@@ -14,12 +14,12 @@ from app.core.errors import EmberError
 from app.gui import dialogs, theme, wording
 from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
-from app.gui.dialogs_import import ImportStrip
 from app.gui.empty_state import EXAMPLES, EmptyState
+from app.gui.exporting import Exporting
 from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
-from app.gui.header import Header
+from app.gui.header import EXPORT_KEYS, Header
 from app.gui.help_feed import HelpFeed
 from app.gui.importing import Importing
 from app.gui.memory_trouble import MemoryTrouble
@@ -28,6 +28,7 @@ from app.gui.model_pill import SETTINGS_KEYS
 from app.gui.model_settings_control import ModelSettingsControl
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
+from app.gui.progress_strip import ProgressStrip
 from app.gui.saved_feed import SavedFeed
 from app.gui.saved_settings import SavedSettings
 from app.gui.sidebar.panel import HELP_KEYS, SAVED_KEYS
@@ -35,9 +36,7 @@ from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
 from app.protocol.messages import ModelInfo
-from app.services.background import run_in_background
 from app.services.estimator import Estimator
-from app.services.transfer import ExportFormat, export_conversation
 from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
 
@@ -68,7 +67,8 @@ class MainWindow(QMainWindow):
         self.transcript = TranscriptView()
         self.empty = EmptyState()
         self.notices = NoticeBar()
-        self.import_strip = ImportStrip()
+        self.import_strip = ProgressStrip()
+        self.export_strip = ProgressStrip()
         self.composer = Composer()
         self.strip = GaugeStrip()
         self._lay_out()
@@ -85,6 +85,7 @@ class MainWindow(QMainWindow):
         self.importing = Importing(
             self.import_strip, self.chat, self.notices, workspace, self.open, self.model.choose_file, self
         )
+        self.exporting = Exporting(self.export_strip, self.notices, workspace, self)
         self.commands = WindowRequests(workspace, self)
         self._connect()
         self._shortcuts()
@@ -107,6 +108,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self._pages, 1)
         column.addWidget(self.import_strip)
         column.addWidget(self.notices)
+        column.addWidget(self.export_strip)
         column.addWidget(self.composer)
         column.addWidget(self.strip)
         whole = QWidget()
@@ -124,7 +126,8 @@ class MainWindow(QMainWindow):
         self.sidebar.new_chat.connect(self.new_chat)
         self.sidebar.rename_requested.connect(lambda id_, title: self.rename(ConversationId(id_), title))
         self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
-        self.sidebar.export_requested.connect(lambda id_, form: self.export(ConversationId(id_), form))
+        self.sidebar.export_requested.connect(lambda id_: self.exporting.open(ConversationId(id_)))
+        self.sidebar.export_all_requested.connect(self.exporting.open_all)
         self.sidebar.import_requested.connect(self.importing.choose)
         self.sidebar.focus_released.connect(self.composer.focus_draft)
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
@@ -133,7 +136,7 @@ class MainWindow(QMainWindow):
         self.header.help_requested.connect(self.help.open)
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))
-        self.header.export_requested.connect(lambda form: self._with_open(lambda id_: self.export(id_, form)))
+        self.header.export_requested.connect(lambda: self._with_open(self.exporting.open))
         self.header.import_requested.connect(self.importing.choose)
         self.header.import_folder_requested.connect(self.importing.choose_folder)
         self.header.instructions_requested.connect(self.edit_instructions)
@@ -156,7 +159,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(SAVED_KEYS), self.settings.open),
             (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
             (QKeySequence(HELP_KEYS), self.help.open),
-            (QKeySequence("Ctrl+E"), lambda: self._with_open(lambda id_: self.export(id_, "ember"))),
+            (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
             (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
         ):
@@ -216,6 +219,7 @@ class MainWindow(QMainWindow):
         self.chat_list.close()
         self.memory_trouble.close()
         self.model_settings.close()
+        self.exporting.close()
         super().closeEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
@@ -298,19 +302,6 @@ class MainWindow(QMainWindow):
 
         text = f"“{title}” was deleted."
         self.notices.show_notice(Notice(text, "info", actions=[("Undo", bring_back)], timeout_ms=UNDO_MS))
-
-    def export(self, conversation: ConversationId, form: ExportFormat) -> None:
-        """Write a conversation to a file of the person's choice."""
-        store = self.workspace.store
-        path = dialogs.export_path(self, store.get(conversation).title, form)
-        if path is None:
-            return
-        run_in_background(
-            self,
-            lambda: export_conversation(store, conversation, path, form),
-            lambda _: self.notices.show_notice(Notice(f"Exported to {path}.", "info", timeout_ms=12_000, key="export")),
-            lambda error: self.notices.show_notice(Notice(error.sentence, "error", key="export")),
-        )
 
     def edit_instructions(self) -> None:
         """Edit the open conversation's system prompt."""

@@ -1,13 +1,12 @@
 """`backup` and `restore`: the whole library to one file, and back."""
 
-import sys
 import time
 from pathlib import Path
 
 from app.core.units import format_bytes, format_count, format_seconds
 from app.paths import open_data_dir, read_data_dir
 from app.services.backups import KEY, back_up
-from app.services.output import tell, write_json, write_line
+from app.services.output import Percent, tell, write_json, write_line
 from app.services.single_instance import SingleInstance, in_use
 from app.storage.restore import restore_library
 from app.storage.signing import installation_key
@@ -16,7 +15,7 @@ from app.storage.signing import installation_key
 def backup(path: Path, root: Path | None, *, as_json: bool) -> int:
     """Write the library to `path`, also while a window is open; the exit status. Raises EmberError."""
     started = time.monotonic()
-    manifest = back_up(read_data_dir(root), path, _Percent())
+    manifest = back_up(read_data_dir(root), path, Percent())
     seconds, size = time.monotonic() - started, path.stat().st_size
     if as_json:
         found = {"conversations": manifest.conversations, "messages": manifest.messages}
@@ -40,7 +39,7 @@ def restore(path: Path, root: Path | None, *, as_json: bool, trust_token_ids: bo
             path,
             data_dir.database,
             data_dir.backups,
-            _Percent(),
+            Percent(),
             key=installation_key(data_dir.key),
             keep_settings=(KEY,),
             trust_token_ids=trust_token_ids,
@@ -60,18 +59,3 @@ def restore(path: Path, root: Path | None, *, as_json: bool, trust_token_ids: bo
         if not done.with_token_ids:
             write_line("Another installation wrote this backup, so the next reply in each conversation reads it anew.")
     return 0
-
-
-class _Percent:
-    """Progress on a terminal, in one line beside the output; silent elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = -1
-
-    def __call__(self, done: int, to_do: int) -> None:
-        """Show whole per cent, and take the line away at the end."""
-        percent = 100 * done // max(to_do, 1)
-        if percent != self._shown and sys.stderr.isatty():
-            self._shown = percent
-            sys.stderr.write(f"\r{percent:3d} %" if percent < 100 else "\r     \r")
-            sys.stderr.flush()

@@ -8,12 +8,14 @@ import msgspec
 from PySide6.QtCore import QObject, Signal
 
 from app.services.cache_command import CacheDeeds, CacheOptions
+from app.services.export_command import begin_export
 from app.services.import_command import order_of, paths_of, report_answer
 from app.services.import_files import ImportReport
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
 from app.services.window_socket import (
     CacheRequest,
+    ExportRequest,
     Found,
     ImportRequest,
     OpenRequest,
@@ -84,6 +86,14 @@ class WindowRequests(QObject):
                 imported,
                 lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
                 lambda progress: write(Progress(done=progress.done, total=progress.total)),
+            )
+        if isinstance(request, ExportRequest):
+            return begin_export(
+                self._workspace,
+                request,
+                told=lambda answer: write(Found(answer=answer)),
+                failed=lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
+                progress=lambda done, total: write(Progress(done=done, total=total)),
             )
         if not isinstance(request, CacheRequest):
             report_memory(

@@ -12,11 +12,13 @@ from app.services.background import wait_for_background
 from app.services.backups import Backups
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
+from app.services.exports import Exports
 from app.services.imports import Imports
 from app.services.model_library import ModelLibrary
 from app.services.model_settings import ModelSettings
 from app.services.saved_states import SavedStates
 from app.services.single_instance import SingleInstance, in_use
+from app.services.state_transfer import StateTransfer
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.saved_roots import SavedRoots
@@ -31,6 +33,7 @@ class Reading:
         self.data_dir: DataDir = read_data_dir(root)
         self._database = Database.open(self.data_dir.database, self.data_dir.backups, readonly=True)
         self.store = ConversationStore(self._database)
+        self.settings = SettingsStore(self._database)
 
     def close(self) -> None:
         """Close the database."""
@@ -75,6 +78,8 @@ class Workspace(QObject):
         self.imports = Imports(self.data_dir, self.store, self.engine, self.saved, self.roots, self)
         self.chats = Chats(self.store, self.engine, self.saved, self)
         self.model_settings = ModelSettings(self.settings, self.engine, self.chats, self.saved, self)
+        transfer = StateTransfer(self.engine, self.saved, self.roots)
+        self.exports = Exports(self.data_dir, self.store, self.roots, transfer, self)
         self.store_changed.connect(self._settle)
 
     @property
@@ -98,8 +103,10 @@ class Workspace(QObject):
         self.saved.close()
         self.imports.close()
         self.backups.cancel()
+        self.exports.cancel()
         wait_for_background()
         self.engine.stop()
+        self.exports.close()
         self._database.close()
         self.instance.release()
         stop_logging()

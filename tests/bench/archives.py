@@ -15,7 +15,7 @@ from PySide6.QtCore import QCoreApplication
 from app.core.conversation import Conversation, ConversationId, Message, new_conversation_id, new_message_id
 from app.kvstore.keys import MAX_CHUNK_TOKENS, Digest
 from app.kvstore.store import Store
-from app.services.archive_commands import export_state_archive
+from app.services.exports import ExportOrder, ExportReport
 from app.services.import_files import ImportedOne, ImportOrder, ImportReport
 from app.services.workspace import Workspace
 from app.storage.saved_roots import SavedModel, SavedTip
@@ -48,7 +48,7 @@ def measure() -> Iterator[Figure]:
             out, back, copied_out, copied_back = [], [], [], []
             file, copy = folder / "chat.ember", folder / "copy"
             for _ in range(RUNS):
-                seconds, _size = _timed(partial(export_state_archive, workspace, conversation, file))
+                seconds, _none = _timed(partial(_export, workspace, application, conversation, file))
                 out.append(seconds)
                 copied_out.append(_timed(lambda: _copy(file, copy, forced=True))[0])
                 _clear(workspace, application)
@@ -106,6 +106,15 @@ def _reload(workspace: Workspace, application: QCoreApplication, file: Path) -> 
     workspace.imports.run(ImportOrder((file,)), done, lambda _error: application.quit())
     application.exec()
     return reports[0].taken[0]
+
+
+def _export(workspace: Workspace, application: QCoreApplication, conversation: ConversationId, file: Path) -> None:
+    """Write the conversation with its state, as the window and the command do."""
+    reports: list[ExportReport] = []
+    run = workspace.exports.begin(ExportOrder((conversation,), file, with_state=True))
+    run.finished.connect(lambda report: (reports.append(report), application.quit()))
+    application.exec()
+    assert reports[0].exported[0].state_bytes > TOKENS * BYTES_A_TOKEN, reports
 
 
 def _clear(workspace: Workspace, application: QCoreApplication) -> None:

@@ -59,8 +59,9 @@ def settings_menu(
     choose: Callable[[theme.Preference], None],
     open_saved: Callable[[], None],
     open_help: Callable[[], None],
+    export_all: Callable[[], None],
 ) -> QMenu:
-    """The system's colours, light or dark; the settings of saved state; and what is kept."""
+    """The system's colours, light or dark; the settings of saved state; exporting everything; and what is kept."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -74,6 +75,8 @@ def settings_menu(
     saved.setShortcut(QKeySequence(SAVED_KEYS))
     saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
     saved.triggered.connect(lambda _=False: open_saved())
+    every = menu.addAction(icons.blank(), "Export all chats…")
+    every.triggered.connect(lambda _=False: export_all())
     kept = menu.addAction(icons.blank(), "What is kept?")
     kept.setShortcut(QKeySequence(HELP_KEYS))
     kept.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
@@ -97,6 +100,7 @@ class Panel(QWidget):
     filter_changed = Signal(str)
     search_requested = Signal(str)
     import_requested = Signal()
+    export_all_requested = Signal()
     theme_chosen = Signal(str)
     saved_settings = Signal()
     help_requested = Signal()
@@ -169,7 +173,13 @@ class Panel(QWidget):
         row.setSpacing(0)
         self.settings_button = icon_button("settings", "Settings", self)
         self.settings_button.setMenu(
-            settings_menu(self.settings_button, self._on_theme, self.saved_settings.emit, self.help_requested.emit)
+            settings_menu(
+                self.settings_button,
+                self._on_theme,
+                self.saved_settings.emit,
+                self.help_requested.emit,
+                self.export_all_requested.emit,
+            )
         )
         self.import_button = icon_button("import", "Import chats…", self)
         self.import_button.clicked.connect(self.import_requested)

@@ -1,7 +1,6 @@
 """Importing in the window: dropped files, questions about chats that are here and about foreign state, and reports."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 from app.core.conversation import ConversationTree
 from app.core.errors import EmberError
 from app.gui import dialogs_import
-from app.gui.dialogs_import import ImportStrip, ReportDialog
+from app.gui.dialogs_import import ReportDialog
 from app.protocol.messages import AdoptedTip, AdoptSaved, Cancel, OpenStore, SavedAdopted, StoreOpened
 from app.services.window_socket import Found, ImportRequest, OpenRequest
 from app.storage.archive import export_archive
@@ -325,7 +324,7 @@ def test_stop_while_state_is_taken_keeps_the_text_and_says_so(person: Person, tm
     open_store(person)
     drop(person, archive_with_state(tmp_path / "a.ember", installation_key(person.window.workspace.data_dir.key)))
     person.qtbot.waitUntil(lambda: bool(person.engine.asked(AdoptSaved)))
-    person.window.import_strip.stop.click()
+    person.window.import_strip.cancel.click()
     adoption = person.engine.asked(AdoptSaved)[-1].id
     assert [each.request for each in person.engine.asked(Cancel)] == [adoption]
     person.fail_request(adoption, "cancelled", "It was stopped.")
@@ -439,21 +438,3 @@ def test_words_drop_into_the_message_and_files_do_not(person: Person, tmp_path: 
     drag_onto(field, files(tmp_path / "roads.ember"))
     assert person.window.importing.target.isVisible()  # it went on to the window
     assert person.composer.draft() == "some words"
-
-
-# --- the strip --------------------------------------------------------------------------------------------------------
-
-
-def test_the_strip_says_how_far_it_is_and_stops_once(shown: Callable[..., QWidget]) -> None:
-    strip = ImportStrip()
-    shown(strip, 600, 60)
-    stops: list[None] = []
-    strip.stop_requested.connect(lambda: stops.append(None))
-    strip.show_progress("Importing: 36 of 140 conversations", 35, 140)
-    assert 4 * strip.bar.value() == strip.bar.maximum()
-    strip.stop.click()
-    strip.stop.click()
-    assert stops == [None]
-    assert strip.words.text() == "Stopping …"
-    strip.end()
-    assert strip.isHidden()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import EmberError
-from app.services.transfer import export_conversation
+from app.services.transfer import export_conversation, file_name
 from app.storage.archive import place, read_archive
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
@@ -23,6 +23,23 @@ def test_an_exported_conversation_comes_back_whole_in_another_data_folder(
     assert place(other, read_archive(tmp_path / "roads.ember")).conversation == CHAT
     assert other.tree(CHAT).messages == tree.messages
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Roads, bridges & “walls” (2)", "Roads, bridges & “walls” (2)"),
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("a\\b:c*d?", "a_b_c_d_"),
+        ("line\nand \u202egnp.exe", "line_and _gnp.exe"),
+        (" .. ", "chat"),
+        ("nul", "nul_"),
+        ("𠀀" * 90, "𠀀" * 50),
+        ("\udcff", "_"),
+    ],
+)
+def test_a_title_becomes_a_name_that_any_system_takes(title: str, name: str) -> None:
+    assert file_name(title) == name
 
 
 def test_markdown_holds_all_branches(store: ConversationStore, tmp_path: Path) -> None:
