@@ -310,3 +310,32 @@ def test_a_damaged_database_is_kept_aside_by_a_command_that_writes_and_said(
     assert kept.name in told.err
     assert kept.read_bytes() == b"damage" * 5000
     assert told.out == f"{CHAT}\n"
+
+
+# --- files in the place of a command ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files"),
+    [
+        ([], []),
+        (["roads.ember"], ["roads.ember"]),
+        (["./send"], ["./send"]),
+        (["/tmp/two words.zip", "b.json"], ["/tmp/two words.zip", "b.json"]),
+        (["--data-dir", "D", "roads.ember"], ["roads.ember"]),
+        (["--data-dir=D.d", "a/folder"], ["a/folder"]),
+        (["--open", "send"], ["send"]),
+    ],
+)
+def test_files_open_the_window_with_them(
+    arguments: list[str], files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[list[Path]] = []
+
+    def window(_root: Path | None, given: list[Path]) -> int:
+        opened.append(given)
+        return 0
+
+    monkeypatch.setattr("app.gui.application.run_window", window)
+    assert run(arguments) == 0
+    assert opened == [[Path(file) for file in files]]
