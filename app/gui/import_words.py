@@ -13,6 +13,7 @@ DECLINED: Final = StateOutcome(
 )
 _STATES: Final = {"none": "", "used": "state used", "partly": "state partly used", "dropped": "state left out"}
 _MOST_NAMED: Final = 3
+_LONGEST: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,12 @@ class ReportRow:
     conversation: ConversationId | None = None
     """What can be opened."""
     is_trouble: bool = False
+
+
+def called(title: str) -> str:
+    """A title in a sentence: one line, not endless, as it may come from any file."""
+    line = " ".join(title[: 4 * _LONGEST].split())
+    return f"“{line if len(line) <= _LONGEST else line[: _LONGEST - 1] + '…'}”"
 
 
 def number(count: int, one: str, many: str = "") -> str:
@@ -47,12 +54,12 @@ def progress_words(progress: ImportProgress) -> str:
 def sentences(one: ImportedOne, known: Collection[str]) -> str:
     """What became of one conversation; `known` are the names of the model files that are known here."""
     if one.outcome == "same":
-        told = f"“{one.title}” is here already, and nothing in the file was new."
+        told = f"{called(one.title)} is here already, and nothing in the file was new."
     elif one.outcome == "merged":
         were = "was" if one.branches == 1 else "were"
-        told = f"{number(one.branches, 'new branch', 'new branches')} {were} added to “{one.title}”."
+        told = f"{number(one.branches, 'new branch', 'new branches')} {were} added to {called(one.title)}."
     else:
-        told = f"“{one.title}” was imported{' as a copy' if one.outcome == 'copy' else ''}."
+        told = f"{called(one.title)} was imported{' as a copy' if one.outcome == 'copy' else ''}."
         told += f" It has {number(one.messages, 'message')}."
     return " ".join((told, *one.remarks, *filter(None, (_state_sentence(one), missing_model(one, known)))))
 
@@ -68,7 +75,7 @@ def missing_model(one: ImportedOne, known: Collection[str]) -> str:
     if one.model is None or one.model.casefold() in {name.casefold() for name in known}:
         return ""
     digest = f" (SHA-256 {one.model_sha256[:12]}…)" if one.model_sha256 else ""
-    return f"It was written with “{one.model}”{digest}, which is not known here."
+    return f"It was written with {called(one.model)}{digest}, which is not known here."
 
 
 def summary(report: ImportReport, left: Sequence[Undecided]) -> str:
@@ -112,8 +119,8 @@ def rows(report: ImportReport, left: Sequence[Undecided], known: Collection[str]
 def _has_more(each: Undecided) -> str:
     branches = number(each.difference.branches, "branch", "branches")
     if each.difference.new:
-        return f"“{each.title}” is here already; the file has {branches} that this chat does not have."
-    return f"“{each.title}” is here already, and some of it reads differently in the file."
+        return f"{called(each.title)} is here already; the file has {branches} that this chat does not have."
+    return f"{called(each.title)} is here already, and some of it reads differently in the file."
 
 
 def question_about_known(undecided: Sequence[Undecided]) -> str:
@@ -146,7 +153,7 @@ def known_detail(undecided: Sequence[Undecided]) -> str:
 
 def names(titles: Sequence[str]) -> str:
     """Some titles in a sentence."""
-    shown = [f"“{title}”" for title in titles[:_MOST_NAMED]]
+    shown = [called(title) for title in titles[:_MOST_NAMED]]
     if len(titles) > _MOST_NAMED:
         shown.append(f"{format_count(len(titles) - _MOST_NAMED)} more")
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

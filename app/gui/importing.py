@@ -182,7 +182,9 @@ class Importing(QObject):
             self._tell_one(report.taken[0])
         elif left:
             self._open(left[0].id)
-            self._notices.show_notice(Notice(f"“{left[0].title}” stays as it was; nothing was imported.", key=KEY))
+            self._notices.show_notice(
+                Notice(f"{import_words.called(left[0].title)} stays as it was; nothing was imported.", key=KEY)
+            )
         else:
             self._notices.show_notice(Notice(report.not_taken[0].sentence, "error", key=KEY))
         self._end()

@@ -146,6 +146,14 @@ def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(
     assert asked == ["model"]
 
 
+def test_an_endless_title_is_shortened_in_what_is_said(person: Person, tmp_path: Path) -> None:
+    tree = forked_tree()
+    tree = ConversationTree(replace(tree.conversation, title="<b>\n" + "long " * 180), tree.messages)
+    drop(person, plain(tmp_path / "roads.ember", tree))
+    told = wait_for_notice(person, "was imported")
+    assert told.startswith("“<b> long long") and len(told) < 160 and "\n" not in told
+
+
 def test_ctrl_o_and_the_buttons_ask_for_files(person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [plain(tmp_path / "roads.ember")]
     monkeypatch.setattr(dialogs_import, "import_paths", lambda _parent: paths)
