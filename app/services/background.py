@@ -1,6 +1,7 @@
 """Work off the main thread: what to run, what to do with its result, and what with its failure."""
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -60,6 +61,13 @@ class _Work(QRunnable):
         else:
             self._courier.succeeded.emit(result)
 
+    def run_until_the_end(self) -> None:
+        """The same where nobody may be there any more to be told."""
+        try:
+            self.run()
+        except RuntimeError as error:  # Qt's object is gone: whoever asked was closed meanwhile
+            logger.info("nobody waits for what ended: %s", error)
+
 
 def run_in_background(
     parent: QObject, work: Callable[[], _T], done: Callable[[_T], None], failed: Callable[[EmberError], None]
@@ -67,6 +75,14 @@ def run_in_background(
     """Run `work` on another thread; `done` or `failed` is called on this one, unless `parent` is gone by then."""
     courier = _Courier(parent, done, failed)
     QThreadPool.globalInstance().start(_Work(work, courier))
+
+
+def run_detached(
+    parent: QObject, work: Callable[[], _T], done: Callable[[_T], None], failed: Callable[[EmberError], None]
+) -> None:
+    """The same for work that waits for a network: Ember ends without it, so it must bear being killed."""
+    courier = _Courier(parent, done, failed)
+    threading.Thread(target=_Work(work, courier).run_until_the_end, daemon=True).start()
 
 
 def wait_for_background() -> None:
