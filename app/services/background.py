@@ -79,10 +79,12 @@ def run_in_background(
 
 def run_detached(
     parent: QObject, work: Callable[[], _T], done: Callable[[_T], None], failed: Callable[[EmberError], None]
-) -> None:
-    """The same for work that waits for a network: Ember ends without it, so it must bear being killed."""
+) -> threading.Thread:
+    """The same for work that may wait for a network: Ember ends without it, so it must bear being killed."""
     courier = _Courier(parent, done, failed)
-    threading.Thread(target=_Work(work, courier).run_until_the_end, daemon=True).start()
+    thread = threading.Thread(target=_Work(work, courier).run_until_the_end, daemon=True)
+    thread.start()
+    return thread
 
 
 def wait_for_background() -> None:

@@ -76,12 +76,17 @@ class DownloadWork:
     """Fetches the files of one record; `run` once, `stop` from any thread."""
 
     def __init__(
-        self, models: Path, path: Path, record: DownloadRecord, hub: "Hub", report: Callable[[Progress], None]
+        self,
+        models: Path,
+        path: Path,
+        record: DownloadRecord,
+        hub: "Callable[[], Hub]",
+        report: Callable[[Progress], None],
     ) -> None:
-        """`path` is the record's own, below `models`; `report` is called on the thread of `run`."""
+        """`path` is the record's own, below `models`; `hub` and `report` are called on the thread of `run`."""
         self._path = path
         self._record = record
-        self._hub = hub
+        self._make_hub = hub
         self._report = report
         self._lock = FolderLock(lock_path(models, path))
         self._models = models
@@ -109,8 +114,9 @@ class DownloadWork:
             self._acquire()
             try:
                 self._require_room()
+                hub = self._make_hub()
                 for file in self._record.files:
-                    self._fetch(file)
+                    self._fetch(hub, file)
                 done = msgspec.structs.replace(self._record, is_done=True, problem="")
                 write_record(self._path, done)
                 return done
@@ -149,7 +155,8 @@ class DownloadWork:
 
     # --- one file ----------------------------------------------------------------------------------------------------
 
-    def _fetch(self, file: RecordedFile) -> None:
+    def _fetch(self, hub: "Hub", file: RecordedFile) -> None:
+        self._require_going()
         target = self._path.parent / file.name
         try:
             if target.is_file() and target.stat().st_size == file.size:
@@ -158,7 +165,7 @@ class DownloadWork:
             with partial(target).open("a+b", buffering=0) as opened:
                 part = _Part(opened)
                 self._look_through(part, file)
-                self._download(part, file)
+                self._download(hub, part, file)
                 if part.digest.hexdigest() != file.sha256:
                     raise self._wrong(part, file, "is not what the hub's checksum says")
                 os.fsync(opened.fileno())
@@ -174,13 +181,13 @@ class DownloadWork:
             self._tell("checking")
             self._require_going()
 
-    def _download(self, part: "_Part", file: RecordedFile) -> None:
+    def _download(self, hub: "Hub", part: "_Part", file: RecordedFile) -> None:
         """Fetch what lacks, trying again after a break as long as something comes."""
         tries = 0
         while part.size < file.size:
             before = part.size
             try:
-                self._read(part, file)
+                self._read(hub, part, file)
                 if part.size < file.size:
                     raise HubError("The connection ended too early.", "no_network", is_passing=True)
             except HubError as error:
@@ -193,10 +200,10 @@ class DownloadWork:
                 self._wait(max(DELAYS[tries], error.retry_after))
                 tries += 1
 
-    def _read(self, part: "_Part", file: RecordedFile) -> None:
+    def _read(self, hub: "Hub", part: "_Part", file: RecordedFile) -> None:
         """Write one answer of the hub's to the end of the partial file."""
         self._require_going()
-        with self._hub.stream(self._record.repository, self._record.commit, file.path, part.size) as response:
+        with hub.stream(self._record.repository, self._record.commit, file.path, part.size) as response:
             self._response = response
             try:
                 if part.size and response.status_code != 206:  # the hub sends all of it instead of the rest

@@ -1,6 +1,7 @@
 """The models that are known: the starter model where it is installed, and the files that were opened."""
 
 import importlib.util
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,9 @@ LAST_KEY = "models.last"
 FIRST_START = "first start"
 """What stands for the last model before one was ever loaded."""
 MOST_RECENT = 12
+USED_KEY = "models.used"
+"""When each model file was loaded last: seconds since 1970 by path."""
+MOST_USED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,7 @@ class ModelLibrary:
         starter = starter_model()
         if starter is not None:
             models.append(KnownModel(STARTER_NAME, starter, is_starter=True))
-        for name in self._settings.get(RECENT_KEY, list[str], []):
-            path = Path(name)
+        for path in opened_models(self._settings):
             if path != starter and _is_file(path):
                 models.append(KnownModel(path.stem, path))
         return models
@@ -67,6 +70,8 @@ class ModelLibrary:
         names = [str(path), *(name for name in recent if name != str(path))]
         self._settings.set(RECENT_KEY, names[:MOST_RECENT])
         self._settings.set(LAST_KEY, str(path))
+        used = {name: when for name, when in used_models(self._settings).items() if name != str(path)}
+        self._settings.set(USED_KEY, dict([*used.items(), (str(path), time.time())][-MOST_USED:]))
 
     def unloaded(self) -> None:
         """Remember that no model was wanted."""
@@ -78,6 +83,16 @@ class ModelLibrary:
         if last == FIRST_START:
             return starter_model()
         return Path(last) if last and _is_file(Path(last)) else None
+
+
+def opened_models(settings: SettingsStore) -> tuple[Path, ...]:
+    """The files that were opened, the latest first."""
+    return tuple(map(Path, settings.get(RECENT_KEY, list[str], [])))
+
+
+def used_models(settings: SettingsStore) -> dict[str, float]:
+    """When each model file was loaded last, by path; the latest last."""
+    return settings.get(USED_KEY, dict[str, float], {})
 
 
 def _is_file(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """A hub of models on loopback that speaks the shapes of Hugging Face's API, and can be as bad as a network gets.
 
-Search, model info, tree, and `/resolve/`, which redirects to a second path as the real hub does to its storage, with
+Search, model info, tree, and `/resolve/`, which redirects to another host as the real hub does to its storage, with
 Range, ETag, `X-Linked-Size`, `X-Linked-Etag` and `X-Repo-Commit`; files in LFS with their sha256.
 """
 
@@ -59,8 +59,8 @@ class FakeHub:
         self.is_holding = threading.Event()
         self.requests: list[str] = []
         """Method and path of each request that came."""
-        self.tokens: list[str] = []
-        """The Authorization of each request for the storage's path."""
+        self.tokens_in_storage: list[str] = []
+        """The Authorization of each request to the storage, which nobody should send there."""
         self.sent: list[tuple[int, int]] = []
         """Of each body that was sent from the storage: where it began, and how many bytes left."""
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -203,13 +203,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("X-Linked-Size", str(len(data)))
         self.send_header("X-Linked-Etag", f'"{digest}"')
-        self.send_header("Location", f"/storage/{name}/{file}?signature=1")
+        self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/storage/{name}/{file}?signed=1")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def _storage(self, path: str) -> None:
         owner, name, file = path.split("/", 2)
-        self.hub.tokens.append(self.headers.get("Authorization", ""))
+        self.hub.tokens_in_storage.append(self.headers.get("Authorization", ""))
         data = self.hub.repositories[f"{owner}/{name}"].files[file]
         mood = self.hub.mood
         if mood.lies_about_bytes:

@@ -1,0 +1,234 @@
+"""The downloads of a window: one after the other, each paused, resumed and cancelled at once."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from PySide6.QtCore import QObject, Qt, Signal
+
+from app.core.errors import EmberError
+from app.core.hub_files import Repository, Variant
+from app.services.background import run_detached
+from app.services.download_record import (
+    DownloadRecord,
+    bytes_there,
+    files_of,
+    plan,
+    read_record,
+    records,
+    remove_partial,
+    write_record,
+)
+from app.services.download_work import DownloadWork, Progress
+
+if TYPE_CHECKING:
+    from app.services.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+DownloadState = Literal["waiting", "running", "paused", "failed"]
+
+CLOSING_SECONDS = 1.0
+"""How long the end of Ember waits for a thread that was stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One download that is not finished."""
+
+    path: Path
+    """Its record's; what it is called by."""
+    record: DownloadRecord
+    state: DownloadState
+    progress: Progress
+    problem: str = ""
+    """Why it failed, or stopped the last time; a sentence."""
+
+
+class _Run(QObject):
+    """One run of a download on a thread of its own, which may still be ending when the next one begins."""
+
+    _progress = Signal(object)
+
+    def __init__(
+        self,
+        models: Path,
+        download: Download,
+        hub: "Callable[[], Hub]",
+        told: "Callable[[_Run, Progress], None]",
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self.path = download.path
+        self.record = download.record
+        self._told = told
+        self._progress.connect(self._tell, Qt.ConnectionType.QueuedConnection)
+        self.work = DownloadWork(models, download.path, download.record, hub, self._progress.emit)
+        self.thread_of_work: threading.Thread | None = None
+        self.is_cancelled = False
+
+    def _tell(self, progress: Progress) -> None:
+        self._told(self, progress)
+
+
+class Downloads(QObject):
+    """Keeps the queue. Nothing is asked of a hub until `start` or `resume`; what is on the disk is all it remembers."""
+
+    changed = Signal()
+    """`downloads` are others now, or further."""
+    finished = Signal(object)
+    """The Path of a model that is whole and verified."""
+
+    def __init__(self, models: Path, hub: Callable[[], "Hub"], parent: QObject | None = None) -> None:
+        """Downloads go below the folder `models`; those of an earlier run are there, paused."""
+        super().__init__(parent)
+        self._models = models
+        self._hub = hub
+        self._run: _Run | None = None
+        self._downloads: dict[Path, Download] = {}
+        for path, record in records(models):
+            if not record.is_done:
+                self._downloads[path] = self._at_rest(path, record, "failed" if record.problem else "paused")
+
+    @property
+    def downloads(self) -> tuple[Download, ...]:
+        """Those that are not finished, the first in the queue first."""
+        return tuple(self._downloads.values())
+
+    def start(self, repository: Repository, variant: Variant) -> Path:
+        """Put a download at the end of the queue; what it is called by. Raises EmberError."""
+        path, record = plan(self._models, repository, variant)
+        before = read_record(path) if path.exists() else None
+        if before is not None and before.is_done and before.commit == record.commit and _is_whole(path, before):
+            raise EmberError(f"{before.files[0].name} is downloaded already.", "is_there")
+        if path not in self._downloads:
+            write_record(path, record)
+            self._downloads[path] = self._at_rest(path, record, "waiting")
+        self.resume(path)
+        return path
+
+    def resume(self, path: Path) -> None:
+        """Go on with a download that was paused or failed, after those that wait already."""
+        download = self._downloads.get(path)
+        if download is None or download.state == "running":
+            return
+        self._set(replace(download, state="waiting", problem=""))
+        self._next()
+
+    def pause(self, path: Path) -> None:
+        """Let a download rest; what has come is kept."""
+        download = self._downloads.get(path)
+        if download is None or download.state not in ("waiting", "running"):
+            return
+        self._stop(path)
+        self._set(self._at_rest(path, download.record, "paused"))
+        self._next()
+
+    def pause_all(self) -> None:
+        """Let all of them rest."""
+        for download in self.downloads:
+            self.pause(download.path)
+
+    def cancel(self, path: Path) -> None:
+        """Give a download up and remove what has come; raises EmberError where the disk refuses."""
+        download = self._downloads.pop(path, None)
+        if download is None:
+            return
+        run = self._stop(path)
+        self.changed.emit()
+        if run is not None:
+            run.is_cancelled = True  # its thread may have the file open for a moment; `_ended` removes it then
+        else:
+            remove_partial(path, download.record)
+        self._next()
+
+    def close(self) -> None:
+        """Stop; what has come is kept."""
+        for run in self.findChildren(_Run):
+            run.work.stop()
+            if run.thread_of_work is not None:
+                run.thread_of_work.join(CLOSING_SECONDS)
+            if run.is_cancelled:
+                self._remove(run)
+        self._run = None
+
+    # --- the queue ---------------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        if self._run is not None:
+            return
+        waiting = next((download for download in self._downloads.values() if download.state == "waiting"), None)
+        if waiting is not None:
+            self._begin(waiting)
+
+    def _begin(self, download: Download) -> None:
+        run = _Run(self._models, download, self._hub, self._progressed, self)
+        self._run = run
+        self._set(replace(download, state="running"))
+        run.thread_of_work = run_detached(
+            run, run.work.run, lambda record: self._done(run, record), lambda error: self._failed(run, error)
+        )
+
+    def _stop(self, path: Path) -> _Run | None:
+        """End the run of a download, if it is the one that runs; nothing more is told of it."""
+        run = self._run
+        if run is None or run.path != path:
+            return None
+        self._run = None
+        run.work.stop()
+        return run
+
+    def _progressed(self, run: _Run, progress: Progress) -> None:
+        if run is self._run:
+            self._set(replace(self._downloads[run.path], progress=progress))
+
+    def _done(self, run: _Run, record: DownloadRecord) -> None:
+        if not self._ended(run):
+            return
+        self._downloads.pop(run.path, None)
+        self.changed.emit()
+        self.finished.emit(files_of(run.path, record)[0])
+        self._next()
+
+    def _failed(self, run: _Run, error: EmberError) -> None:
+        if not self._ended(run):
+            return
+        logger.warning("a download stopped: %s", error)
+        record = msgspec.structs.replace(run.record, problem=error.sentence)
+        self._set(self._at_rest(run.path, record, "failed"))
+        self._next()
+
+    def _ended(self, run: _Run) -> bool:
+        """A thread is at its end; False for one that was stopped, whose download goes another way since."""
+        run.deleteLater()
+        if run is self._run:
+            self._run = None
+            return True
+        if run.is_cancelled:
+            self._remove(run)
+        return False
+
+    def _remove(self, run: _Run) -> None:
+        """Remove what came of a cancelled download, unless it was begun anew meanwhile."""
+        if run.path in self._downloads:
+            return
+        try:
+            remove_partial(run.path, run.record)
+        except EmberError as error:
+            logger.warning("%s", error)
+
+    def _set(self, download: Download) -> None:
+        self._downloads[download.path] = download
+        self.changed.emit()
+
+    def _at_rest(self, path: Path, record: DownloadRecord, state: DownloadState) -> Download:
+        there = bytes_there(path, record)
+        return Download(path, record, state, Progress("waiting", there, record.size), record.problem)
+
+
+def _is_whole(path: Path, record: DownloadRecord) -> bool:
+    return all(file.is_file() for file in files_of(path, record))
