@@ -1,5 +1,6 @@
 """Every model that is known on this computer, with what its header says and what is wrong with it."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from PySide6.QtCore import QFile, QObject, Signal
+from PySide6.QtCore import QFile, QObject, QStandardPaths, Signal
 
 from app.core.errors import EmberError
 from app.core.fit import Fit, Need, fit
@@ -236,6 +237,7 @@ def forget_model(data_dir: DataDir, path: Path) -> None:
 
 
 def _write_added(data_dir: DataDir, paths: list[Path]) -> None:
+    data_dir.root.mkdir(parents=True, exist_ok=True)
     names = [str(path).encode("utf-8", "replace").decode() for path in paths[:MOST_ADDED]]
     write_bytes_atomically(data_dir.added_models, msgspec.json.encode(names))
 
@@ -255,9 +257,13 @@ def remove_model(data_dir: DataDir, model: ModelFile) -> str:
     if model.origin != "downloaded":
         forget_model(data_dir, model.path)
         return f"{model.name} is not listed any more; the file stays where it is."
+    # Qt finds no trash on Linux while the folder that holds it is missing, as on a machine without a desktop.
+    with contextlib.suppress(OSError):
+        Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)).mkdir(
+            parents=True, exist_ok=True
+        )
     for file in model.files:
-        moved, _where = QFile.moveToTrash(str(file))
-        if not moved:  # on a file system without one, or without a desktop
+        if not QFile(str(file)).moveToTrash():  # on a file system without one
             raise EmberError(
                 f"{file.name} could not be moved to the trash, so it was kept. Remove it by hand: {file}.", "no_trash"
             )

@@ -242,7 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
             piece = data[start + sent : min(end, start + sent + PIECE)]
             if cut is not None and sent + len(piece) > cut:
                 piece = piece[: cut - sent]
-            self.wfile.write(piece)
+            if piece:
+                self.wfile.write(piece)
             sent += len(piece)
             self.hub.sent[number] = (start, sent)
             if sent == cut:
