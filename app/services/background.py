@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
+from shiboken6 import isValid
 
 from app.core.errors import EmberError
 
@@ -24,7 +25,7 @@ class _Courier(QObject):
     failed = Signal(object)
 
     def __init__(
-        self, parent: QObject, on_success: Callable[[Any], None], on_failure: Callable[[EmberError], None]
+        self, parent: QObject | None, on_success: Callable[[Any], None], on_failure: Callable[[EmberError], None]
     ) -> None:
         super().__init__(parent)
         self._on_success = on_success
@@ -39,6 +40,10 @@ class _Courier(QObject):
     def _deliver_failure(self, error: EmberError) -> None:
         self.deleteLater()
         self._on_failure(error)
+
+
+_waiting: set[_Courier] = set()
+"""Keeps those alive that nothing else keeps, until they have delivered."""
 
 
 class _Work(QRunnable):
@@ -61,13 +66,6 @@ class _Work(QRunnable):
         else:
             self._courier.succeeded.emit(result)
 
-    def run_until_the_end(self) -> None:
-        """The same where nobody may be there any more to be told."""
-        try:
-            self.run()
-        except RuntimeError as error:  # Qt's object is gone: whoever asked was closed meanwhile
-            logger.info("nobody waits for what ended: %s", error)
-
 
 def run_in_background(
     parent: QObject, work: Callable[[], _T], done: Callable[[_T], None], failed: Callable[[EmberError], None]
@@ -81,8 +79,16 @@ def run_detached(
     parent: QObject, work: Callable[[], _T], done: Callable[[_T], None], failed: Callable[[EmberError], None]
 ) -> threading.Thread:
     """The same for work that may wait for a network: Ember ends without it, so it must bear being killed."""
-    courier = _Courier(parent, done, failed)
-    thread = threading.Thread(target=_Work(work, courier).run_until_the_end, daemon=True)
+    waiting = _Courier(None, lambda result: tell(done, result), lambda error: tell(failed, error))
+
+    def tell(listener: Callable[[Any], None], outcome: object) -> None:
+        _waiting.discard(waiting)
+        if isValid(parent):
+            listener(outcome)
+
+    # Not the parent's child: that could be deleted just while the thread, which nobody waits for, tells its end.
+    _waiting.add(waiting)
+    thread = threading.Thread(target=_Work(work, waiting).run, daemon=True)
     thread.start()
     return thread
 

@@ -49,30 +49,20 @@ class Download:
     """Why it failed, or stopped the last time; a sentence."""
 
 
-class _Run(QObject):
+@dataclass(slots=True, eq=False)
+class _Run:
     """One run of a download on a thread of its own, which may still be ending when the next one begins."""
 
-    _progress = Signal(object)
+    path: Path
+    record: DownloadRecord
+    work: DownloadWork | None = None
+    thread: threading.Thread | None = None
+    is_cancelled: bool = False
 
-    def __init__(
-        self,
-        models: Path,
-        download: Download,
-        hub: "Callable[[], Hub]",
-        told: "Callable[[_Run, Progress], None]",
-        parent: QObject,
-    ) -> None:
-        super().__init__(parent)
-        self.path = download.path
-        self.record = download.record
-        self._told = told
-        self._progress.connect(self._tell, Qt.ConnectionType.QueuedConnection)
-        self.work = DownloadWork(models, download.path, download.record, hub, self._progress.emit)
-        self.thread_of_work: threading.Thread | None = None
-        self.is_cancelled = False
-
-    def _tell(self, progress: Progress) -> None:
-        self._told(self, progress)
+    def stop(self) -> None:
+        """Have it end soon."""
+        if self.work is not None:
+            self.work.stop()
 
 
 class Downloads(QObject):
@@ -82,6 +72,8 @@ class Downloads(QObject):
     """`downloads` are others now, or further."""
     finished = Signal(object)
     """The Path of a model that is whole and verified."""
+    _went_on = Signal(object, object)
+    """From a run's thread: (_Run, Progress)."""
 
     def __init__(self, models: Path, hub: Callable[[], "Hub"], parent: QObject | None = None) -> None:
         """Downloads go below the folder `models`; those of an earlier run are there, paused."""
@@ -89,6 +81,9 @@ class Downloads(QObject):
         self._models = models
         self._hub = hub
         self._run: _Run | None = None
+        self._runs: list[_Run] = []
+        """All whose threads have not ended, as far as is known here."""
+        self._went_on.connect(self._progressed, Qt.ConnectionType.QueuedConnection)
         self._downloads: dict[Path, Download] = {}
         for path, record in records(models):
             if not record.is_done:
@@ -148,10 +143,10 @@ class Downloads(QObject):
 
     def close(self) -> None:
         """Stop; what has come is kept."""
-        for run in self.findChildren(_Run):
-            run.work.stop()
-            if run.thread_of_work is not None:
-                run.thread_of_work.join(CLOSING_SECONDS)
+        for run in self._runs:
+            run.stop()
+            if run.thread is not None:
+                run.thread.join(CLOSING_SECONDS)
             if run.is_cancelled:
                 self._remove(run)
         self._run = None
@@ -166,11 +161,16 @@ class Downloads(QObject):
             self._begin(waiting)
 
     def _begin(self, download: Download) -> None:
-        run = _Run(self._models, download, self._hub, self._progressed, self)
-        self._run = run
+        self._run = run = _Run(download.path, download.record)
+        self._runs.append(run)
+
+        def report(progress: Progress) -> None:
+            self._went_on.emit(run, progress)
+
+        run.work = work = DownloadWork(self._models, download.path, download.record, self._hub, report)
         self._set(replace(download, state="running"))
-        run.thread_of_work = run_detached(
-            run, run.work.run, lambda record: self._done(run, record), lambda error: self._failed(run, error)
+        run.thread = run_detached(
+            self, work.run, lambda record: self._done(run, record), lambda error: self._failed(run, error)
         )
 
     def _stop(self, path: Path) -> _Run | None:
@@ -179,7 +179,7 @@ class Downloads(QObject):
         if run is None or run.path != path:
             return None
         self._run = None
-        run.work.stop()
+        run.stop()
         return run
 
     def _progressed(self, run: _Run, progress: Progress) -> None:
@@ -204,7 +204,7 @@ class Downloads(QObject):
 
     def _ended(self, run: _Run) -> bool:
         """A thread is at its end; False for one that was stopped, whose download goes another way since."""
-        run.deleteLater()
+        self._runs.remove(run)
         if run is self._run:
             self._run = None
             return True

@@ -44,7 +44,7 @@ class Wanted:
     told: list[Progress] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.hub.repositories["o/r"] = HubRepository({name: DATA for name in self.names})
+        self.hub.repositories["o/r"] = HubRepository(dict.fromkeys(self.names, DATA))
         digest = hashlib.sha256(DATA).hexdigest()
         variant = Variant("Q4_0", tuple(HubFile(name, len(DATA), digest) for name in self.names))
         repository = Repository("o/r", COMMIT, False, "apache-2.0", (variant,))
@@ -237,9 +237,7 @@ def test_a_full_disk_is_seen_before_anything_is_asked(wanted: Wanted, monkeypatc
     assert wanted.hub.requests == []
 
 
-def test_a_disk_that_fills_up_stops_it_and_keeps_what_has_come(
-    wanted: Wanted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_stops_it_and_keeps_what_has_come(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
     real = download_work._Part.append
 
     def append(part: download_work._Part, piece: bytes) -> None:

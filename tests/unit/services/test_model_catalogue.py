@@ -208,9 +208,7 @@ class TestForAWindow:
             catalogue.add(home.root / "nothing.gguf")
         assert "does not exist" in told.args[0]
 
-    def test_a_check_tells_how_far_it_is_and_its_end(
-        self, home: Home, catalogue: ModelCatalogue, qtbot: QtBot
-    ) -> None:
+    def test_a_check_tells_how_far_it_is_and_its_end(self, home: Home, catalogue: ModelCatalogue, qtbot: QtBot) -> None:
         home.model("ember/models/m.gguf")
         (model,) = home.scan()
         with qtbot.waitSignals([catalogue.checking, catalogue.checked]):
