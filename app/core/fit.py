@@ -33,6 +33,14 @@ class Fit:
     sentence: str
 
 
+def is_hopeless(parameters: int, machine: Machine) -> bool:
+    """Return whether a model of so many weights cannot fit in four bits each; False where their number is unknown.
+
+    For lists of repositories, of which nothing else is known; four bits are the least that is worth having.
+    """
+    return fit(Need(parameters // 2, 0, 0), machine).verdict == "too_large"
+
+
 def fit(need: Need, machine: Machine) -> Fit:
     """Return whether a model fits beside what else runs, a margin left free on every device."""
     gpus = sum(max(0, gpu.usable) for gpu in machine.gpus if not gpu.is_unified)

@@ -75,6 +75,32 @@ def plan(models: Path, repository: Repository, variant: Variant) -> tuple[Path, 
     return folder.joinpath(*folders, files[0].name + ENDING), record
 
 
+def begin(models: Path, repository: Repository, variant: Variant) -> tuple[Path, DownloadRecord]:
+    """Where the record of a download lies, and the record, written down; one that was begun before goes on.
+
+    Raises EmberError: "is_there", "is_older" where another version is there, "is_other", "no_checksum", "cannot_write".
+    """
+    path, record = plan(models, repository, variant)
+    before = read_record(path) if path.exists() else None
+    there = [file for file in files_of(path, record) if file.exists()]
+    name, is_same = record.files[0].name, before is not None and before.files == record.files
+    if before is not None and before.is_done and there:
+        if is_same and len(there) == len(record.files):
+            raise EmberError(f"{name} is downloaded already.", "is_there")
+        if not is_same:
+            raise EmberError(
+                f"Another version of {name} is there. Remove it first, then download this one.", "is_older"
+            )
+    if before is None and there:
+        raise EmberError(f"A file that Ember did not download is in the way: {there[0]}. Move it first.", "is_other")
+    if before is not None and is_same and not before.is_done:
+        return path, before
+    if before is not None and not before.is_done:
+        remove_partial(path, before)
+    write_record(path, record)
+    return path, record
+
+
 def _safe(name: str) -> str:
     """A name from a hub as a file's name on any system, never one that leads elsewhere or is hidden."""
     kept = _UNSAFE.sub("_", name).strip(" .")[:LONGEST_NAME].rstrip(" .") or "_"

@@ -55,6 +55,8 @@ SPEED_SECONDS: Final = 5.0
 LEAST_SECONDS: Final = 0.5
 """Before this a speed would be a guess."""
 LOCK_SECONDS: Final = 0.05
+LOCK_PATIENCE: Final = 30.0
+"""Seconds in which a stopped run of this process has surely let go: no read waits longer for a hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class DownloadWork:
             finally:
                 self._lock.release()
         except EmberError as error:
-            if error.kind != "stopped":
+            if error.kind not in ("stopped", "in_use"):
                 self._note(error.sentence)
             raise
 
@@ -138,7 +140,10 @@ class DownloadWork:
         try:
             lock = lock_path(self._models, self._path)
             lock.parent.mkdir(parents=True, exist_ok=True)
+            until = time.monotonic() + LOCK_PATIENCE
             while not self._lock.acquire():
+                if time.monotonic() > until:
+                    raise EmberError(f"Another Ember is downloading {self._record.files[0].name} already.", "in_use")
                 self._report(self._meter.progress("waiting"))
                 self._wait(LOCK_SECONDS)
         except OSError as error:

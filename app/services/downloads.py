@@ -15,13 +15,11 @@ from app.core.hub_files import Repository, Variant
 from app.services.background import run_detached
 from app.services.download_record import (
     DownloadRecord,
+    begin,
     bytes_there,
     files_of,
-    plan,
-    read_record,
     records,
     remove_partial,
-    write_record,
 )
 from app.services.download_work import DownloadWork, Progress
 
@@ -96,12 +94,8 @@ class Downloads(QObject):
 
     def start(self, repository: Repository, variant: Variant) -> Path:
         """Put a download at the end of the queue; what it is called by. Raises EmberError."""
-        path, record = plan(self._models, repository, variant)
-        before = read_record(path) if path.exists() else None
-        if before is not None and before.is_done and before.commit == record.commit and _is_whole(path, before):
-            raise EmberError(f"{before.files[0].name} is downloaded already.", "is_there")
+        path, record = begin(self._models, repository, variant)
         if path not in self._downloads:
-            write_record(path, record)
             self._downloads[path] = self._at_rest(path, record, "waiting")
         self.resume(path)
         return path
@@ -228,7 +222,3 @@ class Downloads(QObject):
     def _at_rest(self, path: Path, record: DownloadRecord, state: DownloadState) -> Download:
         there = bytes_there(path, record)
         return Download(path, record, state, Progress("waiting", there, record.size), record.problem)
-
-
-def _is_whole(path: Path, record: DownloadRecord) -> bool:
-    return all(file.is_file() for file in files_of(path, record))

@@ -11,21 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
-
 from app.core.errors import EmberError
-from app.core.fit import Fit
+from app.core.fit import Fit, is_hopeless
 from app.core.hub_files import Variant, choose, preferred
-from app.core.offload import CPU, Machine, Room
+from app.core.offload import Machine
 from app.core.units import format_bytes, format_count, format_seconds
 from app.paths import open_data_dir
-from app.services.download_record import plan, read_record, write_record
+from app.services.download_record import DownloadRecord, begin, plan
 from app.services.download_work import DownloadWork, Progress
 from app.services.model_catalogue import ModelFile, add_model, find, model_sources, remove_model, scan
 from app.services.model_places import ORIGIN_NAMES
 from app.services.model_search import OFFLINE_KEY, Offer, offer_of
 from app.services.model_verification import verify
 from app.services.output import tell, write_json, write_line
+from app.services.this_machine import this_machine
 from app.services.workspace import Reading
 
 if TYPE_CHECKING:
@@ -57,12 +56,6 @@ def models(options: ModelsOptions, root: Path | None) -> int:
         "remove": _remove,
     }
     return deeds[options.deed](options, root)
-
-
-def this_machine() -> Machine:
-    """The computer's memory alone: what GPUs there are, only an engine knows."""
-    memory = psutil.virtual_memory()
-    return Machine(Room(CPU, memory.available, memory.total, is_unified=True))
 
 
 @contextmanager
@@ -195,7 +188,7 @@ def _hub(root: Path | None) -> "Hub":
 
 
 def _search(options: ModelsOptions, root: Path | None) -> int:
-    found = _hub(root).search(options.name)
+    found, machine = _hub(root).search(options.name), this_machine()
     for repository in found:
         if options.as_json:
             write_json(
@@ -213,8 +206,9 @@ def _search(options: ModelsOptions, root: Path | None) -> int:
             )
         else:
             parts = filter(None, (parameters_label(repository.parameters), repository.licence))
-            gated = ["asks for conditions"] if repository.is_gated else []
-            details = ", ".join([*parts, f"{format_count(repository.downloads)} downloads a month", *gated])
+            remarks = ["asks for conditions"] if repository.is_gated else []
+            remarks += ["probably too large"] if is_hopeless(repository.parameters, machine) else []
+            details = ", ".join([*parts, f"{format_count(repository.downloads)} downloads a month", *remarks])
             write_line(f"{repository.id}: {details}")
     if not found:
         tell("Nothing was found. Try fewer or other words.")
@@ -228,12 +222,14 @@ def _get(options: ModelsOptions, root: Path | None) -> int:
     variant = _chosen(offer, options.file)
     if offer.problem:
         raise EmberError(f"{offer.problem} Nothing was downloaded.", "unusable")
-    path, record = plan(data_dir.models, offer.repository, variant)
-    before = read_record(path) if path.exists() else None
-    if before is None or before.commit != record.commit:
-        write_record(path, record)
-    elif not before.is_done:
-        record = before
+    try:
+        path, record = begin(data_dir.models, offer.repository, variant)
+    except EmberError as error:
+        if error.kind != "is_there":
+            raise
+        tell(error.sentence)
+        path, done = plan(data_dir.models, offer.repository, variant)
+        return _told(path, done, as_json=options.as_json)
     if record.licence:
         tell(f"The licence of this model is {record.licence}.")
     fit = offer.fit(variant, this_machine())
@@ -247,8 +243,13 @@ def _get(options: ModelsOptions, root: Path | None) -> int:
         tell("Stopped. What has come is kept, and the same command goes on with it.")
         raise
     report.end()
+    return _told(path, done, as_json=options.as_json)
+
+
+def _told(path: Path, done: DownloadRecord, *, as_json: bool) -> int:
+    """Print where a model lies; the exit status."""
     file = path.parent / done.files[0].name
-    if options.as_json:
+    if as_json:
         write_json({"file": str(file), "bytes": done.size, "repository": done.repository, "licence": done.licence})
     else:
         write_line(str(file))

@@ -7,7 +7,7 @@ import llama_cpp
 import pytest
 
 from app.core.architectures import KNOWN_ARCHITECTURES
-from app.core.fit import Need, fit
+from app.core.fit import Need, fit, is_hopeless
 from app.core.gguf_header import parse_bytes
 from app.core.model_facts import ModelKind, facts_of, unusable_because, whole_header
 from app.core.offload import CPU, Machine, Room
@@ -96,3 +96,9 @@ def test_a_gpu_of_its_own_counts_and_one_in_the_computers_memory_does_not() -> N
     cpu = Room(CPU, 3 * GIB, 8 * GIB, is_unified=True)
     assert "on the GPU" in fit(need, Machine(cpu, (Room("CUDA0", 8 * GIB, 8 * GIB),))).sentence
     assert fit(need, Machine(cpu, (Room("Metal", 8 * GIB, 8 * GIB, is_unified=True),))).verdict == "too_large"
+
+
+def test_a_list_says_what_is_hopeless_and_nothing_of_what_is_unknown() -> None:
+    assert is_hopeless(70_000_000_000, room(8 * GIB))
+    assert not is_hopeless(8_000_000_000, room(8 * GIB))
+    assert not is_hopeless(0, room(8 * GIB))

@@ -16,6 +16,8 @@ from app.core.hub_files import HubFile, Repository, Variant
 from app.folder_lock import FolderLock
 from app.services import download_work
 from app.services.download_record import (
+    DownloadRecord,
+    begin,
     bytes_there,
     files_of,
     lock_path,
@@ -296,3 +298,50 @@ def test_a_file_without_a_checksum_is_not_downloaded(tmp_path: Path) -> None:
     with pytest.raises(EmberError, match="names no checksum"):
         plan(tmp_path, Repository("o/r", COMMIT, False, "", (variant,)), variant)
     assert list(tmp_path.iterdir()) == []
+
+
+class TestBeginning:
+    """What a download begins with."""
+
+    def repository(self, data: bytes, commit: str = COMMIT) -> Repository:
+        """One with a file of this content."""
+        files = (HubFile("m-Q4_0.gguf", len(data), hashlib.sha256(data).hexdigest()),)
+        return Repository("o/r", commit, False, "mit", (Variant("Q4_0", files),))
+
+    def begin(self, wanted: Wanted, data: bytes, commit: str = COMMIT) -> tuple[Path, DownloadRecord]:
+        """Begin it."""
+        repository = self.repository(data, commit)
+        return begin(wanted.models, repository, repository.variants[0])
+
+    def test_one_that_was_begun_goes_on_also_from_a_later_commit(self, wanted: Wanted) -> None:
+        partial(wanted.file).write_bytes(DATA[:1000])
+        path, record = self.begin(wanted, DATA, "f" * 40)
+        assert (path, record) == (wanted.path, wanted.record)
+        assert bytes_there(path, record) == 1000
+
+    def test_one_of_another_file_begins_anew(self, wanted: Wanted) -> None:
+        partial(wanted.file).write_bytes(DATA[:1000])
+        path, record = self.begin(wanted, DATA * 2, "f" * 40)
+        assert record.size == 2 * len(DATA)
+        assert bytes_there(path, record) == 0
+
+    def test_what_is_there_is_not_fetched_again_and_another_version_not_put_over_it(self, wanted: Wanted) -> None:
+        wanted.run()
+        with pytest.raises(EmberError, match="downloaded already"):
+            self.begin(wanted, DATA)
+        with pytest.raises(EmberError, match="Another version"):
+            self.begin(wanted, DATA * 2)
+        assert wanted.is_whole
+
+    def test_a_file_of_somebody_else_is_not_put_out_of_the_way(self, wanted: Wanted) -> None:
+        wanted.path.unlink()
+        wanted.file.write_bytes(b"mine")
+        with pytest.raises(EmberError, match="in the way"):
+            self.begin(wanted, DATA)
+        assert wanted.file.read_bytes() == b"mine"
+
+    def test_a_download_whose_file_was_removed_by_hand_begins_anew(self, wanted: Wanted) -> None:
+        wanted.run()
+        wanted.file.unlink()
+        _path, record = self.begin(wanted, DATA)
+        assert not record.is_done

@@ -86,6 +86,8 @@ def test_a_model_is_found_downloaded_verified_and_removed(capsys: Shown, hub: Fa
     file = Path.home() / "ember" / "models" / "o" / "tiny-GGUF" / "tiny-Q4_K_M.gguf"
     assert out == f"{file}\n"
     assert err == "The licence of this model is apache-2.0.\n"
+    out, err = ember(capsys, "get", "o/tiny-GGUF")
+    assert (out, err) == (f"{file}\n", "tiny-Q4_K_M.gguf is downloaded already.\n")
     out, _ = ember(capsys, "verify", "tiny-Q4_K_M")
     assert out.startswith("tiny-Q4_K_M.gguf is what was published.\n")
     out, _ = ember(capsys, "--json")
