@@ -12,12 +12,13 @@ from PySide6.QtCore import QObject, Qt, Signal
 
 from app.core.errors import EmberError
 from app.core.hub_files import Repository, Variant
-from app.services.background import run_detached
+from app.services.background import run_detached, run_in_background
 from app.services.download_record import (
     DownloadRecord,
     begin,
     bytes_there,
     files_of,
+    plan,
     records,
     remove_partial,
 )
@@ -70,6 +71,8 @@ class Downloads(QObject):
     """`downloads` are others now, or further."""
     finished = Signal(object)
     """The Path of a model that is whole and verified."""
+    failed = Signal(str)
+    """A sentence about what a cancelled download left."""
     _went_on = Signal(object, object)
     """From a run's thread: (_Run, Progress)."""
 
@@ -83,6 +86,7 @@ class Downloads(QObject):
         """All whose threads have not ended, as far as is known here."""
         self._went_on.connect(self._progressed, Qt.ConnectionType.QueuedConnection)
         self._downloads: dict[Path, Download] = {}
+        self._removing: set[Path] = set()
         for path, record in records(models):
             if not record.is_done:
                 self._downloads[path] = self._at_rest(path, record, "failed" if record.problem else "paused")
@@ -94,6 +98,8 @@ class Downloads(QObject):
 
     def start(self, repository: Repository, variant: Variant) -> Path:
         """Put a download at the end of the queue; what it is called by. Raises EmberError."""
+        if plan(self._models, repository, variant)[0] in self._removing:
+            raise EmberError("What came of it before is still being removed. Try again in a moment.", "removing")
         path, record = begin(self._models, repository, variant)
         if path not in self._downloads:
             self._downloads[path] = self._at_rest(path, record, "waiting")
@@ -123,16 +129,17 @@ class Downloads(QObject):
             self.pause(download.path)
 
     def cancel(self, path: Path) -> None:
-        """Give a download up and remove what has come; raises EmberError where the disk refuses."""
+        """Give a download up and remove what has come, in the background; `failed` follows where the disk refuses."""
         download = self._downloads.pop(path, None)
         if download is None:
             return
+        self._removing.add(path)
         run = self._stop(path)
         self.changed.emit()
         if run is not None:
             run.is_cancelled = True  # its thread may have the file open for a moment; `_ended` removes it then
         else:
-            remove_partial(path, download.record)
+            self._remove(path, download.record)
         self._next()
 
     def close(self) -> None:
@@ -142,7 +149,7 @@ class Downloads(QObject):
             if run.thread is not None:
                 run.thread.join(CLOSING_SECONDS)
             if run.is_cancelled:
-                self._remove(run)
+                self._remove(run.path, run.record)
         self._run = None
 
     # --- the queue ---------------------------------------------------------------------------------------------------
@@ -203,17 +210,20 @@ class Downloads(QObject):
             self._run = None
             return True
         if run.is_cancelled:
-            self._remove(run)
+            self._remove(run.path, run.record)
         return False
 
-    def _remove(self, run: _Run) -> None:
-        """Remove what came of a cancelled download, unless it was begun anew meanwhile."""
-        if run.path in self._downloads:
-            return
-        try:
-            remove_partial(run.path, run.record)
-        except EmberError as error:
-            logger.warning("%s", error)
+    def _remove(self, path: Path, record: DownloadRecord) -> None:
+        """Remove what came of a cancelled download; a large file takes the disk a while."""
+
+        def done(_nothing: None) -> None:
+            self._removing.discard(path)
+
+        def failed(error: EmberError) -> None:
+            self._removing.discard(path)
+            self.failed.emit(error.sentence)
+
+        run_in_background(self, lambda: remove_partial(path, record), done, failed)
 
     def _set(self, download: Download) -> None:
         self._downloads[download.path] = download

@@ -67,6 +67,15 @@ def held(hub: FakeHub, downloads: Downloads, qtbot: QtBot, name: str = "a") -> P
     return path
 
 
+def may_begin(hub: FakeHub, downloads: Downloads) -> bool:
+    """Start a download, if what came of it before is removed."""
+    try:
+        begin(hub, downloads, "a")
+    except EmberError:
+        return False
+    return True
+
+
 def release(hub: FakeHub) -> None:
     """The hub sends on."""
     hub.mood.holds_after = None
@@ -122,7 +131,13 @@ def test_a_cancelled_download_leaves_nothing(hub: FakeHub, downloads: Downloads,
     path = held(hub, downloads, qtbot)
     downloads.cancel(path)
     assert downloads.downloads == ()
+    with pytest.raises(EmberError, match="still being removed"):
+        begin(hub, downloads, "a")
     qtbot.waitUntil(lambda: list(path.parent.iterdir()) == [])
+    release(hub)
+    qtbot.waitUntil(lambda: may_begin(hub, downloads))
+    with qtbot.waitSignal(downloads.finished):
+        pass
 
 
 def test_a_failure_says_why_and_can_be_tried_again(hub: FakeHub, downloads: Downloads, qtbot: QtBot) -> None:
