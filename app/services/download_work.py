@@ -48,6 +48,8 @@ DELAYS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before each new try; after as many without a single new byte the download stops."""
 SPARE: Final = 256 * 1024 * 1024
 """Bytes of the disk that a download leaves free."""
+SPAN: Final = 16 * 1024**3
+"""Bytes that are asked for at once: storage behind hubs does not answer with 50 GB and more."""
 BLOCK: Final = 4 * 1024 * 1024
 REPORT_SECONDS: Final = 0.2
 SPEED_SECONDS: Final = 5.0
@@ -192,8 +194,8 @@ class DownloadWork:
         while part.size < file.size:
             before = part.size
             try:
-                self._read(hub, part, file)
-                if part.size < file.size:
+                aimed = self._read(hub, part, file)
+                if part.size < aimed:
                     raise HubError("The connection ended too early.", "no_network", is_passing=True)
             except HubError as error:
                 self._require_going()
@@ -205,10 +207,11 @@ class DownloadWork:
                 self._wait(max(DELAYS[tries], error.retry_after))
                 tries += 1
 
-    def _read(self, hub: "Hub", part: "_Part", file: RecordedFile) -> None:
-        """Write one answer of the hub's to the end of the partial file."""
+    def _read(self, hub: "Hub", part: "_Part", file: RecordedFile) -> int:
+        """Write one answer of the hub's to the end of the partial file; the size that it should have then."""
         self._require_going()
-        with hub.stream(self._record.repository, self._record.commit, file.path, part.size) as response:
+        end = min(file.size, part.size + SPAN)
+        with hub.stream(self._record.repository, self._record.commit, file.path, part.size, end) as response:
             self._response = response
             try:
                 if part.size and response.status_code != 206:  # the hub sends all of it instead of the rest
@@ -224,6 +227,7 @@ class DownloadWork:
             finally:
                 self._response = None
         self._report(self._meter.progress("downloading"))
+        return end
 
     def _wrong(self, part: "_Part", file: RecordedFile, what: str) -> EmberError:
         """The error for bytes that must not be used, which are removed."""

@@ -162,6 +162,9 @@ class Hub:
 
         with ExitStack() as stack:
             response = self._asked(begin)
+            told = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+            if response.status_code == 206 and told != str(start):
+                raise not_understood(self.host)
             try:
                 yield response
             except (httpx2.TransportError, httpx2.StreamError) as error:

@@ -42,6 +42,8 @@ class Mood:
     cut_after: list[int] = field(default_factory=list)
     """Bytes of a body after which the connection breaks off."""
     ignores_ranges: bool = False
+    shifts_ranges: bool = False
+    """Sends another part of the file than was asked for, and says so."""
     lies_about_bytes: bool = False
     """Sends other bytes than those of the checksum."""
     sends_too_much: bool = False
@@ -215,9 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
         if mood.lies_about_bytes:
             data = bytes(len(data) - 1) + b"x"
         if mood.sends_too_much:
-            data += bytes(PIECE)
+            data += bytes(2 * PIECE)
         span = None if mood.ignores_ranges else _span(self.headers.get("Range", ""), len(data))
         start, end = span or (0, len(data))
+        start += 1 if mood.shifts_ranges else 0
+        end += PIECE if mood.sends_too_much and span else 0
         if start >= len(data):
             self._refuse(416, {"Content-Range": f"bytes */{len(data)}"})
             return

@@ -126,6 +126,20 @@ def test_a_hub_that_does_not_continue_files_sends_all_of_it_again(wanted: Wanted
     assert wanted.told[-1].done == len(DATA)
 
 
+def test_a_very_large_file_is_asked_for_in_spans(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download_work, "SPAN", 200_000)
+    wanted.run()
+    assert wanted.is_whole
+    assert wanted.hub.sent == [(0, 200_000), (200_000, 200_000), (400_000, len(DATA) - 400_000)]
+
+
+def test_bytes_from_another_place_of_the_file_are_not_taken(wanted: Wanted) -> None:
+    partial(wanted.file).write_bytes(DATA[:1000])
+    wanted.hub.mood.shifts_ranges = True
+    assert wanted.refused().kind == "bad_answer"
+    assert bytes_there(wanted.path, wanted.record) == 1000
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
 def test_trouble_that_passes_is_tried_again(wanted: Wanted, status: int) -> None:
     wanted.hub.mood.answers = [(status, {})] * 3
