@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from app.core.errors import EmberError
 from app.services import header_cache
 from app.services.model_catalogue import ModelCatalogue, add_model, find, remove_model
+from app.services.model_places import Computer, foreign_models
 from app.services.model_verification import verify
 from tests.support.gguf_bytes import entry, gguf
 from tests.support.tiny_models import make_truncated
@@ -37,6 +38,41 @@ def test_models_of_other_programs_are_found_where_they_lie(home: Home) -> None:
         home.model(place)
     found = {str(model.path.relative_to(home.root)): model.origin for model in home.scan()}
     assert found == places
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "jan", "gpt4all"),
+    [
+        ("linux", {}, ".config/Jan/data/models", ".local/share/nomic.ai/GPT4All"),
+        (
+            "darwin",
+            {},
+            "Library/Application Support/Jan/data/models",
+            "Library/Application Support/nomic.ai/GPT4All",
+        ),
+        ("win32", {}, "AppData/Roaming/Jan/data/models", "AppData/Local/nomic.ai/GPT4All"),
+        ("win32", {"APPDATA": "R", "LOCALAPPDATA": "L"}, "R/Jan/data/models", "L/nomic.ai/GPT4All"),
+        ("linux", {"XDG_CONFIG_HOME": "C", "XDG_DATA_HOME": "D"}, "C/Jan/data/models", "D/nomic.ai/GPT4All"),
+    ],
+)
+def test_each_system_has_its_own_places(
+    tmp_path: Path, platform: str, variables: dict[str, str], jan: str, gpt4all: str
+) -> None:
+    for place in (jan, gpt4all):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "m.gguf").touch()
+    named = {name: str(tmp_path / value) for name, value in variables.items()}
+    found = {each.origin: each.path for each in foreign_models(Computer(tmp_path, named, platform))}
+    assert found == {"jan": tmp_path / jan / "m.gguf", "gpt4all": tmp_path / gpt4all / "m.gguf"}
+
+
+def test_places_that_variables_name_are_looked_into(tmp_path: Path, home: Home) -> None:
+    blob = home.model("scratch").read_bytes()
+    ollama_model(tmp_path / "ollama", "tiny", blob)
+    home.model("hub/models--o--r/snapshots/c/m.gguf")
+    variables = {"OLLAMA_MODELS": str(tmp_path / "ollama"), "HF_HUB_CACHE": str(tmp_path / "hub")}
+    found = foreign_models(Computer(tmp_path, variables, "darwin"))
+    assert [(each.origin, each.name) for each in found] == [("hugging_face", ""), ("ollama", "tiny:latest")]
 
 
 def test_lm_studios_moved_folder_is_followed(home: Home) -> None:
