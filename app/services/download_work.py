@@ -214,6 +214,7 @@ class DownloadWork:
         with hub.stream(self._record.repository, self._record.commit, file.path, part.size, end) as response:
             self._response = response
             try:
+                self._require_going()
                 if part.size and response.status_code != 206:  # the hub sends all of it instead of the rest
                     self._meter.skip(-part.size)
                     part.clear()
@@ -248,8 +249,8 @@ class DownloadWork:
         self._stopping.wait(seconds)
         self._require_going()
 
-    def _tell(self, phase: Phase, *, now: bool = False) -> None:
-        if now or self._meter.is_due():
+    def _tell(self, phase: Phase) -> None:
+        if self._meter.is_due():
             self._report(self._meter.progress(phase))
 
 

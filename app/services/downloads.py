@@ -98,12 +98,14 @@ class Downloads(QObject):
 
     def start(self, repository: Repository, variant: Variant) -> Path:
         """Put a download at the end of the queue; what it is called by. Raises EmberError."""
-        if plan(self._models, repository, variant)[0] in self._removing:
+        path, _ = plan(self._models, repository, variant)
+        if path in self._removing:
             raise EmberError("What came of it before is still being removed. Try again in a moment.", "removing")
-        path, record = begin(self._models, repository, variant)
-        if path not in self._downloads:
-            self._downloads[path] = self._at_rest(path, record, "waiting")
-        self.resume(path)
+        before = self._downloads.get(path)
+        if before is None or before.state in ("paused", "failed"):
+            path, record = begin(self._models, repository, variant)
+            self._set(self._at_rest(path, record, "waiting"))
+            self._next()
         return path
 
     def resume(self, path: Path) -> None:
@@ -188,9 +190,13 @@ class Downloads(QObject):
             self._set(replace(self._downloads[run.path], progress=progress))
 
     def _done(self, run: _Run, record: DownloadRecord) -> None:
-        if not self._ended(run):
+        is_current = self._ended(run)
+        download = self._downloads.get(run.path)
+        if run.is_cancelled or download is None:
             return
-        self._downloads.pop(run.path, None)
+        if not is_current and download.state in ("waiting", "running"):
+            return  # the run that follows finds that all is there
+        self._downloads.pop(run.path)
         self.changed.emit()
         self.finished.emit(files_of(run.path, record)[0])
         self._next()

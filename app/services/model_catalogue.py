@@ -168,7 +168,7 @@ def _model(
         last_used=used,
         repository=record.repository if record else "",
         licence=record.licence if record else "",
-        checksums=checksums,
+        checksums=checksums if len(checksums) == len(files) else (),
     )
 
 

@@ -140,6 +140,17 @@ def test_a_cancelled_download_leaves_nothing(hub: FakeHub, downloads: Downloads,
         pass
 
 
+def test_a_pause_that_comes_too_late_ends_a_whole_download(
+    hub: FakeHub, downloads: Downloads, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = held(hub, downloads, qtbot)
+    monkeypatch.setattr(download_work.DownloadWork, "stop", lambda _work: None)
+    downloads.pause(path)
+    with qtbot.waitSignal(downloads.finished):
+        release(hub)
+    assert downloads.downloads == ()
+
+
 def test_a_failure_says_why_and_can_be_tried_again(hub: FakeHub, downloads: Downloads, qtbot: QtBot) -> None:
     repository = offered(hub, "a")
     hub.mood.answers = [(404, {})]

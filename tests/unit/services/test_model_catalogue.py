@@ -124,6 +124,19 @@ def test_parts_are_one_model_and_missing_ones_are_said(home: Home) -> None:
     assert torn.problem == "1 of its 3 parts is missing."
 
 
+def test_parts_of_which_one_checksum_is_known_cannot_be_verified(home: Home) -> None:
+    source = home.model("scratch")
+    cache = home.root / ".cache" / "huggingface" / "hub" / "models--o--r"
+    blob = cache / "blobs" / hashlib.sha256(source.read_bytes()).hexdigest()
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(source.read_bytes())
+    for part in split(source, cache / "snapshots" / "c", "m", 2):
+        part.unlink()
+        part.symlink_to(blob)
+    (model,) = home.scan()
+    assert (model.origin, len(model.files), model.checksums) == ("hugging_face", 2, ())
+
+
 def test_a_damaged_file_and_one_for_something_else_say_so(home: Home) -> None:
     folder = home.data_dir.models
     source = home.model("scratch")
