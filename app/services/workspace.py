@@ -73,7 +73,7 @@ class Workspace(QObject):
         self.store.finish_interrupted()
         self.settings = SettingsStore(self._database)
         self.backups = Backups(self.data_dir, self.settings, self)
-        self.library = ModelLibrary(self.settings)
+        self.library = ModelLibrary(self.settings, self.data_dir)
         self.catalogue = ModelCatalogue(self._model_sources, self)
         self.model_search = ModelSearch(self.settings, self)
         self.downloads = Downloads(self.data_dir.models, self.model_search.hub, self)

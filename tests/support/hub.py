@@ -6,6 +6,7 @@ Range, ETag, `X-Linked-Size`, `X-Linked-Etag` and `X-Repo-Commit`; files in LFS 
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+"""A machine's proxy would not find the hub."""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PIECE = 16 * 1024
 POINTER_SIZE = 135

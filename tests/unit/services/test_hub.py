@@ -168,8 +168,8 @@ def test_without_a_token_a_gated_model_says_what_to_do(hub: FakeHub, tiny: bytes
 
 
 def test_a_proxy_of_the_environment_is_used(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", hub.endpoint)
-    monkeypatch.setenv("NO_PROXY", "")
+    for name, value in (("http_proxy", hub.endpoint), ("no_proxy", ""), ("NO_PROXY", "")):
+        monkeypatch.setenv(name, value)
     close_session()  # a client reads the environment once
     try:
         assert Hub("http://hub.invalid").search("x") == ()
