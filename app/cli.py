@@ -78,7 +78,26 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_transfer_commands(commands, common)
     _add_library_commands(commands, common)
+    _add_models_command(commands, common)
     return parser
+
+
+def _add_models_command(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
+    models = commands.add_parser("models", parents=[common], help="the models that are known; find and download others")
+    models.add_argument("--json", action="store_true", help="one line of JSON a model")
+    deeds = models.add_subparsers(dest="deed", metavar="add|search|get|verify|remove")
+    for deed, argument, what in (
+        ("add", "FILE", "know a GGUF file where it lies, without copying it"),
+        ("search", "WORDS", "look for repositories on the hub"),
+        ("get", "REPO", "download a model, or go on with it"),
+        ("verify", "NAME", "hold a model's files against their checksums"),
+        ("remove", "NAME", "move a downloaded model to the trash, forget an added one"),
+    ):
+        parser = deeds.add_parser(deed, parents=[common], help=what)
+        parser.add_argument("name", metavar=argument, nargs="+" if deed == "search" else None)
+        if deed == "get":
+            parser.add_argument("file", metavar="FILE", nargs="?", default="", help="or a quantisation: Q4_K_M")
+        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 
 def _add_library_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
@@ -195,6 +214,8 @@ def run(arguments: Sequence[str]) -> int:
                 return _export(parser, options, root)
             case "backup" | "restore":
                 return _library(options, root)
+            case "models":
+                return _models(options, root)
             case _:
                 return _import(options, root)
     except EmberError as error:
@@ -402,3 +423,19 @@ def _library(options: argparse.Namespace, root: Path | None) -> int:
     if options.command == "backup":
         return backup(options.file, root, as_json=options.json)
     return restore(options.file, root, as_json=options.json, trust_token_ids=options.trust_tokens)
+
+
+def _models(options: argparse.Namespace, root: Path | None) -> int:
+    from app.services.models_command import ModelsOptions, models
+
+    _answer_interrupts()
+    name = getattr(options, "name", "")
+    return models(
+        ModelsOptions(
+            deed=options.deed or "list",
+            name=name if isinstance(name, str) else " ".join(name),
+            file=getattr(options, "file", ""),
+            as_json=options.json,
+        ),
+        root,
+    )

@@ -11,9 +11,12 @@ from app.paths import DataDir, open_data_dir, plain_reason, read_data_dir
 from app.services.background import wait_for_background
 from app.services.backups import Backups
 from app.services.chats import Chats
+from app.services.downloads import Downloads
 from app.services.engine_client import EngineClient
 from app.services.exports import Exports
+from app.services.model_catalogue import ModelCatalogue, Sources, model_sources
 from app.services.model_library import ModelLibrary
+from app.services.model_search import ModelSearch
 from app.services.model_settings import ModelSettings
 from app.services.saved_states import SavedStates
 from app.services.single_instance import SingleInstance, in_use
@@ -70,7 +73,12 @@ class Workspace(QObject):
         self.store.finish_interrupted()
         self.settings = SettingsStore(self._database)
         self.backups = Backups(self.data_dir, self.settings, self)
-        self.library = ModelLibrary(self.settings)
+        self.library = ModelLibrary(self.settings, self.data_dir)
+        self.catalogue = ModelCatalogue(self._model_sources, self)
+        self.model_search = ModelSearch(self.settings, self)
+        self.downloads = Downloads(self.data_dir.models, self.model_search.hub, self)
+        self.downloads.finished.connect(self._downloaded)
+        self.model_search.offline_changed.connect(self._offline_changed)
         self.engine = EngineClient(self.data_dir.logs, self)
         self.roots = SavedRoots(self._database)
         self.saved = SavedStates(self.data_dir.kv, self.roots, self.settings, self.engine, self)
@@ -89,6 +97,16 @@ class Workspace(QObject):
             return False
         return True
 
+    def _model_sources(self) -> Sources:
+        return model_sources(self.data_dir, self.settings)
+
+    def _downloaded(self, _path: Path) -> None:
+        self.catalogue.refresh()
+
+    def _offline_changed(self, is_offline: bool) -> None:
+        if is_offline:
+            self.downloads.pause_all()
+
     def _settle(self, kind: str, _conversation: str) -> None:
         """A deleted chat's saved state goes at once."""
         if kind in ("deleted", "purged"):
@@ -96,6 +114,8 @@ class Workspace(QObject):
 
     def close(self) -> None:
         """End the engine, close the database, give up the lock."""
+        self.downloads.close()
+        self.catalogue.stop_check()
         self.model_settings.close()
         self.chats.close()
         self.saved.close()
