@@ -1,7 +1,6 @@
 """Backups of the whole library: one now, and scheduled copies of which the newest stay."""
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import EmberError
 from app.paths import DataDir, plain_reason
 from app.services.background import run_in_background
-from app.storage.backup import write_backup
+from app.services.backup_copies import STAMP, SUFFIX, Copy, copies, scheduled_copies
+from app.storage.backup import library_bytes, write_backup
 from app.storage.backup_format import BackupManifest, Progress
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
@@ -26,20 +26,41 @@ from app.storage.working_folder import remove_leftovers
 logger = logging.getLogger(__name__)
 
 KEY: Final = "backups.schedule"
-SUFFIX: Final = ".emberbackup"
-_STAMP: Final = "%Y%m%d-%H%M%S"
-_NAME: Final = re.compile(rf"Ember-(?P<when>\d{{8}}-\d{{6}})(-\d+)?{re.escape(SUFFIX)}")
-_SECONDS: Final = {"day": 24 * 3600.0, "week": 7 * 24 * 3600.0}
+OWN: Final = "backups.own"
+FAILURE: Final = "backups.failure"
+"""Keys of settings: the schedule, where the person's own backups were written, and why the last copy failed."""
+OF_THIS_MACHINE: Final = (KEY, OWN, FAILURE)
+"""Settings that a restored library does not bring with it."""
+OWN_KEPT: Final = 20
+"""As many of the person's own backups are remembered."""
+_DAY: Final = 24 * 3600.0
+_SECONDS: Final = {"day": _DAY, "week": 7 * _DAY}
+_TOLD_AGAIN: Final = 7 * _DAY
+"""Seconds after which the same failure of a scheduled copy is told once more."""
+_LOOK_MS: Final = 3_600_000
+"""How often an open window looks whether a copy is due."""
+
+Every = Literal["never", "day", "week"]
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """When copies are made by themselves, how many stay, and where."""
 
-    every: Literal["never", "day", "week"] = "never"
+    every: Every = "never"
     keep: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 7
     folder: str = ""
     """Empty: `backups` in the data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the last scheduled copy was not made, and when the person was told."""
+
+    sentence: str = ""
+    """Empty: the last one went well."""
+    told: float = 0.0
+    """Unix time."""
 
 
 def back_up(data_dir: DataDir, path: Path, progress: Progress) -> BackupManifest:
@@ -64,7 +85,7 @@ def is_due(schedule: Schedule, folder: Path, now: float) -> bool:
     """
     if schedule.every == "never":
         return False
-    ages = [now - when for when, _ in _copies(folder)]
+    ages = [now - when for when, _ in scheduled_copies(folder)]
     return not any(0 <= age < _SECONDS[schedule.every] for age in ages)
 
 
@@ -73,9 +94,9 @@ def make_scheduled(data_dir: DataDir, schedule: Schedule, now: float, progress: 
     folder = folder_of(schedule, data_dir)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = unused(folder, f"Ember-{time.strftime(_STAMP, time.localtime(now))}", SUFFIX)
+        path = unused(folder, f"Ember-{time.strftime(STAMP, time.localtime(now))}", SUFFIX)
         back_up(data_dir, path, progress)
-        for _, old in [each for each in _copies(folder) if each[1] != path][: -schedule.keep + 1 or None]:
+        for _, old in [each for each in scheduled_copies(folder) if each[1] != path][: -schedule.keep + 1 or None]:
             old.unlink()
     except OSError as error:
         raise _no_copy(folder, error) from error
@@ -96,30 +117,19 @@ def folder_of(schedule: Schedule, data_dir: DataDir) -> Path:
     return Path(schedule.folder) if schedule.folder else data_dir.backups
 
 
-def _copies(folder: Path) -> list[tuple[float, Path]]:
-    """The scheduled copies in a folder with their Unix times, the oldest first; raises OSError if it is unreadable."""
-    if not folder.exists():
-        return []
-    found = []
-    for path in folder.iterdir():
-        match = _NAME.fullmatch(path.name)
-        try:
-            if match is not None and path.is_file():
-                found.append((time.mktime(time.strptime(match["when"], _STAMP)), path))
-        except (ValueError, OverflowError):  # nobody's date: not one of ours
-            continue
-    return sorted(found)
-
-
 class Backups(QObject):
-    """Backups of an open workspace, made in the background."""
+    """Backups of an open workspace, made in the background, one at a time."""
 
     progressed = Signal(object, object)
     """(bytes done, bytes to do)"""
     finished = Signal(object)
-    """The path of the backup that was written."""
+    """The path of the backup that was asked for."""
     failed = Signal(object)
-    """The EmberError; of kind "cancelled" where it was."""
+    """Why it was not written: the EmberError; of kind "cancelled" where it was."""
+    copied = Signal(object)
+    """The path of a scheduled copy."""
+    copy_failed = Signal(object, bool)
+    """(EmberError, whether the person does not know it yet): why a scheduled copy was not made."""
 
     def __init__(
         self,
@@ -134,30 +144,80 @@ class Backups(QObject):
         self._settings = settings
         self._clock = clock
         self._cancelled = threading.Event()
+        self._timer = QTimer(self, interval=_LOOK_MS)
+        self._timer.timeout.connect(self.run_if_due)
         self.is_running = False
+        self.is_scheduled = False
+        """Whether what runs is a scheduled copy."""
+
+    # --- what there is -----------------------------------------------------------------------------------------------
 
     @property
     def schedule(self) -> Schedule:
         """When copies are made by themselves."""
         return self._settings.get(KEY, Schedule, Schedule())
 
+    @property
+    def failure(self) -> str:
+        """A sentence: why the last scheduled copy was not made; empty if it was."""
+        return self._settings.get(FAILURE, Failure, Failure()).sentence
+
+    @property
+    def folder(self) -> Path:
+        """Where the scheduled copies go."""
+        return folder_of(self.schedule, self._data_dir)
+
+    @property
+    def kept_in(self) -> Path:
+        """Where a library is kept that a backup takes the place of."""
+        return self._data_dir.backups
+
+    @property
+    def own(self) -> list[Path]:
+        """Where the person's own backups were written, the last first; some may be gone."""
+        return [Path(path) for path in self._settings.get(OWN, list[str], [])]
+
+    def library_bytes(self) -> int:
+        """What the library takes; a backup, which is packed, takes less. 0 where its disk does not say."""
+        try:
+            return library_bytes(self._data_dir.database)
+        except OSError as error:
+            logger.warning("The library's size is not known: %s", error)
+            return 0
+
+    def list_copies(self, told: Callable[[list[Copy]], None]) -> None:
+        """Look for backups in the background: a folder on a network may be slow."""
+        folder, kept_in, own = self.folder, self.kept_in, self.own
+        run_in_background(self, lambda: copies(folder, kept_in, own), told, lambda _error: told([]))
+
+    # --- making ------------------------------------------------------------------------------------------------------
+
     def set_schedule(self, schedule: Schedule) -> None:
-        """Keep another schedule, and make the first copy at once if it is due."""
+        """Keep another schedule, and make the first copy at once if it is due. Raises EmberError."""
         self._settings.set(KEY, schedule)
+        self._note(FAILURE, Failure())  # of the schedule before
+        self.run_if_due()
+
+    def follow_schedule(self) -> None:
+        """Make a copy now if one is due, and whenever one is while the window stays open."""
+        self._timer.start()
         self.run_if_due()
 
     def run_if_due(self) -> None:
         """Make a scheduled copy in the background if the last one is old enough; at start, and for a new schedule."""
+        if self.is_running:
+            return
         schedule, now = self.schedule, self._clock()
         folder = folder_of(schedule, self._data_dir)
         try:
             remove_leftovers(self._data_dir.root)
-            if self.is_running or not is_due(schedule, folder, now):
+            if not is_due(schedule, folder, now):
                 return
         except OSError as error:
-            self.failed.emit(_no_copy(folder, error))
+            self._copy_ended(_no_copy(folder, error))
             return
-        self._begin(lambda: make_scheduled(self._data_dir, schedule, now, self._tell))
+        self._begin(lambda: make_scheduled(self._data_dir, schedule, now, self._tell), self._copied, self._copy_ended)
+        self.is_scheduled = True
 
     def back_up(self, path: Path) -> None:
         """Write a backup to `path` in the background; one at a time."""
@@ -168,16 +228,18 @@ class Backups(QObject):
             back_up(self._data_dir, path, self._tell)
             return path
 
-        self._begin(work)
+        self._begin(work, self._done, self._ended)
 
     def cancel(self) -> None:
         """End the backup that is being made; nothing of it stays."""
         self._cancelled.set()
 
-    def _begin(self, work: Callable[[], Path]) -> None:
-        self.is_running = True
+    def _begin(
+        self, work: Callable[[], Path], done: Callable[[Path], None], failed: Callable[[EmberError], None]
+    ) -> None:
+        self.is_running, self.is_scheduled = True, False
         self._cancelled.clear()
-        run_in_background(self, work, self._done, self._ended)
+        run_in_background(self, work, done, failed)
 
     def _tell(self, done: int, to_do: int) -> None:
         """On the thread that writes; the signal is delivered on this object's."""
@@ -188,9 +250,36 @@ class Backups(QObject):
     def _done(self, path: Path) -> None:
         self.is_running = False
         logger.info("The library was backed up to %s", path)
+        own = [path, *(other for other in self.own if other != path)][:OWN_KEPT]
+        self._note(OWN, [str(each) for each in own])
         self.finished.emit(path)
 
     def _ended(self, error: EmberError) -> None:
         self.is_running = False
         logger.warning("A backup failed: %s", error)
         self.failed.emit(error)
+
+    def _copied(self, path: Path) -> None:
+        self.is_running = False
+        logger.info("A scheduled copy of the library was written to %s", path)
+        if self.failure:
+            self._note(FAILURE, Failure())
+        self.copied.emit(path)
+
+    def _copy_ended(self, error: EmberError) -> None:
+        self.is_running = False
+        logger.warning("A scheduled copy failed: %s", error)
+        last, now = self._settings.get(FAILURE, Failure, Failure()), self._clock()
+        is_new = last.sentence != error.sentence or not 0 <= now - last.told < _TOLD_AGAIN
+        if error.kind == "cancelled":
+            is_new = False
+        elif is_new:
+            self._note(FAILURE, Failure(error.sentence, now))
+        self.copy_failed.emit(error, is_new)
+
+    def _note(self, key: str, value: object) -> None:
+        """Keep what is good to know, if the database can be written."""
+        try:
+            self._settings.set(key, value)
+        except EmberError as error:
+            logger.warning("What became of a backup was not noted: %s", error.sentence)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.core.units import format_bytes, format_count, format_seconds
 from app.paths import open_data_dir, read_data_dir
-from app.services.backups import KEY, back_up
+from app.services.backups import OF_THIS_MACHINE, back_up
 from app.services.output import tell, write_json, write_line
 from app.services.single_instance import SingleInstance, in_use
 from app.storage.restore import restore_library
@@ -42,7 +42,7 @@ def restore(path: Path, root: Path | None, *, as_json: bool, trust_token_ids: bo
             data_dir.backups,
             _Percent(),
             key=installation_key(data_dir.key),
-            keep_settings=(KEY,),
+            keep_settings=OF_THIS_MACHINE,
             trust_token_ids=trust_token_ids,
         )
     finally:

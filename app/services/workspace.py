@@ -14,6 +14,7 @@ from app.services.chats import Chats
 from app.services.engine_client import EngineClient
 from app.services.model_library import ModelLibrary
 from app.services.model_settings import ModelSettings
+from app.services.restoring import Restoring
 from app.services.saved_states import SavedStates
 from app.services.single_instance import SingleInstance, in_use
 from app.storage.conversations import ConversationStore
@@ -67,6 +68,7 @@ class Workspace(QObject):
         self.store.finish_interrupted()
         self.settings = SettingsStore(self._database)
         self.backups = Backups(self.data_dir, self.settings, self)
+        self.restoring = Restoring(self.data_dir, self)
         self.library = ModelLibrary(self.settings)
         self.engine = EngineClient(self.data_dir.logs, self)
         self.roots = SavedRoots(self._database)
@@ -95,7 +97,9 @@ class Workspace(QObject):
         self.chats.close()
         self.saved.close()
         self.backups.cancel()
+        self.restoring.cancel()
         wait_for_background()
+        self.restoring.drop()
         self.engine.stop()
         self._database.close()
         self.instance.release()

@@ -88,6 +88,12 @@ def write_backup(database: Database, path: Path, progress: Progress, key: bytes 
     return manifest
 
 
+def library_bytes(path: Path) -> int:
+    """What the files of the library at `path` take, its log included; 0 where there is none. Raises OSError."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
 def check_room(folder: Path, needed: int) -> None:
     """Raise EmberError of kind "backup_failed" unless `needed` bytes and some more are free; OSError without folder."""
     free = shutil.disk_usage(folder).free

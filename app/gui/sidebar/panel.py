@@ -18,8 +18,9 @@ _PREFERENCES: tuple[tuple[theme.Preference, str], ...] = (
     ("dark", "Dark"),
 )
 SAVED_KEYS = "Ctrl+,"
+BACKUP_KEYS = "Ctrl+Shift+B"
 HELP_KEYS = "F1"
-"""Opens the settings of saved state."""
+"""Open the settings of saved state, the backups, and the help."""
 
 
 class SearchField(QLineEdit):
@@ -58,9 +59,10 @@ def settings_menu(
     parent: QWidget,
     choose: Callable[[theme.Preference], None],
     open_saved: Callable[[], None],
+    open_backups: Callable[[], None],
     open_help: Callable[[], None],
 ) -> QMenu:
-    """The system's colours, light or dark; the settings of saved state; and what is kept."""
+    """The system's colours, light or dark; the settings of saved state; backups; and what is kept."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -74,6 +76,10 @@ def settings_menu(
     saved.setShortcut(QKeySequence(SAVED_KEYS))
     saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
     saved.triggered.connect(lambda _=False: open_saved())
+    backups = menu.addAction(icons.blank(), "Back up and restore…")
+    backups.setShortcut(QKeySequence(BACKUP_KEYS))
+    backups.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+    backups.triggered.connect(lambda _=False: open_backups())
     kept = menu.addAction(icons.blank(), "What is kept?")
     kept.setShortcut(QKeySequence(HELP_KEYS))
     kept.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
@@ -99,6 +105,7 @@ class Panel(QWidget):
     import_requested = Signal()
     theme_chosen = Signal(str)
     saved_settings = Signal()
+    backups_requested = Signal()
     help_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -169,7 +176,13 @@ class Panel(QWidget):
         row.setSpacing(0)
         self.settings_button = icon_button("settings", "Settings", self)
         self.settings_button.setMenu(
-            settings_menu(self.settings_button, self._on_theme, self.saved_settings.emit, self.help_requested.emit)
+            settings_menu(
+                self.settings_button,
+                self._on_theme,
+                self.saved_settings.emit,
+                self.backups_requested.emit,
+                self.help_requested.emit,
+            )
         )
         self.import_button = icon_button("import", "Reload an .ember file…", self)
         self.import_button.clicked.connect(self.import_requested)
