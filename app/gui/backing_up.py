@@ -260,7 +260,7 @@ def promise_of(source: Path, holds: Holds, kept_in: Path, *, is_writing: bool) -
 
 
 def _row(copy: Copy) -> CopyRow:
-    return CopyRow(str(copy.path), at_time(copy.when), _KINDS[copy.kind], format_bytes(copy.bytes))
+    return CopyRow(str(copy.path), at_time(copy.when, "MMM"), _KINDS[copy.kind], format_bytes(copy.bytes))
 
 
 def _amount(number: int, what: str) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QLocale, Signal
+from PySide6.QtCore import QLocale, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -55,7 +55,8 @@ class BackupPage(QWidget):
         scroll = QScrollArea(self)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setFocusPolicy(scroll.focusPolicy().NoFocus)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(page)
         around = QVBoxLayout(self)
         around.setContentsMargins(0, 0, 0, 0)
@@ -118,7 +119,7 @@ class BackupPage(QWidget):
         begin = QWidget(self)
         row = QHBoxLayout(begin)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.make)
+        row.addWidget(self.make, 0, Qt.AlignmentFlag.AlignTop)
         row.addStretch(1)
         self._rows = QStackedWidget(self)
         self._rows.addWidget(begin)

@@ -47,9 +47,9 @@ class BackupDialog(QDialog):
         self.tabs.setCurrentWidget(self.restore)
 
 
-def at_time(when: float) -> str:
-    """A Unix time as a person reads it, such as `22 November 2026, 13:05`."""
-    return QLocale.c().toString(QDateTime.fromSecsSinceEpoch(round(when)), "d MMMM yyyy, HH:mm")
+def at_time(when: float, month: str = "MMMM") -> str:
+    """A Unix time as a person reads it, such as `22 November 2026, 13:05`; with `MMM` the month is shortened."""
+    return QLocale.c().toString(QDateTime.fromSecsSinceEpoch(round(when)), f"d {month} yyyy, HH:mm")
 
 
 def ask_where(parent: QWidget, proposal: Path) -> Path | None:

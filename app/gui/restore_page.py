@@ -33,8 +33,8 @@ PADDING: Final = 32
 _ABOUT: Final = "Restoring puts a backup in the place of all chats, settings and presets. What is here now is kept."
 _NONE: Final = "There are no copies yet. A backup in another place can be chosen as a file."
 _TRUST: Final = (
-    "State and tokens can say other things than the text shows, and the model would answer to those. Without them "
-    "each chat is read again."
+    "Then its tokens are used too. They can say other things than the text shows, and the model would answer to those. "
+    "Without them each chat is read again."
 )
 
 
@@ -67,7 +67,7 @@ class CopiesTable(QTableWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(0, 3, parent)
-        self.setHorizontalHeaderLabels(["Written", "Copy", "Size"])
+        self.setHorizontalHeaderLabels(["Written", "Made", "Size"])
         self.setAccessibleName("Copies of the library")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -116,7 +116,7 @@ class CopiesTable(QTableWidget):
 
     def _share_out(self) -> None:
         metrics = self.fontMetrics()
-        written = metrics.horizontalAdvance("30 September 2026, 22:22") + PADDING
+        written = metrics.horizontalAdvance("30 Sept 2026, 22:22") + PADDING
         size = metrics.horizontalAdvance("1023 MiB") + PADDING
         header = self.horizontalHeader()
         header.resizeSection(0, written)
@@ -243,7 +243,7 @@ class RestorePage(QWidget):
         self._facts.setHorizontalSpacing(16)
         self._facts.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         self.what_happens = words("", self)
-        self.trust = QCheckBox("Take its tokens and saved state too: I trust where it comes from", self)
+        self.trust = QCheckBox("I trust where it comes from", self)
         self.trust_words = words(_TRUST, self, "faint")
         self.restore = QPushButton("Restore and open again", self)
         self.restore.setProperty("kind", "primary")
@@ -263,6 +263,7 @@ class RestorePage(QWidget):
         scroll = QScrollArea(self)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(inner)
         row = QHBoxLayout()
