@@ -84,14 +84,16 @@ def _parser() -> argparse.ArgumentParser:
 def _add_library_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
     backup = commands.add_parser("backup", parents=[common], help="write the whole library to one file")
     backup.add_argument("file", type=Path, metavar="FILE")
+    backup.add_argument("--with-state", action="store_true", help="with all saved state; no window may be open")
     backup.add_argument("--json", action="store_true")
 
     restore = commands.add_parser("restore", parents=[common], help="put a backup in the place of the library")
     restore.add_argument("file", type=Path, metavar="FILE")
     restore.add_argument(
         "--trust-tokens",
+        "--trust-state",
         action="store_true",
-        help="take the tokens it holds too; they can say other things than the text",
+        help="take the tokens and the state it holds too; they can say other things than the text",
     )
     restore.add_argument("--json", action="store_true")
 
@@ -401,5 +403,5 @@ def _library(options: argparse.Namespace, root: Path | None) -> int:
 
     _answer_interrupts()
     if options.command == "backup":
-        return backup(options.file, root, as_json=options.json)
+        return backup(options.file, root, as_json=options.json, with_state=options.with_state)
     return restore(options.file, root, as_json=options.json, trust_token_ids=options.trust_tokens)

@@ -13,19 +13,24 @@ from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count
 from app.gui import dialogs_backup
 from app.gui.dialogs_backup import BackupDialog, at_time
-from app.gui.notices import Action, Notice, NoticeBar
+from app.gui.notices import Action, Kind, Notice, NoticeBar
 from app.gui.restore_page import CopyRow, Promise
 from app.services.backup_copies import SUFFIX, Copy
+from app.services.backup_state import TakenState
 from app.services.workspace import Workspace
+from app.storage.backup_state import CarriedState
 from app.storage.restore import Holds, Prepared, Restored
 
 BACKUP: Final = "backup"
 COPY: Final = "backup-copy"
 RESTORE: Final = "restore"
-"""Keys of notices: a backup that was asked for, a scheduled copy that failed, what came of a restore."""
+STATE: Final = "restore-state"
+"""Keys of notices: a backup that was asked for, a scheduled copy that failed, what came of a restore and its state."""
 TOLD_MS: Final = 12_000
 _KINDS: Final = {"scheduled": "By the schedule", "own": "By you", "kept": "Kept before a restore or an update"}
-_HELD: Final = "All chats, settings and presets. Saved state is not in it."
+_HELD: Final = "All chats, settings and presets"
+_NO_STATE: Final = "There is no saved state yet."
+_STATE_OFF: Final = "What is saved of chats' state cannot be had at the moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class BackingUp(QObject):
         self._restoring.progressed.connect(self._restore_progressed)
         self._restoring.ready.connect(self._ready)
         self._restoring.failed.connect(self._not_ready)
+        workspace.saved.changed.connect(self._show_sizes)
 
     def open(self) -> None:
         """Show the dialog, or bring it to the front."""
@@ -79,7 +85,7 @@ class BackingUp(QObject):
             restore.back_requested.connect(self._go_back)
             restore.restore_requested.connect(self._restore)
             self.dialog.finished.connect(self._closed)
-            make.show_size(self._backups.library_bytes())
+            self._show_sizes()
             make.show_failure(self._backups.failure)
             if self._backups.is_running:
                 make.show_running(is_scheduled=self._backups.is_scheduled)
@@ -102,6 +108,27 @@ class BackingUp(QObject):
             text += f" {outcome.notice}"
         again = ("Go back to it…", lambda: self.restore(outcome.kept))
         self._notices.show_notice(Notice(text, "info", actions=[again], key=RESTORE))
+        if outcome.state is not None:
+            self._take_state(outcome.state)
+
+    def _take_state(self, carried: CarriedState) -> None:
+        """Have the backup's saved state taken in the background; the chats can be used meanwhile."""
+        text = f"{format_bytes(carried.total_bytes)} of saved state are taken from the backup. You can go on meanwhile."
+        stop: Action = ("Stop", self._workspace.backup_states.cancel)
+        self._notices.show_notice(Notice(text, "info", actions=[stop], key=STATE))
+        self._workspace.backup_states.take(carried, self._state_taken, self._state_failed)
+
+    def _state_taken(self, taken: TakenState) -> None:
+        if not taken.trouble:
+            text = "The saved state of the backup is here too: the next replies read only the new words."
+            self._notices.show_notice(Notice(text, "info", timeout_ms=TOLD_MS, key=STATE))
+            return
+        part = "Only a part" if taken.files else "Nothing"
+        text = f"{part} of the backup's saved state was taken because {taken.trouble}. All texts are there."
+        self._notices.show_notice(Notice(text, "warning", key=STATE))
+
+    def _state_failed(self, error: EmberError) -> None:
+        self._notices.show_notice(Notice(error.sentence, "warning", key=STATE))
 
     def restore(self, path: Path) -> None:
         """Try a backup, and ask whether it shall be restored."""
@@ -124,6 +151,13 @@ class BackingUp(QObject):
             except EmberError as error:
                 self._notices.show_notice(Notice(error.sentence, "error", key=COPY))
 
+    def _show_sizes(self) -> None:
+        if self.dialog is None:
+            return
+        why_not = "" if self._workspace.saved.is_open else self._workspace.saved.why_not or _STATE_OFF
+        state = self._workspace.backup_states.size
+        self.dialog.backup.show_sizes(self._backups.library_bytes(), state, why_not or ("" if state else _NO_STATE))
+
     def _list_copies(self) -> None:
         def told(copies: list[Copy]) -> None:
             if self.dialog is not None:
@@ -133,13 +167,13 @@ class BackingUp(QObject):
 
     # --- backing up --------------------------------------------------------------------------------------------------
 
-    def _back_up(self) -> None:
+    def _back_up(self, with_state: bool) -> None:
         if self.dialog is None or self._backups.is_running:
             return
         path = dialogs_backup.ask_where(self.dialog, self._own_folder() / f"Ember {time.strftime('%Y-%m-%d')}{SUFFIX}")
         if path is not None:
             self.dialog.backup.show_running(is_scheduled=False)
-            self._backups.back_up(path)
+            self._backups.back_up(path, with_state=with_state)
 
     def _own_folder(self) -> Path:
         """Where the person wrote the last backup, else the documents."""
@@ -150,11 +184,14 @@ class BackingUp(QObject):
         if self.dialog is not None:
             self.dialog.backup.row.show_progress(done, to_do)
 
-    def _finished(self, path: Path) -> None:
+    def _finished(self, path: Path, why: str) -> None:
         self._last = path
         text = f"Backed up to “{path}”{_size(path)}."
+        if why:
+            text = f"{text} {why}"
         actions: list[Action] = [("Show in folder", self._show_last)]
-        self._notices.show_notice(Notice(text, "info", actions=actions, timeout_ms=TOLD_MS, key=BACKUP))
+        kind: Kind = "warning" if why else "info"
+        self._notices.show_notice(Notice(text, kind, actions=actions, timeout_ms=None if why else TOLD_MS, key=BACKUP))
         if self.dialog is not None:
             self.dialog.backup.show_outcome(text, has_file=True)
             self._list_copies()
@@ -244,7 +281,7 @@ def promise_of(source: Path, holds: Holds, kept_in: Path, *, is_writing: bool) -
     facts = [
         ("Chats", f"{format_count(holds.conversations)}, with {_amount(holds.messages, 'message')}"),
         ("Written", f"{at_time(holds.written.timestamp())}, {by}"),
-        ("It holds", _HELD),
+        ("It holds", f"{_HELD}; {_state_words(holds)}."),
         ("File", str(source)),
     ]
     if not holds.is_ours:
@@ -257,6 +294,14 @@ def promise_of(source: Path, holds: Holds, kept_in: Path, *, is_writing: bool) -
         happens += " The reply that is being written ends where it is."
     title = f"Restore the library of {at_time(holds.written.timestamp())}?"
     return Promise(title, tuple(facts), happens, asks_for_trust=not holds.is_ours)
+
+
+def _state_words(holds: Holds) -> str:
+    """What of saved state is in a backup, and whether it is used."""
+    if holds.state is None:
+        return "no saved state"
+    size = f"{format_bytes(holds.state.total_bytes)} of saved state"
+    return size if holds.is_ours else f"{size}, which is left out unless you trust it"
 
 
 def _row(copy: Copy) -> CopyRow:

@@ -5,6 +5,7 @@ from typing import Final
 
 from PySide6.QtCore import QLocale, Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFileDialog,
     QFormLayout,
@@ -28,13 +29,19 @@ from app.services.backups import Every, Schedule
 _HEIGHT: Final = 32
 _ABOUT: Final = "A backup is one file with all chats, settings and presets. You can go on writing while it is made."
 _EVERY: Final[tuple[tuple[Every, str], ...]] = (("never", "Never"), ("day", "Every day"), ("week", "Every week"))
-_WHERE: Final = "A folder on another disk is safest: a copy on the same disk is lost together with it."
+_STATE: Final = (
+    "With it the next replies read only the new words after a restore, too. It does not get smaller in the file."
+)
+_WHERE: Final = (
+    "Copies hold no saved state. A folder on another disk is safest: a copy on the same disk is lost together with it."
+)
 
 
 class BackupPage(QWidget):
     """Says what the person wants to be backed up; `schedule()` is what is chosen for copies."""
 
-    backup_requested = Signal()
+    backup_requested = Signal(bool)
+    """With True saved state shall be in it."""
     cancel_requested = Signal()
     show_requested = Signal()
     """Show the backup that was written in its folder."""
@@ -65,9 +72,14 @@ class BackupPage(QWidget):
 
     # --- what it shows -----------------------------------------------------------------------------------------------
 
-    def show_size(self, library: int) -> None:
-        """What the library takes, in bytes."""
+    def show_sizes(self, library: int, state: int, why_not: str) -> None:
+        """What the library and the saved state take, in bytes; `why_not` says why there is no state to be had."""
         self.library.setText(f"at most {format_bytes(library)}" if library else "not known")
+        self.with_state.setText(f"With saved state, {format_bytes(state)}" if state else "With saved state")
+        self.with_state.setEnabled(state > 0)
+        if not state:
+            self.with_state.setChecked(False)
+        self.state_words.setText(why_not or _STATE)
 
     def show_running(self, *, is_scheduled: bool) -> None:
         """A backup is being written."""
@@ -104,9 +116,12 @@ class BackupPage(QWidget):
         self.library.setFont(theme.font("body"))
         self.library.setAccessibleName("Size of the backup")
         self.library.setToolTip("What the library takes now. It is packed, so the file becomes smaller.")
+        self.with_state = QCheckBox("With saved state", self)
+        self.with_state.setEnabled(False)
+        self.state_words = words("", self, "faint")
         self.make = QPushButton("Back up now…", self)
         self.make.setAutoDefault(False)
-        self.make.clicked.connect(self.backup_requested)
+        self.make.clicked.connect(lambda: self.backup_requested.emit(self.with_state.isChecked()))
         self.row = ProgressRow(self)
         self.row.cancelled.connect(self.cancel_requested)
         self.outcome = words("", self)
@@ -128,6 +143,8 @@ class BackupPage(QWidget):
         form.addRow("Texts and settings", self.library)
         column.addWidget(words(_ABOUT, self))
         column.addLayout(form)
+        column.addWidget(self.with_state)
+        column.addWidget(self.state_words)
         column.addWidget(self._rows)
         below = QHBoxLayout()
         below.addWidget(self.outcome, 1)

@@ -33,8 +33,8 @@ PADDING: Final = 32
 _ABOUT: Final = "Restoring puts a backup in the place of all chats, settings and presets. What is here now is kept."
 _NONE: Final = "There are no copies yet. A backup in another place can be chosen as a file."
 _TRUST: Final = (
-    "Then its tokens are used too. They can say other things than the text shows, and the model would answer to those. "
-    "Without them each chat is read again."
+    "Then its tokens and saved state are used too. They can say other things than the text shows, and the model would "
+    "answer to those. Without them each chat is read again."
 )
 
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,8 +15,11 @@ from app.core.errors import EmberError
 from app.paths import DataDir, plain_reason
 from app.services.background import run_in_background
 from app.services.backup_copies import STAMP, SUFFIX, Copy, copies, scheduled_copies
+from app.services.backup_state import BackupStates
+from app.storage.archive_format import RefusedError
 from app.storage.backup import library_bytes, write_backup
 from app.storage.backup_format import BackupManifest, Progress
+from app.storage.backup_state import check_state
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
 from app.storage.signing import installation_key
@@ -37,6 +40,7 @@ _DAY: Final = 24 * 3600.0
 _SECONDS: Final = {"day": _DAY, "week": 7 * _DAY}
 _TOLD_AGAIN: Final = 7 * _DAY
 """Seconds after which the same failure of a scheduled copy is told once more."""
+_CANCELLED: Final = "The backup was cancelled. Nothing was changed."
 _LOOK_MS: Final = 3_600_000
 """How often an open window looks whether a copy is due."""
 
@@ -63,8 +67,11 @@ class Failure:
     """Unix time."""
 
 
-def back_up(data_dir: DataDir, path: Path, progress: Progress) -> BackupManifest:
-    """Write the library of a data folder to `path`, also while a window has it open; raises EmberError."""
+def back_up(data_dir: DataDir, path: Path, progress: Progress, state: Sequence[Path] = ()) -> BackupManifest:
+    """Write the library of a data folder to `path`, also while a window has it open; raises EmberError.
+
+    `state`: files of saved state, which an engine put into a staging folder.
+    """
     try:
         key = installation_key(data_dir.key)
     except EmberError as error:  # on a disk that can only be read, a backup matters most
@@ -72,7 +79,7 @@ def back_up(data_dir: DataDir, path: Path, progress: Progress) -> BackupManifest
         key = None
     database = Database.open(data_dir.database, data_dir.backups, readonly=True)
     try:
-        return write_backup(database, path, progress, key)
+        return write_backup(database, path, progress, key, state)
     finally:
         database.close()
 
@@ -122,8 +129,8 @@ class Backups(QObject):
 
     progressed = Signal(object, object)
     """(bytes done, bytes to do)"""
-    finished = Signal(object)
-    """The path of the backup that was asked for."""
+    finished = Signal(object, str)
+    """(the path of the backup that was asked for, a sentence: why saved state is not in it; empty otherwise)"""
     failed = Signal(object)
     """Why it was not written: the EmberError; of kind "cancelled" where it was."""
     copied = Signal(object)
@@ -137,10 +144,12 @@ class Backups(QObject):
         settings: SettingsStore,
         parent: QObject | None = None,
         clock: Callable[[], float] = time.time,
+        states: BackupStates | None = None,
     ) -> None:
-        """Keep the schedule in `settings`; nothing is made yet."""
+        """Keep the schedule in `settings`, and have saved state from `states`; nothing is made yet."""
         super().__init__(parent)
         self._data_dir = data_dir
+        self._states = states
         self._settings = settings
         self._clock = clock
         self._cancelled = threading.Event()
@@ -216,43 +225,74 @@ class Backups(QObject):
         except OSError as error:
             self._copy_ended(_no_copy(folder, error))
             return
-        self._begin(lambda: make_scheduled(self._data_dir, schedule, now, self._tell), self._copied, self._copy_ended)
-        self.is_scheduled = True
+        self.is_running = self.is_scheduled = True
+        self._cancelled.clear()
+        run_in_background(
+            self,
+            lambda: make_scheduled(self._data_dir, schedule, now, self._tell),
+            self._copied,
+            self._copy_ended,
+        )
 
-    def back_up(self, path: Path) -> None:
-        """Write a backup to `path` in the background; one at a time."""
+    def back_up(self, path: Path, *, with_state: bool = False) -> None:
+        """Write a backup to `path` in the background; one at a time.
+
+        With saved state, if the engine can give it; without it the backup is written all the same, and says why.
+        """
         if self.is_running:
             return
+        self.is_running, self.is_scheduled = True, False
+        self._cancelled.clear()
+        if not with_state or self._states is None:
+            self._write(path)
+            return
 
-        def work() -> Path:
-            back_up(self._data_dir, path, self._tell)
-            return path
+        def failed(error: EmberError) -> None:
+            if self._cancelled.is_set():
+                self._ended(EmberError(_CANCELLED, "cancelled"))
+            else:
+                self._write(path, why=f"Saved state is not in it. {error.sentence}")
 
-        self._begin(work, self._done, self._ended)
+        def staged(files: list[Path]) -> None:
+            try:
+                check_state(files)
+            except RefusedError as error:
+                self._write(path, (), f"Saved state is not in it because {error}.")
+            else:
+                self._write(path, files, "" if files else "No saved state was there yet.")
+
+        self._states.stage(staged, failed)
+
+    def _write(self, path: Path, state: Sequence[Path] | None = None, why: str = "") -> None:
+        """Write it on another thread; the staging folder goes afterwards, if there is one."""
+
+        def work() -> None:
+            try:
+                back_up(self._data_dir, path, self._tell, state or ())
+            finally:
+                if state is not None and self._states is not None:
+                    self._states.end()
+
+        run_in_background(self, work, lambda _: self._done(path, why), self._ended)
 
     def cancel(self) -> None:
         """End the backup that is being made; nothing of it stays."""
         self._cancelled.set()
-
-    def _begin(
-        self, work: Callable[[], Path], done: Callable[[Path], None], failed: Callable[[EmberError], None]
-    ) -> None:
-        self.is_running, self.is_scheduled = True, False
-        self._cancelled.clear()
-        run_in_background(self, work, done, failed)
+        if self._states is not None:
+            self._states.cancel()
 
     def _tell(self, done: int, to_do: int) -> None:
         """On the thread that writes; the signal is delivered on this object's."""
         if self._cancelled.is_set():
-            raise EmberError("The backup was cancelled. Nothing was changed.", "cancelled")
+            raise EmberError(_CANCELLED, "cancelled")
         self.progressed.emit(done, to_do)
 
-    def _done(self, path: Path) -> None:
+    def _done(self, path: Path, why: str) -> None:
         self.is_running = False
         logger.info("The library was backed up to %s", path)
         own = [path, *(other for other in self.own if other != path)][:OWN_KEPT]
         self._note(OWN, [str(each) for each in own])
-        self.finished.emit(path)
+        self.finished.emit(path, why)
 
     def _ended(self, error: EmberError) -> None:
         self.is_running = False

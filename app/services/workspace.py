@@ -9,6 +9,7 @@ from app.core.errors import EmberError
 from app.logs import start_logging, stop_logging
 from app.paths import DataDir, open_data_dir, plain_reason, read_data_dir
 from app.services.background import wait_for_background
+from app.services.backup_state import BackupStates
 from app.services.backups import Backups
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
@@ -67,12 +68,13 @@ class Workspace(QObject):
         self.store.on_change.append(self.store_changed.emit)
         self.store.finish_interrupted()
         self.settings = SettingsStore(self._database)
-        self.backups = Backups(self.data_dir, self.settings, self)
         self.restoring = Restoring(self.data_dir, self)
         self.library = ModelLibrary(self.settings)
         self.engine = EngineClient(self.data_dir.logs, self)
         self.roots = SavedRoots(self._database)
         self.saved = SavedStates(self.data_dir.kv, self.roots, self.settings, self.engine, self)
+        self.backup_states = BackupStates(self.data_dir, self.engine, self.saved, self.roots, self)
+        self.backups = Backups(self.data_dir, self.settings, self, states=self.backup_states)
         self.chats = Chats(self.store, self.engine, self.saved, self)
         self.model_settings = ModelSettings(self.settings, self.engine, self.chats, self.saved, self)
         self.store_changed.connect(self._settle)
@@ -100,6 +102,7 @@ class Workspace(QObject):
         self.restoring.cancel()
         wait_for_background()
         self.restoring.drop()
+        self.backup_states.end()
         self.engine.stop()
         self._database.close()
         self.instance.release()

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from msgspec import UNSET
+
 from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.paths import plain_reason
@@ -28,6 +30,7 @@ from app.storage.backup_format import (
     unpack_database,
     unreadable,
 )
+from app.storage.backup_state import CarriedState
 from app.storage.connection import connect
 from app.storage.database import Database
 from app.storage.files import sync_folder
@@ -61,6 +64,8 @@ class Holds:
     """The version of the Ember that wrote it; None for a copy that Ember kept before it changed the library."""
     is_ours: bool
     """Whether this installation wrote it."""
+    state: CarriedState | None = None
+    """The saved state that it carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Restored:
     """A copy of the library that was replaced, among those made before migrations; the newest five stay."""
     notice: str | None
     """What had to be done to open the library that was replaced, such as that it was damaged and set aside."""
+    state: CarriedState | None = None
+    """Saved state that the backup carries, and that an engine may take now; None also where it is not trusted."""
 
 
 class Prepared:
@@ -135,6 +142,9 @@ def prepare_library(source: Path, path: Path, backups_dir: Path, progress: Progr
                 written=_written(source) if manifest is None else manifest.written,
                 app=None if manifest is None else manifest.app,
                 is_ours=manifest is None or is_signed(key, manifest.signed_part(), manifest.signature),
+                state=None
+                if manifest is None or manifest.state is UNSET
+                else CarriedState(source.absolute(), manifest),
             )
             return Prepared(source, copy, holds, stack.pop_all())
     except OSError as error:
@@ -167,7 +177,13 @@ def put_in_place(
             raise _failed(prepared.source, plain_reason(error)) from error
         except sqlite3.Error as error:
             raise _failed(prepared.source, f"SQLite says “{error}”") from error
-    return Restored(holds.conversations, holds.messages, trusted, kept, old.notice)
+    state = holds.state if trusted else None
+    return Restored(holds.conversations, holds.messages, trusted, kept, old.notice, state)
+
+
+def _carried(source: Path, manifest: BackupManifest | None) -> CarriedState | None:
+    """The saved state that a backup says to carry."""
+    return None if manifest is None or manifest.state is UNSET else CarriedState(source.absolute(), manifest)
 
 
 def _written(kept: Path) -> datetime.datetime:

@@ -40,7 +40,7 @@ def run(root: Path, steps: list[Step]) -> None:
         seen.append(shown[0])
         try:
             steps[len(seen) - 1](shown[0])
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001 - raised again below, outside of Qt's loop
             failures.append(failure)
             shown[0].close()
 
