@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_library_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
     backup = commands.add_parser("backup", parents=[common], help="write the whole library to one file")
     backup.add_argument("file", type=Path, metavar="FILE")
-    backup.add_argument("--with-state", action="store_true", help="with all saved state; no window may be open")
+    backup.add_argument("--with-state", action="store_true", help="with all saved state too")
     backup.add_argument("--json", action="store_true")
 
     restore = commands.add_parser("restore", parents=[common], help="put a backup in the place of the library")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QObject, QStandardPaths, QUrl
+from PySide6.QtCore import QObject, QStandardPaths, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QWidget
 
@@ -116,6 +116,13 @@ class BackingUp(QObject):
         text = f"{format_bytes(carried.total_bytes)} of saved state are taken from the backup. You can go on meanwhile."
         stop: Action = ("Stop", self._workspace.backup_states.cancel)
         self._notices.show_notice(Notice(text, "info", actions=[stop], key=STATE))
+        engine, once = self._workspace.engine, Qt.ConnectionType.SingleShotConnection
+        if engine.state == "stopped":  # the window has only just opened, and starts it in a moment
+            engine.state_changed.connect(lambda _state: self._take(carried), once)
+        else:
+            self._take(carried)
+
+    def _take(self, carried: CarriedState) -> None:
         self._workspace.backup_states.take(carried, self._state_taken, self._state_failed)
 
     def _state_taken(self, taken: TakenState) -> None:

@@ -104,6 +104,9 @@ class BackupStates(QObject):
 
         def begin(folder: Path) -> None:
             def extracted(files: list[StateFile]) -> None:
+                if self._cancelled.is_set():
+                    self._fail(_stopped(), failed)
+                    return
                 staged = tuple(StagedFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in files)
                 request = AdoptSaved(id=self._engine.new_id(), folder=str(folder), files=staged)
                 self._request = request.id

@@ -14,6 +14,7 @@ from app.services.backups import OF_THIS_MACHINE, back_up
 from app.services.output import tell, write_json, write_line
 from app.services.single_instance import SingleInstance, in_use
 from app.services.state_transfer import OnFailed
+from app.services.window_socket import BackupRequest, ask_window
 from app.services.workspace import Workspace
 from app.storage.backup_format import BackupState, look_into
 from app.storage.backup_state import CarriedState
@@ -24,10 +25,12 @@ from app.storage.signing import installation_key
 def backup(path: Path, root: Path | None, *, as_json: bool, with_state: bool = False) -> int:
     """Write the library to `path`, also while a window is open; the exit status. Raises EmberError.
 
-    With saved state no window may be open: an engine of its own has the state.
+    Saved state comes from the window's engine where one is open, else from an engine of its own.
     """
-    started = time.monotonic()
-    why = _back_up_with_state(path, root) if with_state else ""
+    started, why = time.monotonic(), ""
+    if with_state:
+        answer = ask_window(BackupRequest(file=str(path.absolute())), root)
+        why = str(answer["why"]) if answer is not None else _back_up_with_state(path, root)
     manifest = look_into(path) if with_state else back_up(read_data_dir(root), path, _Percent())
     seconds, size = time.monotonic() - started, path.stat().st_size
     state = manifest.state.bytes if isinstance(manifest.state, BackupState) else 0

@@ -7,10 +7,20 @@ from pathlib import Path
 import msgspec
 from PySide6.QtCore import QObject
 
+from app.services.backup_calls import BackupCalls
 from app.services.cache_command import CacheDeeds, CacheOptions
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
-from app.services.window_socket import CacheRequest, Found, Progress, Refused, Reply, WindowRequest, decode_request
+from app.services.window_socket import (
+    BackupRequest,
+    CacheRequest,
+    Found,
+    Progress,
+    Refused,
+    Reply,
+    WindowRequest,
+    decode_request,
+)
 from app.services.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -24,6 +34,7 @@ class WindowRequests(QObject):
         super().__init__(parent)
         self._workspace = workspace
         self._deeds = CacheDeeds(workspace, self)
+        self._backups = BackupCalls(workspace.backups, self)
         workspace.instance.asked.connect(self._asked)
 
     def _asked(self, caller: Caller, line: bytes) -> None:
@@ -52,6 +63,8 @@ class WindowRequests(QObject):
 
     def _begin(self, request: WindowRequest, write: Callable[[Reply], None]) -> Callable[[], None]:
         """Carry a request out; what comes back stops it."""
+        if isinstance(request, BackupRequest):
+            return self._backups.begin(request, write)
         if not isinstance(request, CacheRequest):
             report_memory(
                 self._workspace.engine,

@@ -30,6 +30,12 @@ class MemoryRequest(_Line, frozen=True, tag="memory"):
     """What the window's loaded model takes, by device."""
 
 
+class BackupRequest(_Line, frozen=True, tag="backup"):
+    """The library with its saved state, to be written to a file; its path is absolute."""
+
+    file: str
+
+
 class Progress(_Line, frozen=True, tag="progress"):
     """The window is at it; more lines follow."""
 
@@ -50,7 +56,7 @@ class Refused(_Line, frozen=True, tag="refused"):
     sentence: str
 
 
-WindowRequest = CacheRequest | MemoryRequest
+WindowRequest = CacheRequest | MemoryRequest | BackupRequest
 Reply = Progress | Found | Refused
 
 _request_decoder: msgspec.json.Decoder[WindowRequest] = msgspec.json.Decoder(WindowRequest)

@@ -19,6 +19,7 @@ import msgspec
 from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.paths import plain_reason
+from app.storage.archive import STATE_FOLDER
 from app.storage.archive_format import ManifestHead, Name, RefusedError, Version, parse
 from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
@@ -29,7 +30,6 @@ TEXT_VERSION: Final = 1
 MANIFEST: Final = "manifest.json"
 DATABASE: Final = "ember.db"
 STATE_LIST: Final = "state.json"
-STATE_FOLDER: Final = "state/"
 MANIFEST_LIMIT: Final = 64 * 1024
 STATE_FILE_LIMIT: Final = 50_000
 """Files of saved state; each takes about a kilobyte of memory while the backup is read."""

@@ -13,12 +13,12 @@ import msgspec
 
 from app.core.units import format_bytes, format_count
 from app.paths import plain_reason
-from app.storage.archive import add_member, member_info
+from app.storage.archive import STATE_FOLDER, add_member, member_info
 from app.storage.archive_format import STATE_FILE_BYTES, RefusedError, StateFile, parse
+from app.storage.archive_state import extract_file
 from app.storage.backup_format import (
     PIECE,
     STATE_FILE_LIMIT,
-    STATE_FOLDER,
     STATE_LIST,
     BackupManifest,
     BackupState,
@@ -92,14 +92,14 @@ def extract_state(carried: CarriedState, folder: Path, progress: Progress) -> li
         if shutil.disk_usage(folder).free < total + _SPARE:
             raise RefusedError(f"the disk has no room for the {format_bytes(total)} of it")
         with open_regular(carried.source) as file:
-            if total > os.fstat(file.fileno()).st_size:
-                raise RefusedError("it says more than it holds")
             if read_manifest(file) != carried.manifest:
                 raise RefusedError("the backup was changed meanwhile")
+            if total > os.fstat(file.fileno()).st_size:
+                raise RefusedError("it says more than it holds")
             with zipfile.ZipFile(file) as archive:
                 files = _listed(archive, carried.manifest)
                 for entry in files:
-                    _extract(archive, entry, folder / entry.name)
+                    extract_file(archive, entry, folder / entry.name)
                     done += entry.bytes
                     progress(done, total)
                 return files
@@ -116,17 +116,3 @@ def _listed(archive: zipfile.ZipFile, manifest: BackupManifest) -> list[StateFil
     if not isinstance(manifest.state, BackupState) or hashlib.sha256(data).hexdigest() != manifest.state.sha256:
         raise RefusedError("the list of it does not match its checksum")
     return parse(data, StateList, STATE_LIST).files
-
-
-def _extract(archive: zipfile.ZipFile, entry: StateFile, place: Path) -> None:
-    """Write one file, of exactly the length that the list says; its name was checked with the list."""
-    handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    left = entry.bytes
-    with os.fdopen(handle, "wb") as target, archive.open(STATE_FOLDER + entry.name) as member:
-        while piece := member.read(min(PIECE, left + 1)):
-            left -= len(piece)
-            if left < 0:
-                raise RefusedError("a piece of it is longer than it says")
-            target.write(piece)
-    if left:
-        raise RefusedError("a piece of it is shorter than it says")

@@ -1,8 +1,10 @@
 """A person backs the library up in the real window, loses a chat, restores the backup, and goes back again."""
 
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,9 @@ from pytestqt.qtbot import QtBot
 from app.gui.application import run_window
 from app.gui.main_window import MainWindow
 from app.services.workspace import Workspace
+from tests.end2end.conftest import GREEDY, LOAD_MS, REPLY_MS
+from tests.support.command import begin
+from tests.support.tiny_models import Kind, make
 from tests.unit.storage.made import CHAT, forked_tree, put
 
 Step = Callable[[MainWindow], None]
@@ -109,3 +114,45 @@ def test_a_deleted_chat_comes_back_with_the_backup_and_goes_again_with_the_way_b
     assert notices[0].startswith("The backup is restored: 1 chat. What was here before is kept as “ember-v")
     assert sorted(path.name for path in root.glob(".ember-work-*")) == []
     assert len(list((root / "backups").glob("ember-v*.db"))) == 2
+
+
+@pytest.mark.qt_log_ignore("^This plugin does not support", extend=True)
+def test_saved_state_comes_back_with_the_restore_of_a_backup_that_has_it(
+    tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, file = tmp_path / "data", tmp_path / "mine.emberbackup"
+    workspace = Workspace(root)
+    workspace.library.opened(make(Kind.FULL, tmp_path / "tiny.gguf"))
+    workspace.close()
+    pieces: list[set[str]] = []
+
+    def saved() -> set[str]:
+        return {path.name for path in (root / "kv" / "chunks").rglob("*.chunk")}
+
+    def talk_back_up_and_clear(window: MainWindow) -> None:
+        chats = window.workspace.chats
+        ask = chats.ask
+        monkeypatch.setattr(chats, "ask", lambda asked: ask(replace(asked, sampler=GREEDY, max_tokens=8)))
+        qtbot.waitUntil(lambda: window.workspace.engine.model is not None, timeout=LOAD_MS)
+        window.chat.set_instructions("You are a patient teacher who answers in short and simple sentences. " * 4)
+        with qtbot.waitSignal(chats.turn_saved, timeout=REPLY_MS):
+            window.composer.set_draft("Name a colour.")
+            window.composer.button.click()
+        pieces.append(saved())
+        command = begin("backup", "--data-dir", root, file, "--with-state", "--json")
+        qtbot.waitUntil(lambda: command.poll() is not None, timeout=LOAD_MS)
+        told = json.loads(command.communicate()[0])
+        assert pieces[0]
+        assert (told["conversations"], told["state_bytes"] > 0) == (1, True)
+        window.workspace.saved.clear(lambda _answer: None)
+        qtbot.waitUntil(lambda: not saved(), timeout=LOAD_MS)
+        window.backing_up.restore(file)
+        ask_to_restore(window, qtbot)
+
+    def find_it(window: MainWindow) -> None:
+        words = "The saved state of the backup is here too"
+        qtbot.waitUntil(lambda: any(words in each.text for each in window.notices.notices()), timeout=LOAD_MS)
+        assert saved() == pieces[0]
+        window.close()
+
+    run(root, [talk_back_up_and_clear, find_it])

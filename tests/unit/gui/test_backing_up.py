@@ -9,9 +9,23 @@ from PySide6.QtWidgets import QFileDialog, QLabel
 
 from app.core.errors import EmberError
 from app.gui.dialogs_backup import BackupDialog
+from app.protocol.messages import (
+    AdoptSaved,
+    Cancel,
+    ExportSaved,
+    Failed,
+    GetSavedUsage,
+    OpenStore,
+    RootUsage,
+    SavedAdopted,
+    SavedExported,
+    SavedUsage,
+    StoreOpened,
+)
 from app.services.backups import Backups, Schedule
 from app.services.workspace import Workspace
 from app.storage.backup_format import look_into
+from app.storage.backup_state import CarriedState
 from app.storage.database import Database
 from app.storage.restore import Restored
 from tests.unit.gui.person import Person
@@ -290,3 +304,129 @@ def copy_of(workspace: Workspace, target: Path) -> None:
     target.touch()
     database.copy_to(target, lambda *_: None)
     database.close()
+
+
+# --- saved state ------------------------------------------------------------------------------------------------------
+
+MIB = 1 << 20
+PIECE = "a" * 64 + ".chunk"
+
+
+@pytest.fixture
+def with_state(keeper: Keeper) -> Keeper:
+    """The same with 5 MiB of saved state, as the engine says."""
+    engine = keeper.person.engine
+    engine.say(StoreOpened(id=engine.asked(OpenStore)[-1].id, budget=10 * MIB))
+    asked = engine.asked(GetSavedUsage)[-1]
+    root = RootUsage(root=b"r" * 32, chunks=1, tokens=9, bytes=5 * MIB, checkpoint_bytes=0)
+    engine.say(
+        SavedUsage(
+            id=asked.id, groups=(), roots=(root,), budget=10 * MIB, disk_free=MIB, bytes_written=MIB, quarantined=0
+        )
+    )
+    return keeper
+
+
+def staged(keeper: Keeper) -> Path:
+    """Let the engine put a file into the staging folder that it was told; the folder."""
+    asked = keeper.person.engine.asked(ExportSaved)[-1]
+    (Path(asked.folder) / PIECE).write_bytes(b"rows" * 1000)
+    keeper.person.engine.say(SavedExported(id=asked.id, files=(PIECE,), hashes=()))
+    return Path(asked.folder)
+
+
+def test_saved_state_is_offered_with_its_size_and_only_where_there_is_any(keeper: Keeper) -> None:
+    page = keeper.dialog.backup
+    assert not page.with_state.isEnabled()
+    assert page.state_words.text() == "What is saved of chats' state cannot be had at the moment."
+
+
+def test_a_backup_has_the_saved_state_that_was_asked_for(
+    with_state: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, page = with_state, with_state.dialog.backup
+    assert page.with_state.isEnabled() and page.with_state.text() == "With saved state, 5.0 MiB"
+    choose(monkeypatch, tmp_path / "mine")
+    page.with_state.setChecked(True)
+    with keeper.qtbot.waitSignal(keeper.backups.finished):
+        page.make.click()
+        folder = staged(keeper)
+    assert look_into(tmp_path / "mine.emberbackup").version == 2
+    assert not folder.exists()
+    keeper.controller.restore(tmp_path / "mine.emberbackup")
+    keeper.wait_for_question()
+    assert keeper.facts()["It holds"] == "All chats, settings and presets; 3.9 KiB of saved state."
+
+
+def test_without_the_engine_the_text_is_backed_up_and_the_reason_said(with_state: Keeper, tmp_path: Path) -> None:
+    keeper = with_state
+    with keeper.qtbot.waitSignal(keeper.backups.finished):
+        keeper.backups.back_up(tmp_path / "mine.emberbackup", with_state=True)
+        asked = keeper.person.engine.asked(ExportSaved)[-1]
+        keeper.person.engine.say(Failed(id=asked.id, kind="store", sentence="The disk cannot be read."))
+    assert look_into(tmp_path / "mine.emberbackup").version == 1
+    (notice,) = keeper.window.notices.notices()
+    assert notice.text.endswith("Saved state is not in it. The disk cannot be read.") and notice.kind == "warning"
+    assert not list(keeper.workspace.data_dir.staging.iterdir())
+
+
+def test_a_backup_is_cancelled_while_the_engine_gives_its_state(with_state: Keeper, tmp_path: Path) -> None:
+    keeper = with_state
+    with keeper.qtbot.waitSignal(keeper.backups.failed):
+        keeper.backups.back_up(tmp_path / "mine.emberbackup", with_state=True)
+        keeper.backups.cancel()
+        asked = keeper.person.engine.asked(ExportSaved)[-1]
+        assert keeper.person.engine.asked(Cancel)[-1].request == asked.id
+        keeper.person.engine.say(Failed(id=asked.id, kind="cancelled", sentence="It was stopped."))
+    assert not (tmp_path / "mine.emberbackup").exists()
+    assert not list(keeper.workspace.data_dir.staging.iterdir()) and not keeper.backups.is_running
+
+
+def carrying(keeper: Keeper, path: Path) -> Restored:
+    """What came of restoring a backup with state, written to `path`."""
+    with keeper.qtbot.waitSignal(keeper.backups.finished):
+        keeper.backups.back_up(path, with_state=True)
+        staged(keeper)
+    keeper.window.notices.dismiss_all()
+    carried = CarriedState(path, look_into(path))
+    return Restored(1, 6, with_token_ids=True, kept=path.with_name("kept"), notice=None, state=carried)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "files", "words"),
+    [
+        ("", 1, "The saved state of the backup is here too: the next replies read only the new words."),
+        ("it is full", 1, "Only a part of the backup's saved state was taken because it is full. All texts are there."),
+        ("it is full", 0, "Nothing of the backup's saved state was taken because it is full. All texts are there."),
+    ],
+)
+def test_after_the_restart_the_state_is_taken_and_told(
+    trouble: str, files: int, words: str, with_state: Keeper, tmp_path: Path
+) -> None:
+    keeper, engine = with_state, with_state.person.engine
+    keeper.controller.tell(carrying(keeper, tmp_path / "mine.emberbackup"))
+    assert keeper.person.notices[-1].startswith("3.9 KiB of saved state are taken from the backup.")
+    keeper.qtbot.waitUntil(lambda: bool(engine.asked(AdoptSaved)))
+    asked = engine.asked(AdoptSaved)[-1]
+    assert [file.name for file in asked.files] == [PIECE]
+    assert (Path(asked.folder) / PIECE).read_bytes() == b"rows" * 1000
+    engine.say(SavedAdopted(id=asked.id, tips=(), files=files, bytes=4000, trouble=trouble))
+    assert keeper.person.notices[-1] == words
+    assert not Path(asked.folder).exists()
+
+
+def test_taking_the_state_can_be_stopped(with_state: Keeper, tmp_path: Path) -> None:
+    keeper, engine = with_state, with_state.person.engine
+    keeper.controller.tell(carrying(keeper, tmp_path / "mine.emberbackup"))
+    keeper.window.notices.notices()[-1].actions[0][1]()
+    keeper.qtbot.waitUntil(lambda: keeper.person.notices[-1] == "It was stopped. The texts are as they were.")
+    assert not engine.asked(AdoptSaved)
+    assert not list(keeper.workspace.data_dir.staging.iterdir())
+
+
+def test_state_is_left_where_saving_is_switched_off(with_state: Keeper, tmp_path: Path) -> None:
+    keeper = with_state
+    outcome = carrying(keeper, tmp_path / "mine.emberbackup")
+    keeper.workspace.saved.switch(False)
+    keeper.controller.tell(outcome)
+    assert "because saving it is switched off" in keeper.person.notices[-1]
