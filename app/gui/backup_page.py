@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSpinBox,
-    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -30,10 +29,10 @@ _HEIGHT: Final = 32
 _ABOUT: Final = "A backup is one file with all chats, settings and presets. You can go on writing while it is made."
 _EVERY: Final[tuple[tuple[Every, str], ...]] = (("never", "Never"), ("day", "Every day"), ("week", "Every week"))
 _STATE: Final = (
-    "With it the next replies read only the new words after a restore, too. It does not get smaller in the file."
+    "With it, the next replies read only the new words after a restore too. The file becomes larger by its size."
 )
 _WHERE: Final = (
-    "Copies hold no saved state. A folder on another disk is safest: a copy on the same disk is lost together with it."
+    "They hold no saved state. A folder on another disk is safest: a copy on the same disk is lost together with it."
 )
 
 
@@ -86,12 +85,14 @@ class BackupPage(QWidget):
         self.outcome.hide()
         self.show_file.hide()
         self.row.begin("A scheduled copy is being written…" if is_scheduled else "The backup is being written…")
-        self._rows.setCurrentIndex(1)
+        self._begin.hide()
+        self.row.show()
 
     def show_outcome(self, text: str, tone: str = "soft", *, has_file: bool = False) -> None:
         """No backup is being written any more; `text` says what came of the last."""
         had_focus = self.row.cancel.hasFocus()
-        self._rows.setCurrentIndex(0)
+        self.row.hide()
+        self._begin.show()
         self.outcome.setText(text)
         set_tone(self.outcome, tone)
         self.outcome.setVisible(bool(text))
@@ -131,21 +132,21 @@ class BackupPage(QWidget):
         self.show_file.setAutoDefault(False)
         self.show_file.clicked.connect(self.show_requested)
         self.show_file.hide()
-        begin = QWidget(self)
-        row = QHBoxLayout(begin)
+        self._begin = QWidget(self)
+        row = QHBoxLayout(self._begin)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.make, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.make)
         row.addStretch(1)
-        self._rows = QStackedWidget(self)
-        self._rows.addWidget(begin)
-        self._rows.addWidget(self.row)
+        self.row.hide()
         form = _form()
         form.addRow("Texts and settings", self.library)
         column.addWidget(words(_ABOUT, self))
         column.addLayout(form)
         column.addWidget(self.with_state)
         column.addWidget(self.state_words)
-        column.addWidget(self._rows)
+        column.addSpacing(4)
+        column.addWidget(self._begin)
+        column.addWidget(self.row)
         below = QHBoxLayout()
         below.addWidget(self.outcome, 1)
         below.addWidget(self.show_file)

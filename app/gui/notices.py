@@ -138,7 +138,7 @@ class NoticeBar(QWidget):
     def _build(self) -> None:
         self.setProperty("surface", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)  # Maximum cuts long sentences
         self.setMinimumWidth(_NARROWEST)  # else the actions side by side would keep the window from getting narrower
         self._card = _NoticeCard(self)
         self._card.setMaximumWidth(theme.COLUMN)
