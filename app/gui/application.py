@@ -4,13 +4,14 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QProgressDialog
 
 import app
 from app import __version__
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ICON = Path(app.__file__).resolve().parent.parent / "resources" / "icons" / "ember.svg"
+
+SHOWN_AFTER_MS = 300
+"""A restore that takes longer than that shows that it is at work."""
 
 
 def check_display() -> None:
@@ -90,7 +94,7 @@ def run_window(root: Path | None) -> int:
         status, replacement = _run(application, workspace, outcome)
         if replacement is None:
             return status
-        outcome = _put_in_place(replacement, root)
+        outcome = _put_in_place(application, replacement, root)
 
 
 def _run(
@@ -124,13 +128,35 @@ def _run(
         workspace.close()
 
 
-def _put_in_place(replacement: "Replacement", root: Path | None) -> "Restored | EmberError":
-    """Put a backup in the library's place while no window is open; what came of it."""
+def _put_in_place(application: QApplication, replacement: "Replacement", root: Path | None) -> "Restored | EmberError":
+    """Put a backup in the library's place while no window is open, and show that; what came of it."""
+    from app.services.background import run_in_background
     from app.services.restoring import put_in_place
 
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # the window that was closed goes first
+    outcomes: list[Restored | EmberError] = []
+    waiting = QProgressDialog("The backup is put in the library's place…", "", 0, 0)
+    waiting.setWindowTitle("Ember")
+    waiting.setCancelButton(None)
+    waiting.setMinimumDuration(SHOWN_AFTER_MS)
+    waiting.setValue(0)
+    loop = QEventLoop()
+
+    def ended(outcome: "Restored | EmberError") -> None:
+        outcomes.append(outcome)
+        loop.quit()
+
+    application.setQuitOnLastWindowClosed(False)
     try:
         with replacement.prepared:
-            return put_in_place(open_data_dir(root), replacement.prepared, trust=replacement.trust)
+            data_dir = open_data_dir(root)
+            work = partial(put_in_place, data_dir, replacement.prepared, trust=replacement.trust)
+            run_in_background(waiting, work, ended, ended)
+            loop.exec()
     except EmberError as error:
-        return error
+        outcomes.append(error)
+    finally:
+        waiting.close()
+        waiting.deleteLater()
+        application.setQuitOnLastWindowClosed(True)
+    return outcomes[0]

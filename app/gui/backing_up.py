@@ -28,7 +28,7 @@ STATE: Final = "restore-state"
 """Keys of notices: a backup that was asked for, a scheduled copy that failed, what came of a restore and its state."""
 TOLD_MS: Final = 12_000
 _KINDS: Final = {"scheduled": "By the schedule", "own": "By you", "kept": "Kept before a restore or an update"}
-_HELD: Final = "All chats, settings and presets"
+_HELD: Final = "All chats and settings"
 _NO_STATE: Final = "There is no saved state yet."
 _STATE_OFF: Final = "What is saved of chats' state cannot be had at the moment."
 
@@ -294,7 +294,7 @@ def promise_of(source: Path, holds: Holds, kept_in: Path, *, is_writing: bool) -
     if not holds.is_ours:
         facts.append(("Written by", "Another installation of Ember; each chat is read again at its next reply."))
     happens = (
-        f"All chats, settings and presets that are here now are replaced. They are kept as a copy in “{kept_in}”, "
+        f"All chats and settings that are here now are replaced. They are kept as a copy in “{kept_in}”, "
         "which can be restored in the same way. Ember's window closes for a moment and opens again with the backup."
     )
     if is_writing:

@@ -26,7 +26,7 @@ from app.gui.progress_row import ProgressRow
 from app.services.backups import Every, Schedule
 
 _HEIGHT: Final = 32
-_ABOUT: Final = "A backup is one file with all chats, settings and presets. You can go on writing while it is made."
+_ABOUT: Final = "A backup is one file with all chats and settings. You can go on writing while it is made."
 _EVERY: Final[tuple[tuple[Every, str], ...]] = (("never", "Never"), ("day", "Every day"), ("week", "Every week"))
 _STATE: Final = (
     "With it, the next replies read only the new words after a restore too. The file becomes larger by its size."

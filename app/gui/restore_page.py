@@ -30,7 +30,7 @@ from app.gui.progress_row import ProgressRow
 ROW: Final = 32
 PADDING: Final = 32
 """Pixels beside the words of a cell."""
-_ABOUT: Final = "Restoring puts a backup in the place of all chats, settings and presets. What is here now is kept."
+_ABOUT: Final = "Restoring puts a backup in the place of all chats and settings. What is here now is kept."
 _NONE: Final = "There are no copies yet. A backup in another place can be chosen as a file."
 _TRUST: Final = (
     "Then its tokens and saved state are used too. They can say other things than the text shows, and the model would "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QLabel
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 
 from app.core.errors import EmberError
 from app.gui.dialogs_backup import BackupDialog
@@ -199,7 +199,7 @@ def test_what_a_backup_holds_is_shown_before_anything_is_changed(keeper: Keeper,
     keeper.wait_for_question()
     facts = keeper.facts()
     assert facts["Chats"] == "1, with 6 messages"
-    assert facts["It holds"].startswith("All chats, settings and presets")
+    assert facts["It holds"].startswith("All chats and settings")
     assert facts["File"] == str(tmp_path / "mine.emberbackup")
     assert time.strftime("%Y") in page.title.text()
     assert str(keeper.workspace.data_dir.backups) in page.what_happens.text()
@@ -293,6 +293,17 @@ def test_after_the_restart_the_way_back_is_offered(keeper: Keeper, tmp_path: Pat
     assert "before a restore or an update" in keeper.facts()["Written"]
 
 
+@pytest.mark.parametrize("width", [480, 700])
+def test_what_came_of_it_is_whole_in_a_narrow_window(width: int, keeper: Keeper, tmp_path: Path) -> None:
+    keeper.dialog.close()
+    keeper.window.resize(width, 600)
+    keeper.controller.tell(Restored(12, 70, with_token_ids=False, kept=tmp_path / "ember-v3-20261122.db", notice=None))
+    words = keeper.window.notices.words
+    keeper.qtbot.waitUntil(lambda: 0 < words.width() < width)
+    QApplication.processEvents()
+    assert words.height() >= words.heightForWidth(words.width())
+
+
 def test_a_restore_that_failed_at_the_end_is_told(keeper: Keeper) -> None:
     keeper.controller.tell(EmberError("It was not restored. Your library is as it was.", "restore_failed"))
     assert keeper.person.notices == ["It was not restored. Your library is as it was."]
@@ -355,7 +366,7 @@ def test_a_backup_has_the_saved_state_that_was_asked_for(
     assert not folder.exists()
     keeper.controller.restore(tmp_path / "mine.emberbackup")
     keeper.wait_for_question()
-    assert keeper.facts()["It holds"] == "All chats, settings and presets; 3.9 KiB of saved state."
+    assert keeper.facts()["It holds"] == "All chats and settings; 3.9 KiB of saved state."
 
 
 def test_without_the_engine_the_text_is_backed_up_and_the_reason_said(with_state: Keeper, tmp_path: Path) -> None:

@@ -86,6 +86,16 @@ def test_nothing_is_made_unless_it_was_asked_for(backups: Backups, workspace: Wo
     assert not workspace.data_dir.backups.exists()
 
 
+def test_what_a_killed_restore_left_in_the_data_folder_goes_at_the_start(
+    workspace: Workspace, backups: Backups
+) -> None:
+    left = workspace.data_dir.root / ".ember-work-0123456789abcdef"
+    left.mkdir()
+    (left / "ember.db").touch()
+    backups.follow_schedule()
+    assert not left.exists()
+
+
 def test_a_folder_that_cannot_be_used_is_said_once_and_remembered_until_a_copy_is_made(
     workspace: Workspace, tmp_path: Path, qtbot: QtBot
 ) -> None:
