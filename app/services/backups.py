@@ -155,6 +155,8 @@ class Backups(QObject):
         self._cancelled = threading.Event()
         self._timer = QTimer(self, interval=_LOOK_MS)
         self._timer.timeout.connect(self.run_if_due)
+        self._is_looking = self._has_staged = False
+        """Whether the schedule's folder is looked into, and whether the engine was asked for saved state."""
         self.is_running = False
         self.is_scheduled = False
         """Whether what runs is a scheduled copy."""
@@ -208,24 +210,42 @@ class Backups(QObject):
         self.run_if_due()
 
     def follow_schedule(self) -> None:
-        """Make a copy now if one is due, and whenever one is while the window stays open."""
+        """Make a copy if one is due now, and whenever one is while the window stays open; once, at the start."""
+        try:
+            remove_leftovers(self._data_dir.root)
+        except OSError as error:
+            logger.warning("What killed processes left could not be removed: %s", error)
         self._timer.start()
         self.run_if_due()
 
     def run_if_due(self) -> None:
-        """Make a scheduled copy in the background if the last one is old enough; at start, and for a new schedule."""
-        if self.is_running:
-            return
+        """Make a scheduled copy in the background if the last one is old enough; its folder may be slow to answer."""
         schedule, now = self.schedule, self._clock()
-        folder = folder_of(schedule, self._data_dir)
-        try:
-            remove_leftovers(self._data_dir.root)
-            if not is_due(schedule, folder, now):
-                return
-        except OSError as error:
-            self._copy_ended(_no_copy(folder, error))
+        if self.is_running or self._is_looking or schedule.every == "never":
             return
+        folder = folder_of(schedule, self._data_dir)
+        self._is_looking = True
+
+        def look() -> bool:
+            try:
+                return is_due(schedule, folder, now)
+            except OSError as error:
+                raise _no_copy(folder, error) from error
+
+        def looked(due: bool) -> None:
+            self._is_looking = False
+            if due and not self.is_running:
+                self._copy(schedule, now)
+
+        def could_not_look(error: EmberError) -> None:
+            self._is_looking = False
+            self._not_copied(error)
+
+        run_in_background(self, look, looked, could_not_look)
+
+    def _copy(self, schedule: Schedule, now: float) -> None:
         self.is_running = self.is_scheduled = True
+        self._has_staged = False
         self._cancelled.clear()
         run_in_background(
             self,
@@ -243,11 +263,13 @@ class Backups(QObject):
             return
         self.is_running, self.is_scheduled = True, False
         self._cancelled.clear()
+        self._has_staged = with_state
         if not with_state or self._states is None:
             self._write(path)
             return
 
         def failed(error: EmberError) -> None:
+            self._has_staged = False
             if self._cancelled.is_set():
                 self._ended(EmberError(_CANCELLED, "cancelled"))
             else:
@@ -278,7 +300,7 @@ class Backups(QObject):
     def cancel(self) -> None:
         """End the backup that is being made; nothing of it stays."""
         self._cancelled.set()
-        if self._states is not None:
+        if self.is_running and self._has_staged and self._states is not None:
             self._states.cancel()
 
     def _tell(self, done: int, to_do: int) -> None:
@@ -308,6 +330,9 @@ class Backups(QObject):
 
     def _copy_ended(self, error: EmberError) -> None:
         self.is_running = False
+        self._not_copied(error)
+
+    def _not_copied(self, error: EmberError) -> None:
         logger.warning("A scheduled copy failed: %s", error)
         last, now = self._settings.get(FAILURE, Failure, Failure()), self._clock()
         is_new = last.sentence != error.sentence or not 0 <= now - last.told < _TOLD_AGAIN

@@ -98,8 +98,8 @@ class Workspace(QObject):
         self.model_settings.close()
         self.chats.close()
         self.saved.close()
-        self.backups.cancel()
-        self.restoring.cancel()
+        for work in (self.backups, self.backup_states, self.restoring):
+            work.cancel()
         wait_for_background()
         self.restoring.drop()
         self.backup_states.end()

@@ -441,3 +441,15 @@ def test_state_is_left_where_saving_is_switched_off(with_state: Keeper, tmp_path
     keeper.workspace.saved.switch(False)
     keeper.controller.tell(outcome)
     assert "because saving it is switched off" in keeper.person.notices[-1]
+
+
+def test_cancelling_a_backup_of_the_texts_does_not_stop_the_state_that_is_taken(
+    with_state: Keeper, tmp_path: Path
+) -> None:
+    keeper, engine = with_state, with_state.person.engine
+    keeper.controller.tell(carrying(keeper, tmp_path / "mine.emberbackup"))
+    with keeper.qtbot.waitSignal(keeper.backups.failed):
+        keeper.backups.back_up(tmp_path / "texts.emberbackup")
+        keeper.backups.cancel()
+    keeper.qtbot.waitUntil(lambda: bool(engine.asked(AdoptSaved)))
+    assert not engine.asked(Cancel)
