@@ -100,7 +100,8 @@ def _add_library_commands(commands: "argparse._SubParsersAction[_Parser]", commo
 
 def _add_transfer_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
     export = commands.add_parser("export", parents=[common], help="write conversations to files")
-    export.add_argument("ids", nargs="+", metavar="ID")
+    export.add_argument("ids", nargs="*", metavar="ID")
+    export.add_argument("--all", action="store_true", help="every conversation, into a folder")
     export.add_argument("--to", type=Path, required=True, metavar="FILE", help="a folder for several conversations")
     export.add_argument(
         "--format", choices=("ember", "markdown", "json", "text", "html"), help="by the file's name if not given"
@@ -108,7 +109,7 @@ def _add_transfer_commands(commands: "argparse._SubParsersAction[_Parser]", comm
     export.add_argument(
         "--branches", choices=("one", "all"), help="the shown one, or all where the format can hold them"
     )
-    export.add_argument("--with-state", action="store_true", help="with what is saved of its state; one conversation")
+    export.add_argument("--with-state", action="store_true", help="with what is saved of their state")
 
     imported = commands.add_parser("import", parents=[common], help="take in .ember files and other programs' chats")
     imported.add_argument("files", nargs="+", type=Path, metavar="FILE", help="or a folder of them")
@@ -125,7 +126,7 @@ def _add_memory_commands(commands: "argparse._SubParsersAction[_Parser]", common
     estimate = commands.add_parser("estimate", parents=[common], help="what a model would take, before it is loaded")
     estimate.add_argument("model", type=Path, metavar="MODEL", help="a GGUF file")
     estimate.add_argument("--context", type=_count, metavar="N", help="tokens of the context")
-    estimate.add_argument("--kv", choices=("f16", "q8_0", "q4_0"), default="f16", help="how keys and values are kept")
+    estimate.add_argument("--kv", choices=("f16", "q8_0", "q4_0"), help="how keys and values are kept")
     estimate.add_argument("--layers", type=_whole, metavar="N", help="layers on the GPU; as many as fit without it")
     estimate.add_argument("--json", action="store_true")
 
@@ -262,15 +263,15 @@ def _calibrate(options: argparse.Namespace, root: Path | None) -> int:
 
 
 def _memory(options: argparse.Namespace, root: Path | None) -> int:
-    from app.core.load_options import LoadOptions
     from app.services.memory_commands import EstimateOptions, devices, estimate, memory
 
     if options.command == "devices":
         return devices(root, as_json=options.json)
     if options.command == "memory":
         return memory(options.model, root, as_json=options.json)
-    chosen = LoadOptions(context=options.context, kv_type=options.kv, gpu_layers=options.layers)
-    return estimate(EstimateOptions(options.model, chosen, options.json), root)
+    return estimate(
+        EstimateOptions(options.model, options.context, options.kv, options.layers, as_json=options.json), root
+    )
 
 
 def _conversations(options: argparse.Namespace, root: Path | None) -> int:
@@ -326,9 +327,11 @@ def _show(options: argparse.Namespace, root: Path | None) -> int:
 
 
 def _export(parser: argparse.ArgumentParser, options: argparse.Namespace, root: Path | None) -> int:
-    from app.services.transfer import export_all, format_of
+    from app.services.transfer import export_all, export_conversation, format_of
     from app.services.workspace import Reading
 
+    if bool(options.ids) == options.all:
+        parser.error("give either the ID of a conversation, or several, or --all")
     form = options.format or format_of(options.to)
     if options.branches == "one" and form == "ember":
         parser.error("an .ember file always holds all branches")
@@ -337,31 +340,27 @@ def _export(parser: argparse.ArgumentParser, options: argparse.Namespace, root: 
     if options.with_state:
         if form != "ember":
             raise EmberError("Only an .ember file can carry state. Nothing was written.", "wrong_format")
-        if len(options.ids) > 1:
-            parser.error("state goes with one conversation at a time")
         return _export_with_state(options, root)
     _answer_interrupts()
     reading = Reading(root)
     try:
-        found = [reading.store.resolve(each) for each in options.ids]
-        export_all(reading.store, found, options.to, form, options.branches)
+        store = reading.store
+        every = [summary.id for summary in store.summaries(counted=False)] if options.all else []
+        found = every or [store.resolve(each) for each in options.ids]
+        if len(found) == 1 and not options.all and not options.to.is_dir():
+            export_conversation(store, found[0], options.to, form, options.branches)
+        else:
+            export_all(store, found, options.to, form, options.branches)
     finally:
         reading.close()
     return 0
 
 
 def _export_with_state(options: argparse.Namespace, root: Path | None) -> int:
-    from app.services.archive_commands import export_state_archive
-    from app.services.workspace import Workspace
+    from app.services.export_command import export_with_state
 
     _answer_interrupts()
-    workspace = Workspace(root)
-    try:
-        if not export_state_archive(workspace, workspace.store.resolve(options.ids[0]), options.to):
-            tell("No state of this conversation is saved, so the file holds its text only.")
-    finally:
-        workspace.close()
-    return 0
+    return export_with_state(options.ids, options.to, root)
 
 
 def _import(options: argparse.Namespace, root: Path | None) -> int:

@@ -10,10 +10,20 @@ SMALLEST_CONTEXT: Final = 512
 REPLY_RESERVE: Final = 64
 """Tokens kept for a reply, so that a turn is not accepted whose answer would break off at once."""
 
+_NEARLY_FULL: Final = 0.15
+"""The share of a context that is left when it is called nearly full."""
+_ONE_MORE_TURN: Final = 128
+"""Tokens that are called nearly full in a short context, of which that share would be less than a turn."""
+
 
 def remaining(limit: int, used: int, draft: int, reserve: int = REPLY_RESERVE) -> int:
     """Return the tokens left after conversation, draft and the reply's reserve; negative if too few."""
     return limit - used - draft - reserve
+
+
+def is_nearly_full(limit: int, left: int) -> bool:
+    """Return whether so few tokens of a context are left that it may be full after the next turn."""
+    return left < max(_NEARLY_FULL * limit, min(_ONE_MORE_TURN, limit // 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,11 @@ class ContextBudget:
     def is_full(self) -> bool:
         """Whether not even one more token could be sent and answered."""
         return remaining(self.limit, self.used, 1, self.reserve) < 0
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether it may be full after the next turn."""
+        return is_nearly_full(self.limit, self.remaining)
 
     @property
     def longest_reply(self) -> int:

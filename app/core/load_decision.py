@@ -156,7 +156,9 @@ class Decider:
             return self._too_large(options, layout, shares)
         if options.gpu_layers is None:
             where = f"with {count} of {most} layers on {gpus}" if count else "only in the computer's memory"
-            return f"It fits {where}: about {self._of_free(shares)}. The processor computes the rest."
+            why = self._pieces(replace(layout, gpu_layers=most))
+            words = f"It fits {where}: about {self._of_free(shares)}. The processor computes the rest."
+            return f"{words} {why}." if why else words
         return (
             f"{count} of {most} layers do not fit: {self._lack(layout)}. "
             f"{fitting} {'layer does' if fitting == 1 else 'layers do'}."
@@ -173,10 +175,21 @@ class Decider:
         return ", ".join(parts)
 
     def _lack(self, layout: Layout) -> str:
+        if pieces := self._pieces(layout):
+            return pieces
         needs, lacking = self._offload.needs(layout), self._offload.lacking(layout, margin=False)
         return ", ".join(
             f"{room.device} would need about {_beside(needs[room.device], max(0, room.free), 'and has', 'free')}"
             for room in lacking
+        )
+
+    def _pieces(self, layout: Layout) -> str:
+        """Where a layer's keys or values are more than a device takes in one piece; empty where none are."""
+        limits = {gpu.device: gpu.largest_tensor or 0 for gpu in self._offload.machine.gpus}
+        return ", ".join(
+            f"{device} takes at most {format_bytes(limits[device])} in one piece, and the keys or values of one layer "
+            f"would be {_more(size, limits[device])}"
+            for device, size in self._offload.too_large_pieces(layout).items()
         )
 
     def _too_large(self, options: LoadOptions, layout: Layout, shares: tuple[Share, ...]) -> str:
@@ -189,7 +202,7 @@ class Decider:
                 f"{what} with a context of {format_count(layout.context)} tokens",
                 "Choose a smaller context.",
             )
-        if need <= free:  # there is room enough, but not where it is needed
+        if need <= free or self._offload.too_large_pieces(layout):  # there is room enough, but not where it is needed
             return f"{what} does not fit: {self._lack(layout)}. {advice}"
         return f"{what} needs about {_beside(need, free, 'and', 'are free')}. {advice}"
 
@@ -262,6 +275,12 @@ class Decider:
     def _fits(self, options: LoadOptions, context: int) -> bool:
         layout = self.layout(replace(options, context=context))
         return self._offload.fits(layout, margin=True)
+
+
+def _more(size: int, limit: int) -> str:
+    """Such as `256 MiB`; the difference, where rounded both are the same."""
+    words = format_bytes(size)
+    return words if words != format_bytes(limit) else f"{format_bytes(size - limit)} more"
 
 
 def _beside(need: int, free: int, has: str, is_free: str) -> str:

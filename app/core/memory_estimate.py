@@ -5,6 +5,7 @@ The share of the keys and values follows llama.cpp's own arithmetic and agrees w
 tested; the compute buffer is an approximation.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,17 +90,28 @@ def kv_by_layer(header: GgufHeader, n_ctx: int, options: ContextOptions) -> tupl
     Source: `llama_kv_cache`, `llama_kv_cache_iswa` and `llama_memory_recurrent` of llama.cpp. With MLA a row is
     the compressed key alone, with grouped queries as wide as the key heads, and experts keep nothing.
     """
+    states = (4 * options.n_seq_max * layer.state for layer in layers(header))
+    return tuple(
+        sum(pair) + state for pair, state in zip(_keys_and_values(header, n_ctx, options), states, strict=True)
+    )
+
+
+def largest_kv_by_layer(header: GgufHeader, n_ctx: int, options: ContextOptions) -> tuple[int, ...]:
+    """Return the bytes of the larger of each layer's keys and values: each of both is one tensor."""
+    return tuple(map(max, _keys_and_values(header, n_ctx, options)))
+
+
+def _keys_and_values(header: GgufHeader, n_ctx: int, options: ContextOptions) -> Iterator[tuple[int, int]]:
+    """The bytes of keys and of values that each layer keeps for a context of `n_ctx` tokens."""
     cells = _padded(n_ctx)
     model = layers(header)
     window = window_cells(header, cells, options)
     widest = max((layer.value_row for layer in model), default=0)
-    kept = []
     for layer in model:
         # Without flash attention V lies transposed, and llama.cpp pads it to the widest layer.
         value_row = widest if layer.value_row and not options.flash_attention else layer.value_row
-        row = options.key_type.row_bytes(layer.key_row) + options.value_type.row_bytes(value_row)
-        kept.append(row * (window if layer.windowed else cells) + 4 * options.n_seq_max * layer.state)
-    return tuple(kept)
+        kept = window if layer.windowed else cells
+        yield options.key_type.row_bytes(layer.key_row) * kept, options.value_type.row_bytes(value_row) * kept
 
 
 def cell_bytes(header: GgufHeader, n_ctx: int) -> int:

@@ -19,6 +19,7 @@ from app.core.memory_estimate import (
     compute_bytes,
     host_compute_bytes,
     kv_by_layer,
+    largest_kv_by_layer,
 )
 
 CPU: Final = "CPU"
@@ -39,6 +40,8 @@ class Room:
     total: int
     is_unified: bool = False
     """Whether its memory is the computer's own."""
+    largest_tensor: int | None = None
+    """What it can work with in one piece; None: as much as it has."""
 
     @property
     def usable(self) -> int:
@@ -99,6 +102,20 @@ class _Weights:
     """What the output on a GPU needs of the inputs' bytes, where both are the same tensor."""
 
 
+@dataclass(frozen=True, slots=True)
+class _ContextFigures:
+    """What a context takes; bytes."""
+
+    kv: tuple[int, ...]
+    """Keys and values by layer."""
+    largest: tuple[int, ...]
+    """The larger tensor of both, by layer."""
+    compute: int
+    """What computing takes of a device."""
+    account: int
+    """The account of the cells."""
+
+
 @dataclass(slots=True)
 class Offload:
     """How one model can lie on one machine; the figures are the header's, or follow what was measured of a layout."""
@@ -109,7 +126,7 @@ class Offload:
     """By device: bytes that earlier loads took beyond the estimate."""
     measured: Measured | None = None
     _weights: _Weights = field(init=False)
-    _known: dict[tuple[int, ContextOptions], tuple[tuple[int, ...], int, int]] = field(init=False, default_factory=dict)
+    _known: dict[tuple[int, ContextOptions], _ContextFigures] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Sum up the tensor table."""
@@ -144,7 +161,7 @@ class Offload:
     def _plain(self, layout: Layout) -> tuple[Share, ...]:
         """The shares by the header's figures alone."""
         places = self._places(layout.gpu_layers)
-        kv, compute, _ = self._context_figures(layout)
+        figures = self._context_figures(layout)
         weights = self._weights
         names = (CPU, *(gpu.device for gpu in self.machine.gpus))
         taken = {name: [0, 0, 0] for name in names}
@@ -152,21 +169,21 @@ class Offload:
         for index, size in enumerate(weights.layers):
             taken[places[index]][0] += size
         taken[places[-1]][0] += weights.output + (weights.twice if places[-1] != CPU else 0)
-        for index, size in enumerate(kv):
+        for index, size in enumerate(figures.kv):
             taken[places[index] if layout.kv_on_gpu else CPU][1] += size
         for name in set(places):
-            taken[name][2] = compute
+            taken[name][2] = figures.compute
         if CPU not in places:
             taken[CPU][2] = host_compute_bytes(self.header, layout.context, layout.options)
         return tuple(Share(name, *taken[name]) for name in names if name == CPU or any(taken[name]))
 
-    def _context_figures(self, layout: Layout) -> tuple[tuple[int, ...], int, int]:
-        """Keys and values by layer, what computing takes of a device, the account of the cells."""
+    def _context_figures(self, layout: Layout) -> _ContextFigures:
         key = (layout.context, layout.options)
         if key not in self._known:
             options = replace(layout.options, n_ubatch=min(layout.options.n_ubatch, layout.context))
-            self._known[key] = (
+            self._known[key] = _ContextFigures(
                 kv_by_layer(self.header, layout.context, options),
+                largest_kv_by_layer(self.header, layout.context, options),
                 compute_bytes(self.header, layout.context, options),
                 cell_bytes(self.header, layout.context),
             )
@@ -192,7 +209,7 @@ class Offload:
 
     def account(self, layout: Layout) -> int:
         """Return the bytes of the computer's memory in which llama.cpp keeps account of the context's cells."""
-        return self._context_figures(layout)[2]
+        return self._context_figures(layout).account
 
     def needs(self, layout: Layout) -> dict[str, int]:
         """Return the bytes that each device must have free; the CPU also what GPUs take of the computer's memory."""
@@ -202,11 +219,28 @@ class Offload:
         )
         return needs
 
+    def too_large_pieces(self, layout: Layout) -> dict[str, int]:
+        """Return by device the bytes of the largest tensor of keys or values that it could not work with.
+
+        llama.cpp does not refuse such a layout: the process ends ("a buffer that cannot run the operation").
+        """
+        limits = {gpu.device: gpu.largest_tensor for gpu in self.machine.gpus} if layout.kv_on_gpu else {}
+        found: dict[str, int] = {}
+        for size, device in zip(self._context_figures(layout).largest, self._places(layout.gpu_layers), strict=False):
+            limit = limits.get(device)
+            if limit is not None and size > limit:
+                found[device] = max(size, found.get(device, 0))
+        return found
+
     def lacking(self, layout: Layout, *, margin: bool) -> tuple[Room, ...]:
         """Return the devices that have too little room for a layout, with the margin or to the last byte."""
         rooms, needs = (self.machine.cpu, *self.machine.gpus), self.needs(layout)
-        used = (room for room in rooms if room.device in needs)
-        return tuple(room for room in used if needs[room.device] > (room.usable if margin else room.free))
+        used, pieces = (room for room in rooms if room.device in needs), self.too_large_pieces(layout)
+        return tuple(
+            room
+            for room in used
+            if room.device in pieces or needs[room.device] > (room.usable if margin else room.free)
+        )
 
     def fits(self, layout: Layout, *, margin: bool) -> bool:
         """Return whether every device has room for its share."""

@@ -21,6 +21,9 @@ CONTINUATION = 5
 KEPT_LINES = 400
 """How many of the latest log lines are kept for error messages and buffer sizes."""
 
+LARGEST_TENSOR = 2**46
+"""Bytes; a device that takes so much in one piece is said to have no limit."""
+
 UNIFIED_BACKENDS = ("Metal", "MTL")
 """Backends whose GPUs work in the computer's own memory, though ggml lists them as GPUs."""
 
@@ -112,6 +115,12 @@ class _Properties(ctypes.Structure):
     )
 
 
+class _ContextParameters(ctypes.Structure):
+    """struct ggml_init_params of ggml.h."""
+
+    _fields_ = (("mem_size", ctypes.c_size_t), ("mem_buffer", ctypes.c_void_p), ("no_alloc", ctypes.c_bool))
+
+
 class Ggml:
     """The parts of ggml's backend interface that llama-cpp-python does not bind (ggml-backend.h)."""
 
@@ -129,11 +138,20 @@ class Ggml:
         self._memory = _function(base, "ggml_backend_dev_memory", None, pointer, size, size)
         self._properties = _function(base, "ggml_backend_dev_get_props", None, pointer, ctypes.POINTER(_Properties))
         self._registry = _function(base, "ggml_backend_dev_backend_reg", pointer, pointer)
+        self._supports = _function(base, "ggml_backend_dev_supports_op", ctypes.c_bool, pointer, pointer)
+        self._init = _function(base, "ggml_init", pointer, _ContextParameters)
+        self._new_tensor = _function(base, "ggml_new_tensor_1d", pointer, pointer, ctypes.c_int, ctypes.c_int64)
+        self._free = _function(base, "ggml_free", None, pointer)
+        self._overhead = _function(base, "ggml_tensor_overhead", ctypes.c_size_t)
+        self._limits: dict[str, int | None] = {}
         self._commit = _function(base, "ggml_commit", text)
         self._version = _function(base, "ggml_version", text)
 
-    def devices(self) -> tuple[Device, ...]:
-        """All devices, with their free and total bytes now; a GPU that two backends list is listed once."""
+    def devices(self, *, limits: bool = False) -> tuple[Device, ...]:
+        """All devices, with their free and total bytes now; a GPU that two backends list is listed once.
+
+        With `limits` GPUs are asked for their largest tensor, which a backend may have to be started for.
+        """
         found, seen = [], set[bytes]()
         for index in range(self._count()):
             pointer = self._get(index)
@@ -144,10 +162,10 @@ class Ggml:
                 if properties.device_id in seen:
                     continue
                 seen.add(properties.device_id)
-            found.append(self._described(pointer, properties, kind))
+            found.append(self._described(pointer, properties, kind, limits=limits))
         return tuple(found)
 
-    def _described(self, pointer: Any, properties: _Properties, kind: DeviceKind) -> Device:
+    def _described(self, pointer: Any, properties: _Properties, kind: DeviceKind, *, limits: bool) -> Device:
         free, total = ctypes.c_size_t(), ctypes.c_size_t()
         self._memory(pointer, ctypes.byref(free), ctypes.byref(total))
         backend = _text(self._reg_name(self._registry(pointer)))
@@ -161,7 +179,33 @@ class Ggml:
             backend=backend,
             is_unified=kind == "integrated" or backend in UNIFIED_BACKENDS,
             process_bytes=process_bytes(_text(properties.device_id or b"")) if is_gpu else None,
+            largest_tensor=self._largest_tensor(pointer) if is_gpu and limits else None,
         )
+
+    def _largest_tensor(self, device: Any) -> int | None:
+        """The bytes that a device can work with in one piece, None without a limit; asked once.
+
+        Vulkan's `get_max_size` is only the size of its blocks, so the device is asked as llama.cpp's scheduler does.
+        """
+        name = _text(self._name(device))
+        if name not in self._limits:
+            takes, refuses = 1, LARGEST_TENSOR
+            if self._takes(device, refuses) or not self._takes(device, takes):
+                self._limits[name] = None
+                return None
+            while refuses - takes > 1:
+                middle = (takes + refuses) // 2
+                takes, refuses = (middle, refuses) if self._takes(device, middle) else (takes, middle)
+            self._limits[name] = takes
+        return self._limits[name]
+
+    def _takes(self, device: Any, size: int) -> bool:
+        """Whether a device can work with a tensor of that many bytes; nothing is allocated for it."""
+        context = self._init(_ContextParameters(self._overhead(), None, True))
+        try:
+            return bool(self._supports(device, self._new_tensor(context, llama_cpp.GGML_TYPE_I8, size)))
+        finally:
+            self._free(context)
 
     def pointers(self, names: Sequence[str]) -> "ctypes.Array[ctypes.c_void_p]":
         """The devices of these names, in their order, as llama.cpp takes a list of them: with a null at the end."""

@@ -124,7 +124,7 @@ class Planner:
         refuse_impossible(options)
         path = Path(question.path)
         header = self._header_of(path)
-        machine = machine_of(self._ggml.devices(), options, given_back)
+        machine = machine_of(self._ggml.devices(limits=options.gpu_layers != 0), options, given_back)
         offload = Offload(header, machine, question.learnt)
         decider = Decider(offload, path.name, question.calibration)
         decision, figures = self._decide(question, offload, decider)
@@ -204,7 +204,13 @@ def machine_of(devices: tuple[Device, ...], options: LoadOptions, given_back: Ma
     return Machine(
         Room(CPU, ram.available + given_back.get(CPU, 0), ram.total, is_unified=True),
         tuple(
-            Room(gpu.name, gpu.free_bytes + given_back.get(gpu.name, 0), gpu.total_bytes, gpu.is_unified)
+            Room(
+                gpu.name,
+                gpu.free_bytes + given_back.get(gpu.name, 0),
+                gpu.total_bytes,
+                gpu.is_unified,
+                gpu.largest_tensor,
+            )
             for gpu in gpus
         ),
     )

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QObject, QStandardPaths, Qt, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, QStandardPaths, Qt
 from PySide6.QtWidgets import QWidget
 
 from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count
 from app.gui import dialogs_backup
 from app.gui.dialogs_backup import BackupDialog, at_time
+from app.gui.exporting import show_folder
 from app.gui.notices import Action, Kind, Notice, NoticeBar
 from app.gui.restore_page import CopyRow, Promise
 from app.services.backup_copies import SUFFIX, Copy
@@ -80,7 +80,7 @@ class BackingUp(QObject):
             make.show_requested.connect(self._show_last)
             restore.prepare_requested.connect(lambda path: self._prepare(Path(path)))
             restore.other_requested.connect(self._choose_file)
-            restore.show_requested.connect(lambda path: show_in_folder(Path(path)))
+            restore.show_requested.connect(lambda path: show_folder(Path(path).parent))
             restore.cancel_requested.connect(self._restoring.cancel)
             restore.back_requested.connect(self._go_back)
             restore.restore_requested.connect(self._restore)
@@ -227,7 +227,7 @@ class BackingUp(QObject):
 
     def _show_last(self) -> None:
         if self._last is not None:
-            show_in_folder(self._last)
+            show_folder(self._last.parent)
 
     # --- restoring ---------------------------------------------------------------------------------------------------
 
@@ -275,11 +275,6 @@ class BackingUp(QObject):
         if not self._window.close():  # something keeps it open, and its notice says what
             self.replacement = None
             prepared.close()
-
-
-def show_in_folder(path: Path) -> None:
-    """Open the folder that a file is in."""
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
 
 
 def promise_of(source: Path, holds: Holds, kept_in: Path, *, is_writing: bool) -> Promise:

@@ -19,6 +19,8 @@ QUIET_CHANGES: Final[tuple[ChangeKind, ...]] = ("draft", "reply", "leaf", "sampl
 NO_STATE: Final[tuple[State, str]] = ("unsaved", "")
 WORTH_TELLING: Final = 2.0
 """Seconds of reading from which on it is told what saved state spares."""
+NOTICED: Final = 0.1
+"""Rates that changed by less than this share are told as before."""
 _FEW: Final = 8
 """More changes than these at once are one reading of the whole list."""
 
@@ -37,6 +39,8 @@ class ChatList(QObject):
         """The states of the conversations that have one to show, and words for them where the state's own do not do."""
         self._rates = (0.0, 0.0)
         """Tokens a second read, bytes a second restored."""
+        self._words: dict[TipUsage, str] = {}
+        """What is said of saved state with these rates: ten thousand sentences are not made anew each time."""
         self._changed: set[str] = set()
         self._later = QTimer(self)  # many changes in one turn of the event loop are shown together
         self._later.setSingleShot(True)
@@ -62,11 +66,13 @@ class ChatList(QObject):
     def show_states(self) -> None:
         """Show the states again; only rows that differ are painted."""
         before, self._states = self._states, self._states_now()
+        changed = []
         for conversation in before.keys() | self._states.keys():
-            item = self._items.get(conversation)
-            if item is not None:
-                state, detail = self._states.get(conversation, NO_STATE)
-                self._show(replace(item, state=state, detail=detail))
+            now, item = self._states.get(conversation, NO_STATE), self._items.get(conversation)
+            if item is not None and now != before.get(conversation, NO_STATE):
+                changed.append(replace(item, state=now[0], detail=now[1]))
+        self._items.update((item.id, item) for item in changed)
+        self._sidebar.update_states(changed)
 
     def neighbour(self, conversation: str) -> str | None:
         """The conversation to open when this one goes: the next older one, else the next newer."""
@@ -102,7 +108,10 @@ class ChatList(QObject):
                 self._show(SidebarItem(each, stored.title, stored.updated, *self._states.get(each, NO_STATE)))
 
     def _statistics(self, statistics: Statistics) -> None:
-        self._rates = (statistics.read_rate, statistics.restore_rate)
+        rates = (statistics.read_rate, statistics.restore_rate)
+        if any(abs(now - before) > NOTICED * before for now, before in zip(rates, self._rates, strict=True)):
+            self._rates = rates
+            self._words.clear()
         self._set_live(statistics.live_conversation)
 
     def _set_live(self, conversation: str | None) -> None:
@@ -113,9 +122,12 @@ class ChatList(QObject):
 
     def _states_now(self) -> dict[str, tuple[State, str]]:
         chats, saved = self._workspace.chats, self._workspace.saved
-        states: dict[str, tuple[State, str]] = {
-            conversation: ("saved", self._time_to_open(usage)) for conversation, usage in saved.all().items()
-        }
+        states: dict[str, tuple[State, str]] = {}
+        known, self._words = self._words, {}
+        for conversation, usage in saved.all().items():
+            words = known[usage] if usage in known else self._time_to_open(usage)
+            self._words[usage] = words
+            states[conversation] = ("saved", words)
         if self._live is not None:
             states[self._live] = ("memory", "")
         for conversation in chats.waiting_conversations:

@@ -342,12 +342,15 @@ class Composer(QWidget):
         if not budget.fits:
             return f"{format_count(-budget.remaining)} tokens too long"
         left = f"{format_count(budget.remaining)} left"
+        if budget.is_nearly_full:
+            return f"nearly full · {left}"
         draft = f"{format_count(budget.draft)} tokens · " if budget.draft and self.width() >= _NARROW else ""
         return draft + left
 
     def _show_tokens(self) -> None:
         words = self._token_words()
-        set_tone(self.tokens, "faint" if self.fits() else "warning")
+        has_room = self._budget is None or not self._budget.is_nearly_full
+        set_tone(self.tokens, "faint" if has_room else "warning")
         if words != self.tokens.text():
             self.tokens.setText(words)
         self.tokens.setToolTip(self._explain_tokens())

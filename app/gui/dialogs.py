@@ -1,4 +1,4 @@
-"""The dialogs: the chat's instructions, removing saved state, where to export to, and what to reload."""
+"""The dialogs: the chat's instructions, removing saved state, and what to reload."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +14,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-
-from app.services.transfer import SUFFIXES, ExportFormat
-
-FILTERS: dict[ExportFormat, str] = {"ember": "Ember conversation (*.ember)", "markdown": "Markdown (*.md)"}
-LONGEST_NAME = 80
 
 
 class InstructionsDialog(QDialog):
@@ -66,17 +61,7 @@ def ask_to_remove(parent: QWidget, what: str, size: str, remove: Callable[[], No
     box.open()
 
 
-def export_path(parent: QWidget, title: str, form: ExportFormat) -> Path | None:
-    """Ask where to write a conversation; None if the person changed their mind."""
-    safe = "".join(c if c.isalnum() or c in " -_." else "_" for c in title).strip(" .")[:LONGEST_NAME] or "chat"
-    name, _ = QFileDialog.getSaveFileName(parent, "Export this chat", safe + SUFFIXES[form], FILTERS[form])
-    if not name:
-        return None
-    path = Path(name)
-    return path if path.suffix else path.with_suffix(SUFFIXES[form])
-
-
 def import_path(parent: QWidget) -> Path | None:
     """Ask which .ember file to reload."""
-    name, _ = QFileDialog.getOpenFileName(parent, "Reload a chat", "", f"{FILTERS['ember']};;All files (*)")
+    name, _ = QFileDialog.getOpenFileName(parent, "Reload a chat", "", "Ember conversation (*.ember);;All files (*)")
     return Path(name) if name else None

@@ -145,6 +145,7 @@ class ModelSettingsDialog(QDialog):
     def show_plan(self, plan: MemoryPlan) -> None:
         """Show what the chosen options take."""
         self.card.show_plan(plan)
+        self._arrange()
         self.context.set_automatic(plan.context)
         self.gpu_layers.set_automatic(plan.gpu_layers)
 
@@ -179,6 +180,10 @@ class ModelSettingsDialog(QDialog):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """In a narrow window the card stands over the fields."""
         super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Place the card; over the fields it is as high as its words, but never most of the page."""
         stacked, card = self.width() < theme.scaled(STACKED), theme.scaled(_CARD)
         way = QBoxLayout.Direction
         self._card_page.setContentsMargins(*((20, 16, 20, 0) if stacked else (4, 16, 20, 8)))

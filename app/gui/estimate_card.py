@@ -61,7 +61,7 @@ def _part(name: str, value: int, role: str) -> Segment:
 def table(reading: Reading) -> str:
     """The parts of a bar and their sizes as rich text, in the colours of the palette."""
     rows = "".join(
-        f'<tr><td width="16" style="color:{getattr(theme.current(), part.role)}">■</td>'
+        f'<tr><td width="{theme.scaled(16)}" style="color:{getattr(theme.current(), part.role)}">■</td>'
         f"<td>{escape(part.name)}</td>"
         f'<td align="right">{format_bytes(round(part.value)).replace(" ", "&nbsp;")}</td></tr>'
         for part in reading.segments

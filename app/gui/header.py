@@ -14,6 +14,7 @@ from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
 
 __all__ = ["Header", "ModelChoice"]
 
+EXPORT_KEYS: Final = "Ctrl+E"
 HEIGHT: Final = 54
 NARROW: Final = 600
 """Below this width, in pixels, one button fewer stands here."""
@@ -140,8 +141,7 @@ class Header(QWidget):
     open_model_file = Signal()
     unload = Signal()
     cancel_load = Signal()
-    export_requested = Signal(str)
-    """`ember` or `markdown`."""
+    export_requested = Signal()
     import_requested = Signal()
     rename_requested = Signal(str)
     """The new title."""
@@ -231,9 +231,9 @@ class Header(QWidget):
 
     def _build_export_menu(self) -> QMenu:
         menu = popup_menu(self.export_button)
-        self._add(menu, "Export as .ember…", lambda: self.export_requested.emit("ember"), of_chat=True)
-        self._add(menu, "Export as Markdown…", lambda: self.export_requested.emit("markdown"), of_chat=True)
-        menu.addSeparator()
+        export = self._add(menu, "Export…", self.export_requested.emit, of_chat=True)
+        export.setShortcut(QKeySequence(EXPORT_KEYS))
+        export.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
         self._add(menu, "Reload an .ember file…", self.import_requested.emit)
         return menu
 

@@ -124,10 +124,11 @@ class PromptPicture(QWidget):
     def _paint_bar(self, painter: QPainter, bar: Bar, top: int) -> None:
         line = theme.scaled(LINE)
         painter.setFont(theme.font("small_strong"))
-        self._words(painter, QRectF(0, top, self.width(), line), bar.title, "text")
+        figures = QFontMetrics(theme.font("small")).horizontalAdvance(bar.words) + 1
+        title = QRectF(0, top, max(0, self.width() - figures - 12), line)  # which gives way, the figures do not
+        self._words(painter, title, bar.title, "text")
         painter.setFont(theme.font("small"))
-        taken = QFontMetrics(theme.font("small_strong")).horizontalAdvance(bar.title) + 16
-        right = QRectF(taken, top, self.width() - taken, line)
+        right = QRectF(self.width() - figures, top, figures, line)
         self._words(painter, right, bar.words, "text_soft", Qt.AlignmentFlag.AlignRight)
         left = 0.0
         for part in bar.parts:
@@ -137,7 +138,7 @@ class PromptPicture(QWidget):
             painter.setFont(theme.font("tiny"))
             below = QRectF(left, top + line + BAR + 2, max(0.0, wide - GAP), line)
             name = NAMES[part.speaker]
-            if QFontMetrics(painter.font()).horizontalAdvance(name) <= below.width():
+            if QFontMetrics(painter.font()).horizontalAdvance(name) < below.width():
                 self._words(painter, below, name, "text_faint")
             left += wide
 

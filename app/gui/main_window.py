@@ -14,10 +14,11 @@ from app.gui.backing_up import BackingUp
 from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
 from app.gui.empty_state import EXAMPLES, EmptyState
+from app.gui.exporting import Exporting
 from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
-from app.gui.header import Header
+from app.gui.header import EXPORT_KEYS, Header
 from app.gui.help_feed import HelpFeed
 from app.gui.memory_trouble import MemoryTrouble
 from app.gui.model_control import ModelControl
@@ -25,6 +26,7 @@ from app.gui.model_pill import SETTINGS_KEYS
 from app.gui.model_settings_control import ModelSettingsControl
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
+from app.gui.progress_strip import ProgressStrip
 from app.gui.saved_feed import SavedFeed
 from app.gui.saved_settings import SavedSettings
 from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, SAVED_KEYS
@@ -34,7 +36,7 @@ from app.gui.writing import edit_key
 from app.protocol.messages import ModelInfo
 from app.services.background import run_in_background
 from app.services.estimator import Estimator
-from app.services.transfer import ExportFormat, export_conversation, import_conversation
+from app.services.transfer import import_conversation
 from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
 
@@ -65,6 +67,7 @@ class MainWindow(QMainWindow):
         self.transcript = TranscriptView()
         self.empty = EmptyState()
         self.notices = NoticeBar()
+        self.export_strip = ProgressStrip()
         self.composer = Composer()
         self.strip = GaugeStrip()
         self._lay_out()
@@ -79,6 +82,7 @@ class MainWindow(QMainWindow):
         self.backing_up = BackingUp(self.notices, workspace, self)
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
+        self.exporting = Exporting(self.export_strip, self.notices, workspace, self)
         self.commands = WindowRequests(workspace, self)
         self._connect()
         self._shortcuts()
@@ -100,6 +104,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.header)
         column.addWidget(self._pages, 1)
         column.addWidget(self.notices)
+        column.addWidget(self.export_strip)
         column.addWidget(self.composer)
         column.addWidget(self.strip)
         whole = QWidget()
@@ -117,7 +122,8 @@ class MainWindow(QMainWindow):
         self.sidebar.new_chat.connect(self.new_chat)
         self.sidebar.rename_requested.connect(lambda id_, title: self.rename(ConversationId(id_), title))
         self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
-        self.sidebar.export_requested.connect(lambda id_, form: self.export(ConversationId(id_), form))
+        self.sidebar.export_requested.connect(lambda id_: self.exporting.open(ConversationId(id_)))
+        self.sidebar.export_all_requested.connect(self.exporting.open_all)
         self.sidebar.import_requested.connect(self.reload)
         self.sidebar.focus_released.connect(self.composer.focus_draft)
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
@@ -127,7 +133,7 @@ class MainWindow(QMainWindow):
         self.header.help_requested.connect(self.help.open)
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))
-        self.header.export_requested.connect(lambda form: self._with_open(lambda id_: self.export(id_, form)))
+        self.header.export_requested.connect(lambda: self._with_open(self.exporting.open))
         self.header.import_requested.connect(self.reload)
         self.header.instructions_requested.connect(self.edit_instructions)
         self.empty.action.connect(self._empty_action)
@@ -148,7 +154,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
             (QKeySequence(BACKUP_KEYS), self.backing_up.open),
             (QKeySequence(HELP_KEYS), self.help.open),
-            (QKeySequence("Ctrl+E"), lambda: self._with_open(lambda id_: self.export(id_, "ember"))),
+            (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
             (QKeySequence(QKeySequence.StandardKey.Open), self.reload),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
         ):
@@ -207,6 +213,7 @@ class MainWindow(QMainWindow):
         self.workspace.engine.watch_statistics(False)
         self.memory_trouble.close()
         self.model_settings.close()
+        self.exporting.close()
         super().closeEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
@@ -284,19 +291,6 @@ class MainWindow(QMainWindow):
 
         text = f"“{title}” was deleted."
         self.notices.show_notice(Notice(text, "info", actions=[("Undo", bring_back)], timeout_ms=UNDO_MS))
-
-    def export(self, conversation: ConversationId, form: ExportFormat) -> None:
-        """Write a conversation to a file of the person's choice."""
-        store = self.workspace.store
-        path = dialogs.export_path(self, store.get(conversation).title, form)
-        if path is None:
-            return
-        run_in_background(
-            self,
-            lambda: export_conversation(store, conversation, path, form),
-            lambda _: self.notices.show_notice(Notice(f"Exported to {path}.", "info", timeout_ms=12_000, key="export")),
-            lambda error: self.notices.show_notice(Notice(error.sentence, "error", key="export")),
-        )
 
     def reload(self) -> None:
         """Read an .ember file and open the conversation in it."""

@@ -90,6 +90,7 @@ class MeasuredBox(QWidget):
     def set_enabled(self, enabled: bool) -> None:
         """Offer to measure."""
         self.measure.setEnabled(enabled)
+        self.layout_may_change.setEnabled(enabled)
 
     def show_progress(self, done: int, total: int) -> None:
         """It is being measured; `total` 0 while that begins."""

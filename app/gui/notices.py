@@ -29,6 +29,10 @@ _SENTENCE: Final = 280
 _NARROWEST: Final = 320
 _AROUND: Final = 96
 """Pixels of a notice's margins, sign and close button."""
+_UNDER: Final = (20, 0, 28)
+"""Pixels around actions under the sentence: left, top, right."""
+_INSIDE: Final = 40
+"""Pixels that the card's margins and a button's own take of a line."""
 
 UNDO_MS: Final = 10_000
 """How long an offer to undo stays, in milliseconds, not counting the time that someone is at it."""
@@ -138,7 +142,8 @@ class NoticeBar(QWidget):
     def _build(self) -> None:
         self.setProperty("surface", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)  # Maximum cuts long sentences
+        # Not Maximum: that is the height of the words at some other width, which cuts long ones off in a narrow window.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self.setMinimumWidth(_NARROWEST)  # else the actions side by side would keep the window from getting narrower
         self._card = _NoticeCard(self)
         self._card.setMaximumWidth(theme.COLUMN)
@@ -237,6 +242,7 @@ class NoticeBar(QWidget):
             button.setVisible(number < len(notice.actions))
             if number < len(notice.actions):
                 button.setText(notice.actions[number][0].replace("&", "&&"))
+                button.setAccessibleName(notice.actions[number][0])
         self._place_buttons()
         self.show()
         self._countdown.start(notice.timeout_ms)
@@ -247,6 +253,8 @@ class NoticeBar(QWidget):
         """Beside the sentence, or under it where it would keep less room than it needs for a few words."""
         if not self._notices:
             return
+        for (label, _), button in zip(self._notices[-1].actions, self.buttons, strict=False):
+            self._label(button, label)
         shown: list[QWidget] = [button for button in self.buttons if not button.isHidden()]
         if not self._count.isHidden():
             shown.append(self._count)
@@ -263,7 +271,16 @@ class NoticeBar(QWidget):
             row.insertWidget(before_close + place, button, 0, Qt.AlignmentFlag.AlignRight)
         way = QBoxLayout.Direction
         self._narrow_row.setDirection(way.LeftToRight if needed + 60 <= room else way.TopToBottom)
-        self._narrow_row.setContentsMargins(20, 0, 28, 0 if beside else 4)
+        self._narrow_row.setContentsMargins(*_UNDER, 0 if beside else 4)
+
+    def _label(self, button: QPushButton, label: str) -> None:
+        """Cut an action's words where even a line of its own is too short for them; the tooltip has them all."""
+        left, _, right = _UNDER
+        room = min(self.width() - 32, theme.COLUMN) - left - right - _INSIDE
+        words = button.fontMetrics().elidedText(label, Qt.TextElideMode.ElideRight, room)
+        if words.replace("&", "&&") != button.text():
+            button.setText(words.replace("&", "&&"))
+        button.setToolTip("" if words == label else label)
 
     def _show_sign(self) -> None:
         if self._notices:

@@ -1,14 +1,12 @@
 """What is seen of a conversation as a PDF file: the page of the HTML export, laid out on paper."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMarginsF, QSizeF, QUrl
 from PySide6.QtGui import QPageLayout, QPageSize, QPdfWriter, QTextDocument
 
 from app.core.conversation import ConversationTree, Message, messages_by_id
 from app.gui.transcript.clean_text import pieces, shown_part
-from app.storage.files import write_bytes_atomically
 from app.storage.html_page import to_html
 
 _DPI = 96
@@ -24,11 +22,8 @@ class _Paper(QTextDocument):
         return QByteArray()
 
 
-def export_pdf(tree: ConversationTree, path: Path) -> None:
-    """Write the shown path to `path` as A4 pages, atomically; needs a QGuiApplication.
-
-    Raises EmberError of kind "cannot_write".
-    """
+def to_pdf(tree: ConversationTree) -> bytes:
+    """The shown path as A4 pages; needs a QGuiApplication, and may be called on any thread."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     writer = QPdfWriter(buffer)
@@ -46,7 +41,7 @@ def export_pdf(tree: ConversationTree, path: Path) -> None:
     paper.setPageSize(QSizeF(area.width(), area.height()))
     paper.print_(writer)
     buffer.close()
-    write_bytes_atomically(path, bytes(buffer.data().data()))
+    return bytes(buffer.data().data())
 
 
 def _shown(tree: ConversationTree) -> ConversationTree:

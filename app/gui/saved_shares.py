@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMessageBox
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
 from app.core.units import format_bytes
+from app.gui.chat_list import QUIET_CHANGES
 from app.gui.dialogs_saved import SavedStateDialog, pins_warning
 from app.gui.gauges.clearing import WRITING, reads_again
 from app.gui.saved_shares_model import Share, clean_title
@@ -18,6 +19,7 @@ from app.gui.saved_shares_page import SharesPage
 from app.protocol.messages import Failed, SavedDropped, Statistics
 from app.services.model_library import display_name
 from app.services.workspace import Workspace
+from app.storage.records import ConversationSummary
 
 UNKNOWN_MODEL = "A model that is not known any more"
 READ_AGAIN = "Each of its chats is read again when it is next used."
@@ -33,7 +35,10 @@ class SavedShares(QObject):
         self._chats_page, self._models_page = dialog.chats, dialog.models
         self._saved, self._store, self._chats = workspace.saved, workspace.store, workspace.chats
         self._statistics: Statistics | None = None
+        self._summaries: list[ConversationSummary] | None = None
+        """The chats; None where they have to be read again."""
         workspace.saved.changed.connect(self.fill)
+        workspace.store_changed.connect(self._store_changed)
         dialog.tabs.currentChanged.connect(self.fill)
         workspace.engine.statistics.connect(self._take)
         workspace.chats.queue_changed.connect(self._explain)
@@ -58,7 +63,9 @@ class SavedShares(QObject):
     def _chat_shares(self) -> list[Share]:
         usage, never, pinned = self._saved.all(), self._saved.never_saved(), self._saved.pinned()
         chats = []
-        for summary in self._store.summaries(counted=False):
+        if self._summaries is None:
+            self._summaries = self._store.summaries(counted=False)
+        for summary in self._summaries:
             has, key = usage.get(summary.id), summary.id
             own, shared, tokens = (has.own, has.shared, has.tokens) if has is not None else (0, 0, 0)
             title = clean_title(summary.title)
@@ -79,6 +86,10 @@ class SavedShares(QObject):
 
     def _budget(self) -> int:
         return self._saved.usage.budget if self._saved.usage is not None else 0
+
+    def _store_changed(self, kind: str, _conversation: str) -> None:
+        if kind not in QUIET_CHANGES:
+            self._summaries = None
 
     def _take(self, statistics: Statistics) -> None:
         self._statistics = statistics

@@ -35,7 +35,7 @@ class SharesTable(QTableView):
         """Give each the width of its widest words; in a narrow table those that can be spared go, the last first."""
         metrics = self.horizontalHeader().fontMetrics()
         self._widths = [
-            max(metrics.horizontalAdvance(words) for words in (column.name, column.widest)) + PADDING
+            max(metrics.horizontalAdvance(words) for words in (column.name, column.widest)) + theme.scaled(PADDING)
             for column in columns
         ]
         self._spare = [number for number, column in enumerate(columns) if column.is_spare]

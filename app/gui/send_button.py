@@ -39,7 +39,7 @@ class SendButton(QAbstractButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         ready = self.isEnabled()
         painter.setPen(Qt.PenStyle.NoPen)
-        disc = theme.color("accent" if ready else "border")
+        disc = theme.color("accent" if ready else "track")
         if ready and (self.isDown() or self.underMouse()):
             disc = disc.darker(112) if not theme.current().dark else disc.lighter(108)
         painter.setBrush(disc)

@@ -50,7 +50,24 @@ QLineEdit[kind="in_place"]:focus {{ padding: 4px 4px; }}
 
 QCheckBox::indicator:unchecked {{ border: 1px solid {text_faint}; border-radius: 3px; background: {card}; width: 12px;
     height: 12px; }}
+QRadioButton::indicator {{ border: 1px solid {text_faint}; border-radius: 7px; background: {card}; width: 12px;
+    height: 12px; }}
+QRadioButton::indicator:checked {{ border-color: {text}; background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5,
+    fx: 0.5, fy: 0.5, stop: 0 {text}, stop: 0.5 {text}, stop: 0.6 {card}, stop: 1 {card}); }}
+QRadioButton::indicator:focus {{ border: 2px solid {focus}; width: 10px; height: 10px; }}
+QRadioButton::indicator:disabled {{ border-color: {border}; }}
+QRadioButton::indicator:checked:disabled {{ background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5,
+    fx: 0.5, fy: 0.5, stop: 0 {text_faint}, stop: 0.5 {text_faint}, stop: 0.6 {card}, stop: 1 {card}); }}
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ border: none; padding: 0 6px; }}
+
+QSlider {{ min-height: 24px; }}
+QSlider::groove:horizontal {{ background: {track}; height: 4px; border-radius: 2px; }}
+QSlider::sub-page:horizontal {{ background: {kv_reserved}; height: 4px; border-radius: 2px; }}
+QSlider::handle:horizontal {{ background: {text_soft}; border: 2px solid {window}; border-radius: 8px; width: 12px;
+    margin: -6px 0; }}
+QSlider::handle:horizontal:hover {{ background: {text}; }}
+QSlider::handle:horizontal:focus {{ border-color: {focus}; }}
+QSlider::handle:horizontal:disabled {{ background: {text_faint}; }}
 
 QTabWidget::pane {{ border: none; }}
 QTabBar::tab {{ background: transparent; color: {text_soft}; border: none; border-bottom: 2px solid transparent;

@@ -42,6 +42,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a GPU's memory is the computer's own."""
     process_bytes: int | None = None
     """What this process has of it, as the driver says; None where it does not say."""
+    largest_tensor: int | None = None
+    """What a GPU can work with in one piece; None: as much as it has, or it was not asked."""
 
 
 class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):

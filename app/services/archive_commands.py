@@ -1,4 +1,4 @@
-"""Archives with state, without a window: written and taken by a workspace whose engine is started for it."""
+"""Archives with state, without a window: taken by a workspace whose engine is started for it."""
 
 import sys
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from app.services.engine_process import EngineDeath
 from app.services.state_transfer import Adopted, OnFailed, StateTransfer, staging_folder
 from app.services.transfer import Stored
 from app.services.workspace import Workspace
-from app.storage.archive import Placed, export_archive, place
+from app.storage.archive import Placed, place
 from app.storage.archive_format import ImportedConversation, RefusedError, StateManifest
-from app.storage.archive_state import OutgoingState, export_with_state, extract_state, no_progress
+from app.storage.archive_state import extract_state, no_progress
 from app.storage.signing import installation_key, is_signed
 
 _T = TypeVar("_T")
@@ -24,24 +24,6 @@ FOREIGN = (
     "it was written by another installation of Ember, and state can say other things than the text shows; "
     "give --trust-state if you trust where the archive comes from"
 )
-
-
-def export_state_archive(workspace: Workspace, conversation: ConversationId, path: Path) -> int:
-    """Write a conversation with its saved state; the bytes of state, 0 where none is saved. Raises EmberError."""
-    tree = workspace.store.tree(conversation)
-    token_ids = workspace.store.packed_token_ids(conversation)
-    transfer = StateTransfer(workspace.engine, workspace.saved, workspace.roots)
-    with staging_folder(workspace.data_dir.staging) as folder:
-
-        def begin(told: Callable[[OutgoingState], None], failed: OnFailed) -> None:
-            transfer.stage(conversation, folder, told, failed, no_progress)
-
-        state = waited(workspace, begin)
-        if not state.tips:
-            export_archive(tree, token_ids, path)
-            return 0
-        export_with_state(tree, token_ids, path, state, installation_key(workspace.data_dir.key))
-        return state.total_bytes
 
 
 def take_archive(

@@ -1,6 +1,5 @@
 """`backup` and `restore`: the whole library to one file, and back."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from app.paths import open_data_dir, read_data_dir
 from app.services.archive_commands import waited
 from app.services.backup_state import TakenState
 from app.services.backups import OF_THIS_MACHINE, back_up
-from app.services.output import tell, write_json, write_line
+from app.services.output import Percent, tell, write_json, write_line
 from app.services.single_instance import SingleInstance, in_use
 from app.services.state_transfer import OnFailed
 from app.services.window_socket import BackupRequest, ask_window
@@ -31,7 +30,7 @@ def backup(path: Path, root: Path | None, *, as_json: bool, with_state: bool = F
     if with_state:
         answer = ask_window(BackupRequest(file=str(path.absolute())), root)
         why = str(answer["why"]) if answer is not None else _back_up_with_state(path, root)
-    manifest = look_into(path) if with_state else back_up(read_data_dir(root), path, _Percent())
+    manifest = look_into(path) if with_state else back_up(read_data_dir(root), path, Percent())
     seconds, size = time.monotonic() - started, path.stat().st_size
     state = manifest.state.bytes if isinstance(manifest.state, BackupState) else 0
     if why:
@@ -57,7 +56,7 @@ def _back_up_with_state(path: Path, root: Path | None) -> str:
         def begin(told: Callable[[str], None], failed: OnFailed) -> None:
             workspace.backups.finished.connect(lambda _path, why: told(why))
             workspace.backups.failed.connect(failed)
-            workspace.backups.progressed.connect(_Percent())
+            workspace.backups.progressed.connect(Percent())
             workspace.backups.back_up(path, with_state=True)
 
         return waited(workspace, begin)
@@ -93,7 +92,7 @@ def restore(path: Path, root: Path | None, *, as_json: bool, trust_token_ids: bo
             path,
             data_dir.database,
             data_dir.backups,
-            _Percent(),
+            Percent(),
             key=installation_key(data_dir.key),
             keep_settings=OF_THIS_MACHINE,
             trust_token_ids=trust_token_ids,
@@ -118,18 +117,3 @@ def restore(path: Path, root: Path | None, *, as_json: bool, trust_token_ids: bo
         if not done.with_token_ids:
             write_line("Another installation wrote this backup, so the next reply in each conversation reads it anew.")
     return 0
-
-
-class _Percent:
-    """Progress on a terminal, in one line beside the output; silent elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = -1
-
-    def __call__(self, done: int, to_do: int) -> None:
-        """Show whole per cent, and take the line away at the end."""
-        percent = 100 * done // max(to_do, 1)
-        if percent != self._shown and sys.stderr.isatty():
-            self._shown = percent
-            sys.stderr.write(f"\r{percent:3d} %" if percent < 100 else "\r     \r")
-            sys.stderr.flush()

@@ -1,15 +1,19 @@
-"""The commands `devices`, `estimate` and `memory`: what there is, what a model would take, and what one takes."""
+"""The commands `devices`, `estimate` and `memory`: what there is, what a model would take, and what one takes.
+
+A model is estimated and loaded as the window would, with what is kept of it in the settings, where no flag says
+otherwise.
+"""
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from PySide6.QtCore import QCoreApplication, QEventLoop
 
 from app.core.errors import EmberError
-from app.core.load_options import LoadOptions
+from app.core.load_options import KvType, LoadOptions
 from app.core.units import format_bytes, format_count
 from app.paths import open_data_dir
 from app.protocol.messages import (
@@ -28,7 +32,9 @@ from app.protocol.messages import (
 from app.services.engine_client import EngineClient
 from app.services.memory_report import Report, describe_device, describe_plan, memory_of
 from app.services.output import tell, write_json, write_line
+from app.services.stored_models import OwnSettings, StoredModel, own_report, own_settings, own_words, stored_model
 from app.services.window_socket import MemoryRequest, ask_window
+from app.services.workspace import Reading
 
 LOG_FOLDER = "commands"
 """Beside the log of the window's engine, which may be running."""
@@ -40,8 +46,29 @@ class EstimateOptions:
     """What `estimate` was asked for."""
 
     model: Path
-    options: LoadOptions
+    context: int | None = None
+    """In tokens; this and the next two are the model's own where they are None."""
+    kv_type: KvType | None = None
+    gpu_layers: int | None = None
     as_json: bool = False
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names of the options that were asked for."""
+        asked = {"context": self.context, "kv_type": self.kv_type, "gpu_layers": self.gpu_layers}
+        return frozenset(name for name, value in asked.items() if value is not None)
+
+    def over(self, own: LoadOptions) -> LoadOptions:
+        """The model's own options with those that were asked for in their place."""
+        # Smaller keys and values need flash attention, so asking for them leaves it open again.
+        needs_flash = self.kv_type not in (None, "f16") and own.flash_attention == "off"
+        return replace(
+            own,
+            context=own.context if self.context is None else self.context,
+            kv_type=self.kv_type or own.kv_type,
+            gpu_layers=own.gpu_layers if self.gpu_layers is None else self.gpu_layers,
+            flash_attention="auto" if needs_flash else own.flash_attention,
+        )
 
 
 class _Engine:
@@ -121,24 +148,42 @@ def devices(root: Path | None, *, as_json: bool) -> int:
 
 def estimate(wanted: EstimateOptions, root: Path | None) -> int:
     """Print what a model would take; the exit status, 1 where it does not fit as asked. Raises EmberError."""
-    file = wanted.model.absolute()
+    file, given = wanted.model.absolute(), wanted.given
     with _Engine(root) as engine:
-        request = EstimateMemory(id=engine.new_id(), path=str(file), options=wanted.options)
+        engine.statistics()
+        stored = _stored(file, root)
+        own = own_settings(stored, engine.hello, file, wanted.over(stored.options))
+        request = EstimateMemory(
+            id=engine.new_id(), path=str(file), options=own.options, calibration=own.calibration, learnt=own.learnt
+        )
         plan = engine.ask(request, MemoryEstimated).plan
     report = describe_plan(file, plan)
     if wanted.as_json:
-        write_json(report)
+        write_json({**report, "own_settings": own_report(own, given)})
     else:
         write_line(plan.sentence)
-        for line in _as_made(plan, wanted.options):
+        for line in filter(None, (*_as_made(plan, own.options), own_words(own, given))):
             write_line(f"  {line}")
         for part in report["devices"]:
             other = part["other_bytes"]
             _print_part(part, [f"{format_bytes(other)} the program itself"] if other > 0 else [], "")
         for offer in report["offers"]:
             write_line(f"This would fit: {offer['label']}.")
-    is_less = plan.verdict == "fewer_layers" and wanted.options.gpu_layers is not None
+    is_less = plan.verdict == "fewer_layers" and own.options.gpu_layers is not None
     return 1 if plan.verdict == "does_not_fit" or is_less else 0
+
+
+def _stored(file: Path, root: Path | None) -> StoredModel:
+    """What the settings keep of a model's file, read beside a window too; said, where they cannot be read."""
+    try:
+        reading = Reading(root)
+    except EmberError as error:
+        tell(f"What is kept of this model could not be read, so general settings are used. {error.sentence}")
+        return StoredModel()
+    try:
+        return stored_model(reading.settings, file)
+    finally:
+        reading.close()
 
 
 def _as_made(plan: MemoryPlan, asked: LoadOptions) -> Iterator[str]:
@@ -159,8 +204,9 @@ def memory(model: Path | None, root: Path | None, *, as_json: bool) -> int:
 
     Raises EmberError.
     """
+    own = OwnSettings(LoadOptions())
     if model is not None:
-        report = _load_and_measure(model.absolute(), root)
+        report, own = _load_and_measure(model.absolute(), root)
     else:
         found = ask_window(MemoryRequest(), root)
         if found is None:
@@ -172,16 +218,27 @@ def memory(model: Path | None, root: Path | None, *, as_json: bool) -> int:
     tokens = f"{format_count(report['context_used'])} of {format_count(report['context'])} tokens"
     layers = f", {report['gpu_layers']} of {report['layers'] + 1} layers on a GPU" if report["gpu_layers"] else ""
     write_line(f"{report['model']}: {tokens}{layers}; the engine takes {format_bytes(report['process_bytes'])}")
+    if words := own_words(own):
+        write_line(f"  {words}")
     for part in report["devices"]:
-        guess = part["estimated_bytes"]
-        _print_part(part, [], "" if guess is None else f", {format_bytes(guess)} were estimated")
+        guess, said = part["estimated_bytes"], part["process_bytes"]
+        estimated = "" if guess is None else f", {format_bytes(guess)} were estimated"
+        _print_part(part, [], estimated + ("" if said is None else f", the driver counts {format_bytes(said)}"))
     return 0
 
 
-def _load_and_measure(file: Path, root: Path | None) -> Report:
+def _load_and_measure(file: Path, root: Path | None) -> tuple[Report, OwnSettings]:
+    """What a model takes once it is loaded as the window would, and what it was loaded with."""
     with _Engine(root) as engine:
-        loaded = engine.ask(LoadModel(id=engine.new_id(), path=str(file)), Loaded)
-        return memory_of(loaded.model, engine.statistics(), loaded.plan)
+        engine.statistics()
+        stored = _stored(file, root)
+        own = own_settings(stored, engine.hello, file, stored.options)
+        request = LoadModel(
+            id=engine.new_id(), path=str(file), options=own.options, calibration=own.calibration, learnt=own.learnt
+        )
+        loaded = engine.ask(request, Loaded)
+        report = memory_of(loaded.model, engine.statistics(), loaded.plan)
+    return {**report, "own_settings": own_report(own)}, own
 
 
 def _print_part(part: Report, more: list[str], end: str) -> None:

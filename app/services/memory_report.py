@@ -46,6 +46,7 @@ def memory_of(model: ModelInfo, statistics: Statistics, plan: MemoryPlan | None)
                 "kv_used_bytes": memory.kv_used,
                 "compute_bytes": memory.compute,
                 "bytes": memory.weights + memory.kv_reserved + memory.compute,
+                "process_bytes": device.process_bytes if device is not None else None,  # where the driver says it
                 "estimated_bytes": None if estimate is None else estimate.weights + estimate.kv + estimate.compute,
                 **_room(device, statistics),
             }

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,31 +28,17 @@ from app.protocol.messages import (
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
+from app.services.stored_models import StoredModel, circumstances, own_settings, settings_key, stored_model
 from app.storage.settings import SettingsStore
 
 logger = logging.getLogger(__name__)
 
-KEY: Final = "models.settings."
-"""What the keys of settings begin with; the file's path follows."""
 IDLE_MS: Final = 2000
 """How long nothing must happen before a model is measured by itself."""
 MOST_TRIES: Final = 3
 """How often a measurement that something came in between of is begun again, until the model is loaded anew."""
 MOST_KEPT: Final = 8
 """Measurements kept for one model; the oldest goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredModel:
-    """What is stored for one model file."""
-
-    options: LoadOptions = field(default_factory=LoadOptions)
-    calibrations: dict[str, Calibration] = field(default_factory=dict)
-    """By circumstances: devices, llama.cpp's commit, the file's size and time, the type of keys and values."""
-    learnt: dict[str, int] = field(default_factory=dict)
-    """By device: bytes that the last load took beyond its estimate."""
-    given_up: tuple[str, ...] = ()
-    """Circumstances under which the engine ended while it measured: never again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +107,7 @@ class ModelSettings(QObject):
         None where nothing was, and while no engine is there to say what this machine has.
         """
         stored = self._stored(path)
-        circumstances = self._circumstances(path, options or stored.options)
-        return stored.calibrations.get(circumstances) if circumstances is not None else None
+        return own_settings(stored, self._engine.hello, path, options or stored.options).calibration
 
     def is_measured_alike(self, path: Path, one: LoadOptions, other: LoadOptions) -> bool:
         """Whether a measurement with some options of a model's file holds for others too."""
@@ -133,37 +118,23 @@ class ModelSettings(QObject):
         return self._stored(path).learnt
 
     def _stored(self, path: Path) -> StoredModel:
-        return self._settings.get(_key(path), StoredModel, StoredModel())
+        return stored_model(self._settings, path)
 
     def _store(self, path: Path, stored: StoredModel) -> None:
         """Raises EmberError."""
         if stored != self._stored(path):
-            self._settings.set(_key(path), stored)
+            self._settings.set(settings_key(path), stored)
             self.changed.emit(str(path))
 
     def _fill_in(self, request: LoadModel) -> LoadModel:
         """A load as it goes to the engine: with what is known of the model by now."""
         path = Path(request.path)
-        return msgspec.structs.replace(
-            request, calibration=self.calibration(path, request.options), learnt=self.learnt(path)
-        )
+        own = own_settings(self._stored(path), self._engine.hello, path, request.options)
+        return msgspec.structs.replace(request, calibration=own.calibration, learnt=own.learnt)
 
     def _circumstances(self, path: Path, options: LoadOptions) -> str | None:
         """What a measurement holds for; None while that is not known."""
-        hello = self._engine.hello
-        if hello is None:
-            return None
-        try:
-            file = path.stat()
-        except OSError:
-            return None
-        wanted = options.devices
-        gpus = [device for device in hello.devices if device.kind in ("gpu", "integrated")]
-        used = [gpu for gpu in gpus if options.gpu_layers != 0 and (wanted is None or gpu.name in wanted)]
-        devices = [f"{device.name} {device.description}" for device in hello.devices if device not in gpus]
-        devices += [f"{gpu.name} {gpu.description} {options.gpu_layers} {options.kv_on_gpu}" for gpu in used]
-        parts = (*devices, hello.llama_commit, f"{file.st_size} {file.st_mtime_ns}", options.kv_type)
-        return " | ".join(parts)
+        return circumstances(self._engine.hello, path, options)
 
     # --- measuring ---------------------------------------------------------------------------------------------------
 
@@ -218,11 +189,11 @@ class ModelSettings(QObject):
         if engine.is_loading or not self._chats.is_idle or not is_settled:
             return False
         path, options = Path(model.path), engine.options
-        circumstances = self._circumstances(path, options)
+        now = self._circumstances(path, options)
         stored = self._stored(path)
-        if circumstances is None or circumstances in stored.given_up:
+        if now is None or now in stored.given_up:
             return False
-        measured = stored.calibrations.get(circumstances)
+        measured = stored.calibrations.get(now)
         return measured is None or not measured.is_steady
 
     def _ask_what_is_in_memory(self) -> None:
@@ -249,11 +220,11 @@ class ModelSettings(QObject):
 
     def _begin(self, conversation: ConversationId | None, *, may_change_layout: bool = False) -> None:
         model = self._engine.model
-        circumstances = self._circumstances(Path(model.path), self._engine.options) if model is not None else None
-        if model is None or circumstances is None or self.is_measuring:
+        now = self._circumstances(Path(model.path), self._engine.options) if model is not None else None
+        if model is None or now is None or self.is_measuring:
             return
         request = Calibrate(id=self._engine.new_id(), may_change_layout=may_change_layout)
-        self._measuring = _Measuring(request.id, Path(model.path), circumstances, conversation)
+        self._measuring = _Measuring(request.id, Path(model.path), now, conversation)
         self._engine.send(request, self._answered)
 
     def _answered(self, answer: Response) -> None:
@@ -319,8 +290,3 @@ def beyond_estimate(plan: MemoryPlan, statistics: Statistics, known: dict[str, i
 def _live(statistics: Statistics) -> ConversationId | None:
     """The conversation that is in memory."""
     return ConversationId(statistics.live_conversation) if statistics.live_conversation else None
-
-
-def _key(path: Path) -> str:
-    name = str(path.absolute())
-    return KEY + name.encode("utf-8", "backslashreplace").decode("utf-8")  # a file's name need not be text

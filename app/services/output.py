@@ -68,6 +68,21 @@ def tell(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
+class Percent:
+    """Progress on a terminal, in one line beside the output; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self._shown = -1
+
+    def __call__(self, done: int, to_do: int) -> None:
+        """Show whole per cent, and take the line away at the end."""
+        percent = 100 * done // max(to_do, 1)
+        if percent != self._shown and sys.stderr.isatty():
+            self._shown = percent
+            sys.stderr.write(f"\r{percent:3d} %" if percent < 100 else "\r     \r")
+            sys.stderr.flush()
+
+
 def _print_nowhere() -> None:
     """Python flushes stdout once more at its end, and would complain again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T", SavedExported, SavedAdopted)
 OnFailed = Callable[[EmberError], None]
+Stop = Callable[[], None]
+"""Stops an order; it still calls back, with an error of kind "cancelled" if it was in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class StateTransfer:
         told: Callable[[OutgoingState], None],
         failed: OnFailed,
         progress: Progress,
-    ) -> None:
+    ) -> Stop:
         """Have a conversation's state put into the empty `folder`; files are empty where nothing of it is saved."""
         tips = self._roots.of(conversation)
         known = self._roots.models()
@@ -97,7 +99,7 @@ class StateTransfer:
             ]
             told(_outgoing(folder, answer.files, named, tips))
 
-        self._send(request, SavedExported, exported, failed, progress)
+        return self._send(request, SavedExported, exported, failed, progress)
 
     def adopt(
         self,
@@ -150,7 +152,9 @@ class StateTransfer:
         told: Callable[[_T], None],
         failed: OnFailed,
         progress: Progress,
-    ) -> None:
+    ) -> Stop:
+        is_sent = is_stopped = False
+
         def answered(answer: Response) -> None:
             if isinstance(answer, TransferProgress):
                 progress(answer.done, answer.total)
@@ -160,12 +164,25 @@ class StateTransfer:
                 failed(EmberError(answer.sentence, answer.kind))
 
         def begin(why_not: str) -> None:
+            nonlocal is_sent
+            if is_stopped:
+                return
             if why_not:
                 failed(EmberError(why_not, "saved_state"))
             else:
+                is_sent = True
                 self._engine.send(request, answered)
 
+        def stop() -> None:
+            nonlocal is_stopped
+            if is_sent:
+                self._engine.cancel(request.id)
+            elif not is_stopped:
+                is_stopped = True
+                failed(EmberError("It was cancelled before it began.", "cancelled"))
+
         self._saved.when_open(begin)
+        return stop
 
 
 def _outgoing(folder: Path, files: tuple[str, ...], models: list[StateModel], tips: list[SavedTip]) -> OutgoingState:

@@ -7,14 +7,14 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from app.core.conversation import ConversationId
+from app.core.conversation import ConversationId, ConversationTree
 from app.core.errors import EmberError
 from app.paths import plain_reason
-from app.storage.archive import export_archive, import_into, read_archive
+from app.storage.archive import checked_archive, import_into, read_archive
 from app.storage.archive_format import ImportedConversation, RefusedError
 from app.storage.chat_json import to_chat_json
 from app.storage.conversations import ConversationStore
-from app.storage.files import write_bytes_atomically, write_text_atomically
+from app.storage.files import write_bytes_atomically
 from app.storage.html_page import to_html
 from app.storage.imports.draft import Taken
 from app.storage.imports.jan import MESSAGES, THREAD
@@ -22,7 +22,7 @@ from app.storage.imports.reading import Refused, conversations_in
 from app.storage.markdown import to_markdown
 from app.storage.plain_text import to_plain_text
 
-ExportFormat = Literal["ember", "markdown", "json", "text", "html"]
+ExportFormat = Literal["ember", "markdown", "json", "text", "html", "pdf"]
 Branches = Literal["one", "all"]
 StateFate = Literal["none", "used", "partly", "dropped"]
 SUFFIXES: dict[ExportFormat, str] = {
@@ -31,8 +31,14 @@ SUFFIXES: dict[ExportFormat, str] = {
     "json": ".json",
     "text": ".txt",
     "html": ".html",
+    "pdf": ".pdf",
 }
 LONGEST_NAME = 80
+LONGEST_NAME_BYTES = 200
+"""File systems take 255, and a number and the suffix follow."""
+_NOT_IN_NAMES = '<>:"/\\|?*'
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
+"""What Windows keeps for itself, whatever the suffix."""
 FILES_LIMIT = 20_000
 """Files of a folder that are looked at."""
 _FORMATS: dict[str, ExportFormat] = {
@@ -55,6 +61,8 @@ class Stored:
     """What of it was written."""
 
 
+ToPdf = Callable[[ConversationTree], bytes]
+"""Lays what is seen of a conversation out on paper; only a window can."""
 Take = Callable[[Path, ImportedConversation], Stored]
 """Stores what was found in a file."""
 
@@ -92,6 +100,39 @@ class ImportReport:
     not_taken: tuple[NotImported, ...]
 
 
+def no_pdf(_tree: ConversationTree) -> bytes:
+    """Where there is no window; raises EmberError of kind "wrong_format"."""
+    raise EmberError("A PDF file can only be written from Ember's window. Nothing was written.", "wrong_format")
+
+
+def contents(
+    store: ConversationStore,
+    conversation: ConversationId,
+    form: ExportFormat,
+    branches: Branches | None = None,
+    to_pdf: ToPdf = no_pdf,
+) -> bytes:
+    """The conversation's text as a file of that format; raises EmberError.
+
+    `branches` is what the format can hold if not given: all of them in .ember and Markdown, else the shown one.
+    """
+    tree = store.tree(conversation)
+    match form:
+        case "ember":
+            return checked_archive(tree, store.packed_token_ids(conversation))
+        case "markdown":
+            text = to_markdown(tree, one=branches == "one")
+        case "json":
+            return to_chat_json(tree, one=branches != "all")
+        case "text":
+            text = to_plain_text(tree, one=branches != "all")
+        case "html":
+            text = to_html(tree)
+        case "pdf":
+            return to_pdf(tree)
+    return text.encode("utf-8", "replace")
+
+
 def export_conversation(
     store: ConversationStore,
     conversation: ConversationId,
@@ -99,23 +140,8 @@ def export_conversation(
     form: ExportFormat,
     branches: Branches | None = None,
 ) -> None:
-    """Write the conversation to `path`; raises EmberError.
-
-    `branches` is what the format can hold if not given: all of them in .ember and Markdown, else the shown one.
-    """
-    tree = store.tree(conversation)
-    one = branches == "one"
-    match form:
-        case "ember":
-            export_archive(tree, store.packed_token_ids(conversation), path)
-        case "markdown":
-            write_text_atomically(path, to_markdown(tree, one=one))
-        case "json":
-            write_bytes_atomically(path, to_chat_json(tree, one=branches != "all"))
-        case "text":
-            write_text_atomically(path, to_plain_text(tree, one=branches != "all"))
-        case "html":
-            write_text_atomically(path, to_html(tree))
+    """Write the text of a conversation to `path`; raises EmberError. `branches` as in `contents`."""
+    write_bytes_atomically(path, contents(store, conversation, form, branches))
 
 
 def export_all(
@@ -124,33 +150,40 @@ def export_all(
     to: Path,
     form: ExportFormat,
     branches: Branches | None = None,
-) -> list[Path]:
-    """Write one conversation to a file, or each to a file of its own in the folder `to`; the files.
+) -> None:
+    """Write each conversation to a file of its own in the folder `to`, in which nothing is overwritten.
 
-    Nothing that is in the folder already is overwritten. Raises EmberError.
+    Raises EmberError.
     """
-    if len(conversations) == 1 and not to.is_dir():
-        export_conversation(store, conversations[0], to, form, branches)
-        return [to]
-    try:
-        to.mkdir(exist_ok=True)
-    except OSError as error:
-        raise EmberError(
-            f"The folder “{to}” could not be made because {plain_reason(error)}. Nothing was written.",
-            kind="cannot_write",
-        ) from error
-    written = []
+    names = FreeNames(to, SUFFIXES[form])
     for conversation in conversations:
-        path = _free_name(to, file_name(store.get(conversation).title), SUFFIXES[form])
-        export_conversation(store, conversation, path, form, branches)
-        written.append(path)
-    return written
+        export_conversation(store, conversation, names.of(store.get(conversation).title), form, branches)
 
 
-def _free_name(folder: Path, name: str, suffix: str) -> Path:
-    """A name in the folder that nothing has yet."""
-    numbers = (folder / f"{name}{f' ({number})' if number > 1 else ''}{suffix}" for number in count(1))
-    return next(path for path in numbers if not path.exists())
+class FreeNames:
+    """Names of files in a folder that nothing has yet, also for many conversations of the same title."""
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        """Make the folder if it is not there; raises EmberError of kind "cannot_write"."""
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise EmberError(
+                f"The folder “{folder}” could not be made because {plain_reason(error)}. Nothing was written.",
+                kind="cannot_write",
+            ) from error
+        self._folder, self._suffix = folder, suffix
+        self._last: dict[str, int] = {}
+
+    def of(self, title: str) -> Path:
+        """A name for a conversation of this title."""
+        name = file_name(title)
+        for number in count(self._last.get(name, 0) + 1):
+            path = self._folder / f"{name}{f' ({number})' if number > 1 else ''}{self._suffix}"
+            if not path.exists():
+                self._last[name] = number
+                return path
+        raise AssertionError("numbers do not end")
 
 
 def format_of(path: Path) -> ExportFormat:
@@ -160,7 +193,9 @@ def format_of(path: Path) -> ExportFormat:
 
 def file_name(title: str) -> str:
     """A title as the beginning of a file's name, on any system."""
-    return "".join(c if c.isalnum() or c in " -_." else "_" for c in title).strip(" .")[:LONGEST_NAME] or "chat"
+    name = "".join(c if c.isprintable() and c not in _NOT_IN_NAMES else "_" for c in title)[:LONGEST_NAME]
+    name = name.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore").strip(" .")
+    return f"{name}_" if name.partition(".")[0].upper() in _DEVICES else name or "chat"
 
 
 def import_conversation(store: ConversationStore, path: Path) -> ConversationId:

@@ -9,11 +9,13 @@ from PySide6.QtCore import QObject
 
 from app.services.backup_calls import BackupCalls
 from app.services.cache_command import CacheDeeds, CacheOptions
+from app.services.export_command import begin_export
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
 from app.services.window_socket import (
     BackupRequest,
     CacheRequest,
+    ExportRequest,
     Found,
     Progress,
     Refused,
@@ -65,6 +67,14 @@ class WindowRequests(QObject):
         """Carry a request out; what comes back stops it."""
         if isinstance(request, BackupRequest):
             return self._backups.begin(request, write)
+        if isinstance(request, ExportRequest):
+            return begin_export(
+                self._workspace,
+                request,
+                told=lambda answer: write(Found(answer=answer)),
+                failed=lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
+                progress=lambda done, total: write(Progress(done=done, total=total)),
+            )
         if not isinstance(request, CacheRequest):
             report_memory(
                 self._workspace.engine,

@@ -1,5 +1,6 @@
 """What commands and the open window say to each other over its socket: one line that asks, lines that answer."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ import msgspec
 
 from app.core.errors import EmberError
 from app.paths import open_data_dir
-from app.services.single_instance import SingleInstance
+from app.services.single_instance import LONGEST_REQUEST, SingleInstance
 
 Deed = Literal["report", "clear", "verify"]
 Answer = dict[str, Any]
@@ -36,6 +37,14 @@ class BackupRequest(_Line, frozen=True, tag="backup"):
     file: str
 
 
+class ExportRequest(_Line, frozen=True, tag="export"):
+    """Conversations to write with their state; the path is absolute."""
+
+    conversations: tuple[str, ...]
+    """Empty for all."""
+    to: str
+
+
 class Progress(_Line, frozen=True, tag="progress"):
     """The window is at it; more lines follow."""
 
@@ -56,7 +65,7 @@ class Refused(_Line, frozen=True, tag="refused"):
     sentence: str
 
 
-WindowRequest = CacheRequest | MemoryRequest | BackupRequest
+WindowRequest = CacheRequest | MemoryRequest | ExportRequest | BackupRequest
 Reply = Progress | Found | Refused
 
 _request_decoder: msgspec.json.Decoder[WindowRequest] = msgspec.json.Decoder(WindowRequest)
@@ -68,7 +77,9 @@ def decode_request(line: bytes) -> WindowRequest:
     return _request_decoder.decode(line)
 
 
-def ask_window(request: WindowRequest, root: Path | None) -> Answer | None:
+def ask_window(
+    request: WindowRequest, root: Path | None, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Answer | None:
     """What the window that has the data folder answers; None where no window does. Raises EmberError."""
     answered: list[Answer | EmberError] = []
 
@@ -77,14 +88,24 @@ def ask_window(request: WindowRequest, root: Path | None) -> Answer | None:
             reply = _reply_decoder.decode(line)
         except msgspec.DecodeError as error:
             raise EmberError("The open window is of another version of Ember; close it first.", "in_use") from error
-        if isinstance(reply, Found):
+        if isinstance(reply, Progress):
+            progress(reply.done, reply.total)
+        elif isinstance(reply, Found):
             answered.append(reply.answer)
         elif isinstance(reply, Refused):
             answered.append(EmberError(reply.sentence, reply.error))
         return bool(answered)
 
+    try:
+        line = msgspec.json.encode(request)
+    except UnicodeEncodeError as error:
+        raise EmberError(
+            "A name is not valid text (UTF-8). Nothing was done; choose another one.", "bad_name"
+        ) from error
+    if len(line) >= LONGEST_REQUEST:
+        raise EmberError("That is too much for one call while Ember's window is open; name fewer.", "too_long")
     data_dir = open_data_dir(root)
-    if not SingleInstance(data_dir.root).ask_other(msgspec.json.encode(request), take):
+    if not SingleInstance(data_dir.root).ask_other(line, take):
         return None
     if not answered:
         raise EmberError(

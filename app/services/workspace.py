@@ -13,11 +13,13 @@ from app.services.backup_state import BackupStates
 from app.services.backups import Backups
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
+from app.services.exports import Exports
 from app.services.model_library import ModelLibrary
 from app.services.model_settings import ModelSettings
 from app.services.restoring import Restoring
 from app.services.saved_states import SavedStates
 from app.services.single_instance import SingleInstance, in_use
+from app.services.state_transfer import StateTransfer
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.saved_roots import SavedRoots
@@ -32,6 +34,7 @@ class Reading:
         self.data_dir: DataDir = read_data_dir(root)
         self._database = Database.open(self.data_dir.database, self.data_dir.backups, readonly=True)
         self.store = ConversationStore(self._database)
+        self.settings = SettingsStore(self._database)
 
     def close(self) -> None:
         """Close the database."""
@@ -77,6 +80,8 @@ class Workspace(QObject):
         self.backups = Backups(self.data_dir, self.settings, self, states=self.backup_states)
         self.chats = Chats(self.store, self.engine, self.saved, self)
         self.model_settings = ModelSettings(self.settings, self.engine, self.chats, self.saved, self)
+        transfer = StateTransfer(self.engine, self.saved, self.roots)
+        self.exports = Exports(self.data_dir, self.store, self.roots, transfer, self)
         self.store_changed.connect(self._settle)
 
     @property
@@ -98,12 +103,13 @@ class Workspace(QObject):
         self.model_settings.close()
         self.chats.close()
         self.saved.close()
-        for work in (self.backups, self.backup_states, self.restoring):
+        for work in (self.backups, self.backup_states, self.restoring, self.exports):
             work.cancel()
         wait_for_background()
         self.restoring.drop()
         self.backup_states.end()
         self.engine.stop()
+        self.exports.close()
         self._database.close()
         self.instance.release()
         stop_logging()

@@ -66,9 +66,14 @@ _UNFINISHED: Final = (
 
 
 def export_archive(tree: ConversationTree, token_ids: TokenIds, path: Path) -> None:
-    """Write a conversation to `path`, atomically; `token_ids` as from `ConversationStore.packed_token_ids`.
+    """Write a conversation to `path`, atomically; raises EmberError of kind "cannot_write" or "too_large"."""
+    write_bytes_atomically(path, checked_archive(tree, token_ids))
 
-    Raises EmberError of kind "cannot_write", or "too_large" for what `read_archive` would not take back.
+
+def checked_archive(tree: ConversationTree, token_ids: TokenIds) -> bytes:
+    """The bytes of the archive of a conversation; `token_ids` as from `ConversationStore.packed_token_ids`.
+
+    Raises EmberError of kind "too_large" for what `read_archive` would not take back.
     """
     data = archive_bytes(tree, token_ids)
     try:
@@ -79,7 +84,7 @@ def export_archive(tree: ConversationTree, token_ids: TokenIds, path: Path) -> N
             "Nothing was changed; export it as Markdown instead.",
             kind="too_large",
         ) from error
-    write_bytes_atomically(path, data)
+    return data
 
 
 def archive_bytes(tree: ConversationTree, token_ids: TokenIds) -> bytes:

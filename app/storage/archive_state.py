@@ -78,8 +78,8 @@ def export_with_state(
     state: OutgoingState,
     key: bytes,
     progress: Progress = no_progress,
-) -> None:
-    """Write a conversation with its state to `path`, atomically, signed with `key`.
+) -> tuple[int, int]:
+    """Write a conversation with its state to `path`, atomically, signed with `key`; the bytes of text and of state.
 
     Raises EmberError of kind "cannot_write" or "too_large", and what `progress` raises.
     """
@@ -88,10 +88,10 @@ def export_with_state(
             total = _checked_total(state)
             _write(tree, token_ids, file, state, key, lambda done: progress(done, total))
             read_open_archive(file)
+            return file.seek(0, os.SEEK_END) - total, total
         except (RefusedError, zipfile.LargeZipFile) as error:
             raise EmberError(
-                f"“{tree.conversation.title}” cannot be written with its state because {error}. "
-                "Nothing was changed; export it without its state instead.",
+                f"“{tree.conversation.title}” cannot be written with its state because {error}; its text alone can.",
                 kind="too_large",
             ) from error
 
@@ -119,6 +119,12 @@ def _write(
     """Write the archive to an open file; the manifest last, because it has the files' digests."""
     document = document_of(tree, token_ids)
     done = 0
+
+    def stored(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(done)
+
     with (
         ThreadPoolExecutor(1, "digests") as hasher,  # hashing takes as long as all the rest, and no file ever changes
         zipfile.ZipFile(file, "w", allowZip64=False) as archive,
@@ -126,10 +132,11 @@ def _write(
         digests = hasher.map(_digest, state.files)
         add_member(archive, CONVERSATION, document)
         files = []
-        for source, digest in zip(state.files, digests, strict=True):
-            files.append(StateFile(name=source.name, bytes=_store(archive, source), sha256=digest))
-            done += files[-1].bytes
-            progress(done)
+        try:
+            for source, digest in zip(state.files, digests, strict=True):
+                files.append(StateFile(name=source.name, bytes=_store(archive, source, stored), sha256=digest))
+        finally:
+            hasher.shutdown(cancel_futures=True)  # whoever stops this does not wait for the digests of all the rest
         manifest = msgspec.structs.replace(
             manifest_of(tree, document),
             version=VERSION,
@@ -145,8 +152,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _store(archive: zipfile.ZipFile, source: Path) -> int:
-    """Add a file as it is: state does not pack. Its bytes."""
+def _store(archive: zipfile.ZipFile, source: Path, stored: Callable[[int], None]) -> int:
+    """Add a file as it is: state does not pack. Its bytes; `stored` gets those of each piece."""
     info = member_info(STATE_FOLDER + source.name)
     info.file_size = source.stat().st_size
     done = 0
@@ -154,6 +161,7 @@ def _store(archive: zipfile.ZipFile, source: Path) -> int:
         while piece := file.read(_PIECE):
             member.write(piece)
             done += len(piece)
+            stored(len(piece))
     return done
 
 

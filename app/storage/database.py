@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from app.core.errors import EmberError
 from app.paths import plain_reason
@@ -48,6 +48,7 @@ class Database:
         self._lock = threading.RLock()
         self._after_commit: list[Callable[[], None]] = []
         self._closed = False
+        self._followers = 0
 
     @classmethod
     def open(
@@ -191,6 +192,22 @@ class Database:
         with self._lock, plain_errors(self.path):
             self._require_transaction()
             self._connection.executemany(sql, parameters)
+
+    def follow(self, table: str, column: str, note: Callable[[Any], None]) -> None:
+        """Call `note` with `column` of each row of `table` that is added, changed or removed from now on.
+
+        That is also by triggers and cascades, though only over this connection, and inside a transaction that may still
+        be taken back; `note` must not use the database.
+        """
+        with self._lock, plain_errors(self.path):
+            self._followers += 1
+            name = f"note_{self._followers}"
+            self._connection.create_function(name, 1, note)
+            for event, row in (("INSERT", "new"), ("UPDATE", "new"), ("UPDATE", "old"), ("DELETE", "old")):
+                self._connection.execute(
+                    f"CREATE TEMP TRIGGER {name}_{event}_{row} AFTER {event} ON main.{table} "
+                    f"BEGIN SELECT {name}({row}.{column}); END"
+                )
 
     def size(self) -> int:
         """Bytes of the database as it is now, what waits in its log included; raises EmberError."""

@@ -50,11 +50,6 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
         ) from error
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically; raises EmberError of kind "cannot_write"."""
-    write_bytes_atomically(path, text.encode("utf-8", "replace"))
-
-
 def sync_folder(folder: Path) -> None:
     """Force a renamed entry of `folder` to the disk, where the system can (not on Windows)."""
     if sys.platform == "win32":

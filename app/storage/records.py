@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 LATEST_TIME: Final = 1e10
 """The largest Unix time that is believed (2286); not every system can show one far beyond."""
 _LARGEST_FIGURE: Final = 2**53
+_NUMBER: Final = (int, float)
+"""Made once: this is asked for every row of a long list."""
 _FINISH_REASONS: Final = frozenset(get_args(FinishReason))
 UNREADABLE_TEXT: Final = "The text of this message could not be read; the rest of the conversation is kept."
 
@@ -232,6 +234,6 @@ def _optional(value: Any) -> str | None:
 
 def _time(value: Any) -> float:
     """A Unix time in seconds, or 0 where it is missing, not a number, or beyond any calendar."""
-    if isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= LATEST_TIME:
+    if isinstance(value, _NUMBER) and math.isfinite(value) and 0 <= value <= LATEST_TIME:
         return float(value)
     return 0.0

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from app.core.conversation import ConversationId, MessageId
 from app.storage.database import Database
 from app.storage.records import storable
 
+_FEW: Final = 200
+"""With more chats that changed, all are read again."""
 UNTOLD = b""
 """The tip that is owed for turns that were broken off before they told theirs."""
 
@@ -34,6 +37,11 @@ class SavedRoots:
     def __init__(self, database: Database) -> None:
         """Use the database."""
         self._database = database
+        self._tips: dict[ConversationId, tuple[bytes, ...]] | None = None
+        """What `tips` returned last, which is asked for after each turn; None before that."""
+        self._changed: set[ConversationId] = set()
+        """The chats whose tips may be others since; also another thread adds to it, while it holds the database."""
+        database.follow("kv_roots", "conversation", self._changed.add)
 
     def record(self, message: MessageId, root: bytes, tip: bytes, model: SavedModel) -> bool:
         """Note where the saved state of a reply's branch ends; False if its chat is gone meanwhile: then it is owed."""
@@ -71,12 +79,26 @@ class SavedRoots:
         return [SavedTip(MessageId(row["message"]), row["root"], row["tip"]) for row in rows]
 
     def tips(self) -> dict[ConversationId, tuple[bytes, ...]]:
-        """The tips of each chat that has any."""
-        found: dict[ConversationId, list[bytes]] = {}
-        for row in self._database.rows("SELECT conversation, tip FROM kv_roots"):
-            if isinstance(row["tip"], bytes):
-                found.setdefault(ConversationId(row["conversation"]), []).append(row["tip"])
-        return {conversation: tuple(set(tips)) for conversation, tips in found.items()}
+        """The tips of each chat that has any; only those that changed since the last call are read; for one thread."""
+        changed = tuple(self._changed)
+        self._changed.difference_update(changed)
+        kept, self._tips = self._tips, None  # where reading fails, all are read the next time
+        if kept is None or len(changed) > _FEW:
+            kept = self._read_tips("")
+        elif changed:
+            found = self._read_tips(f" WHERE conversation IN ({', '.join('?' * len(changed))})", changed)
+            for conversation in changed:
+                kept.pop(conversation, None)
+            kept.update(found)
+        self._tips = kept
+        return dict(kept)
+
+    def _read_tips(self, where: str, values: tuple[str, ...] = ()) -> dict[ConversationId, tuple[bytes, ...]]:
+        found: dict[ConversationId, dict[bytes, None]] = {}  # not sets: half the time with ten thousand chats
+        for conversation, tip in self._database.rows(f"SELECT conversation, tip FROM kv_roots{where}", values):
+            if isinstance(tip, bytes):
+                found.setdefault(conversation, {})[tip] = None
+        return {conversation: tuple(tips) for conversation, tips in found.items()}
 
     def wanted(self) -> tuple[bytes, ...]:
         """The tips of all chats."""

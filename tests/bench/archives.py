@@ -15,7 +15,8 @@ from PySide6.QtCore import QCoreApplication
 from app.core.conversation import Conversation, ConversationId, Message, new_conversation_id, new_message_id
 from app.kvstore.keys import MAX_CHUNK_TOKENS, Digest
 from app.kvstore.store import Store
-from app.services.archive_commands import export_state_archive, take_archive
+from app.services.archive_commands import take_archive
+from app.services.exports import ExportOrder, ExportReport
 from app.services.workspace import Workspace
 from app.storage.archive import read_archive
 from app.storage.saved_roots import SavedModel, SavedTip
@@ -48,7 +49,7 @@ def measure() -> Iterator[Figure]:
             out, back, copied_out, copied_back = [], [], [], []
             file, copy = folder / "chat.ember", folder / "copy"
             for _ in range(RUNS):
-                seconds, _size = _timed(partial(export_state_archive, workspace, conversation, file))
+                seconds, _none = _timed(partial(_export, workspace, application, conversation, file))
                 out.append(seconds)
                 copied_out.append(_timed(lambda: _copy(file, copy, forced=True))[0])
                 _clear(workspace, application)
@@ -93,6 +94,15 @@ def _conversation(workspace: Workspace, root: Digest, tip: Digest) -> Conversati
     workspace.store.add_message(Message(message, conversation, None, "user", text_of(4 * TOKENS), created=1.0))
     workspace.roots.adopt([SavedTip(message, root, tip)], {root: SavedModel("", "a model")})
     return conversation
+
+
+def _export(workspace: Workspace, application: QCoreApplication, conversation: ConversationId, file: Path) -> None:
+    """Write the conversation with its state, as the window and the command do."""
+    reports: list[ExportReport] = []
+    run = workspace.exports.begin(ExportOrder((conversation,), file, with_state=True))
+    run.finished.connect(lambda report: (reports.append(report), application.quit()))
+    application.exec()
+    assert reports[0].exported[0].state_bytes > TOKENS * BYTES_A_TOKEN, reports
 
 
 def _clear(workspace: Workspace, application: QCoreApplication) -> None:

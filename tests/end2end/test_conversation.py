@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from app.gui import dialogs
 from app.gui.transcript import ShownMessage
 from tests.end2end.conftest import REPLY_MS, Ember, Start, use_greedy
+from tests.unit.gui.person import export
 
 LONG_STORY = "Tell me a very long story about the sea, a ship and its captain."
 
@@ -269,18 +270,17 @@ def test_instructions_are_kept_with_the_conversation(ember: Ember, monkeypatch: 
     assert ember.workspace.store.get(conversation).system_prompt == "Answer like a pirate."
 
 
+@pytest.mark.qt_log_ignore("^This plugin does not support", extend=True)
 def test_a_conversation_is_exported_and_reloaded(
     ember: Ember, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     use_greedy(ember, max_tokens=8)
     ember.say("Name a colour.")
     path = tmp_path_factory.mktemp("export") / "colours.ember"
-    monkeypatch.setattr(dialogs, "export_path", lambda *_: path)
     monkeypatch.setattr(dialogs, "import_path", lambda *_: path)
     original = ember.window.chat.conversation_id
     assert original is not None
-    ember.window.header.export_requested.emit("ember")
-    ember.qtbot.waitUntil(path.exists, timeout=10_000)
+    export(ember.window, ember.qtbot, path, "ember")
     ember.window.header.import_requested.emit()
     ember.qtbot.waitUntil(lambda: ember.window.chat.conversation_id != original, timeout=10_000)
     copy = ember.window.chat.conversation_id

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.load_options import LoadOptions
 from app.core.sampling import SamplerSettings
 from app.core.turn import TokenCounts
 from app.protocol.messages import (
@@ -16,14 +17,16 @@ from app.protocol.messages import (
     Device,
     DeviceMemory,
     Done,
+    EstimateMemory,
     GetStatistics,
     Loaded,
+    MemoryEstimated,
     ModelInfo,
     Statistics,
     StoreOpened,
 )
 from tests.support.engine import Engine, Talk
-from tests.support.tiny_models import Kind
+from tests.support.tiny_models import Kind, make
 
 pytestmark = pytest.mark.gpu
 
@@ -271,3 +274,14 @@ def test_smaller_keys_and_values_go_from_device_to_device(
     first: dict[str, object], then: dict[str, object], gpu: Device, tiny_model: TinyModel, tmp_path: Path
 ) -> None:
     assert_taken_up_after(tiny_model(Kind.FULL), tmp_path, first, then, kv_type="q8_0")
+
+
+def test_keys_and_values_too_large_for_one_piece_of_the_gpu_end_no_engine(tmp_path: Path, gpu: Device) -> None:
+    """Mesa's device takes 128 MiB in one piece, a million tokens of this model; more is refused in a sentence."""
+    model = make(Kind.FULL, tmp_path / "long.gguf", context_length=2**22)
+    options = LoadOptions(context=2**20 + 1, gpu_layers=4)
+    with Engine() as engine:
+        answer = engine.ask(EstimateMemory(id=engine.next_id(), path=str(model), options=options))
+        assert isinstance(answer, MemoryEstimated)
+        if gpu.backend == "Vulkan" and "llvmpipe" in gpu.description:
+            assert f"{gpu.name} takes at most 128 MiB in one piece" in answer.plan.sentence

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.core.load_options import Calibration, Trial
-from app.services.model_settings import KEY, StoredModel
+from app.services.stored_models import KEY, StoredModel
 from app.services.workspace import Workspace
 from tests.support.command import ember
 from tests.support.tiny_models import Kind

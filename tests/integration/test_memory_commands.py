@@ -4,11 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytestqt.qtbot import QtBot
 
+from app.core.load_options import Calibration, LoadOptions, Trial
+from app.protocol.messages import Failed, MemoryPlan
+from app.services.estimator import Estimator
+from app.services.stored_models import StoredModel, circumstances, settings_key
+from app.services.workspace import Workspace
 from tests.support.command import ember
 from tests.support.tiny_models import Kind, make, make_not_a_gguf
 
 TinyModel = Callable[[Kind], Path]
+MIB = 1024**2
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture
@@ -43,6 +51,55 @@ def test_smaller_choices_are_estimated(data: Path, tiny_model: TinyModel) -> Non
     ).line
     assert lean["devices"][0]["kv_bytes"] < plain["devices"][0]["kv_bytes"]
     assert lean["context"] == 4096
+
+
+def test_an_estimate_is_the_windows_own_and_what_a_model_is_loaded_with(
+    data: Path, tiny_model: TinyModel, qtbot: QtBot
+) -> None:
+    model, told = tiny_model(Kind.FULL), list[MemoryPlan | Failed]()
+    options = LoadOptions(context=1024, kv_type="q8_0")
+    trial = Trial(flash_attention=True, threads=1, batch=64, follow_up=1.0, decode=1.0, prefill=1.0)
+    workspace = Workspace(data)  # which keeps the folder's lock all the time
+    estimator = Estimator(data / "logs")
+    try:
+        workspace.engine.start()
+        qtbot.waitUntil(lambda: workspace.engine.hello is not None, timeout=PATIENCE_MS)
+        now = circumstances(workspace.engine.hello, model, options)
+        assert now is not None
+        kept = StoredModel(options, {now: Calibration(trial, (trial,), 128)}, {"CPU": 7 * MIB})
+        workspace.settings.set(settings_key(model), kept)
+        settings = workspace.model_settings
+        estimator.ask(model, options, settings.calibration(model), settings.learnt(model), told.append)
+        qtbot.waitUntil(lambda: bool(told), timeout=PATIENCE_MS)
+        estimated = ember("estimate", model, "--json", "--data-dir", data).line
+        in_words = ember("estimate", model, "--context", 512, "--data-dir", data).out
+        loaded = ember("memory", "--model", model, "--json", "--data-dir", data).line
+    finally:
+        estimator.close()
+        workspace.close()
+    (plan,), (guess,), (taken,) = told, estimated["devices"], loaded["devices"]
+    assert isinstance(plan, MemoryPlan)
+    (shown,) = plan.devices
+    figures = [guess[name] for name in ("weights_bytes", "kv_bytes", "compute_bytes")]
+    assert figures == [shown.weights, shown.kv, shown.compute]
+    assert guess["other_bytes"] == pytest.approx(shown.other, abs=16 * MIB) and shown.other > 7 * MIB
+    assert estimated["context"] == loaded["context"] == plan.context == 1024
+    assert taken["kv_bytes"] == guess["kv_bytes"] and taken["estimated_bytes"] == taken["bytes"]
+    assert estimated["own_settings"] == loaded["own_settings"]
+    assert estimated["own_settings"]["options"] == {"context": 1024, "kv_type": "q8_0"}
+    assert "With a context of 512 tokens\n" in in_words
+    assert (
+        "With this model's own settings: keys and values as q8_0; measured here: 1 thread, slices of 64 tokens; "
+        "the last load took 7.0 MiB more on CPU than was estimated."
+    ) in in_words
+
+
+def test_settings_that_cannot_be_read_are_said_and_done_without(data: Path, tiny_model: TinyModel) -> None:
+    data.mkdir()
+    (data / "ember.db").write_bytes(b"no database at all" * 100)
+    outcome = ember("estimate", tiny_model(Kind.FULL), "--data-dir", data)
+    assert outcome.status == 0
+    assert outcome.err.startswith("What is kept of this model could not be read, so general settings are used.")
 
 
 def test_an_estimate_says_what_was_made_of_wishes_that_cannot_be_met(data: Path, tmp_path: Path) -> None:

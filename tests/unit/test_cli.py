@@ -86,6 +86,8 @@ def failed(capsys: Shown, *arguments: str) -> str:
         (["send", "--frob", "Hi"], "--frob"),
         (["show"], "ID"),
         (["export", "x"], "--to"),
+        (["export", "--to", "y"], "--all"),
+        (["export", "x", "--all", "--to", "y"], "--all"),
         (["export", "x", "--to", "y", "--format", "pdf"], "pdf"),
         (["export", "x", "--to", "y.ember", "--branches", "one"], "all branches"),
         (["export", "x", "--to", "y.html", "--branches", "all"], "shown branch"),
@@ -231,6 +233,23 @@ def test_a_folder_takes_a_file_of_each_conversation_and_nothing_in_it_is_overwri
     stem, suffix = Path(name).stem, Path(name).suffix
     assert {path.name for path in target.iterdir()} == {name, f"{stem} (2){suffix}", f"{stem} (3){suffix}"}
     assert (target / name).read_text() == "mine"
+
+
+def test_all_conversations_go_into_a_folder_also_where_there_is_but_one(folder: Path, tmp_path: Path) -> None:
+    arguments = ["export", "--all", "--data-dir", str(folder), "--format", "text"]
+    assert run([*arguments, "--to", str(tmp_path / "two")]) == 0
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {"Roman roads.txt", "Tax letter.txt"}
+    database = Database.open(folder / "ember.db", folder / "backups")
+    ConversationStore(database).delete(ConversationId("d" * 32))
+    database.close()
+    assert run([*arguments, "--to", str(tmp_path / "one")]) == 0
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["Roman roads.txt"]
+
+
+def test_a_pdf_file_is_the_windows(folder: Path, capsys: Shown) -> None:
+    told = failed(capsys, "export", CHAT, "--to", str(folder / "x.pdf"), "--data-dir", str(folder))
+    assert "Ember's window" in told
+    assert not (folder / "x.pdf").exists()
 
 
 @pytest.mark.parametrize(("branches", "there"), [("one", False), ("all", True)])

@@ -1,5 +1,7 @@
 """Clear cache: one button, and beside it the menu of what can be cleared."""
 
+from typing import Final
+
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
@@ -8,6 +10,8 @@ from app.gui import icons, theme
 from app.gui.gauges.clear_menu import ClearMenu
 from app.gui.gauges.clearing import Choice
 from app.gui.parts import icon_button, name_button, paint_card
+
+NAME: Final = "Clear cache"
 
 
 class ClearButton(QWidget):
@@ -28,7 +32,7 @@ class ClearButton(QWidget):
         self.main.setProperty("kind", "icon")
         self.main.setProperty("words", True)
         self.main.setFont(theme.font("body"))
-        self.main.setText("Clear cache")
+        self.main.setText(NAME)
         self.main.setIcon(icons.icon("erase", "text"))
         self.main.setIconSize(icons.SIZE)
         self.main.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -41,7 +45,7 @@ class ClearButton(QWidget):
         self.arrow.clicked.connect(lambda: self.menu.pop_up(self))
         chosen = (self.clear, self.clear_chat, self.clear_model, self.clear_all)
         self.menu.chosen.connect(lambda number: chosen[number].emit())
-        name_button(self.main, "Clear cache")
+        name_button(self.main, NAME)
         row = QHBoxLayout(self)
         row.setContentsMargins(2, 2, 2, 2)
         row.setSpacing(1)
@@ -63,6 +67,10 @@ class ClearButton(QWidget):
         """Leave the icon out where the words alone have room."""
         style = Qt.ToolButtonStyle
         self.main.setToolButtonStyle(style.ToolButtonTextBesideIcon if shown else style.ToolButtonTextOnly)
+
+    def set_short(self, short: bool) -> None:
+        """Say it in one word where two would be cut; the tooltip and a screen reader have the whole."""
+        self.main.setText("Clear" if short else NAME)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The common surface and the hairline between the two."""

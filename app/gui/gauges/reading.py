@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from app.core.context_budget import remaining
+from app.core.context_budget import is_nearly_full, remaining
 from app.core.units import format_bytes, format_count, format_seconds
 from app.gui.gauges.figures import ContextFigures, MemoryFigures, MemoryKind, ReuseFigures, SavedFigures
 
 Tone = Literal["", "warning", "danger"]
 
 NO_MODEL: Final = "No model is loaded"
-NEARLY_FULL: Final = 0.85
-"""From this share of the context on, the gauge warns."""
 MEMORY_NAMES: Final[dict[MemoryKind, str]] = {
     "cpu": "RAM",
     "gpu": "VRAM",
@@ -115,7 +113,7 @@ def _how_tight(figures: ContextFigures, left: int) -> tuple[Tone, str, tuple[str
         over = format_count(figures.draft - room)
         alert = f"Your message is {over} tokens too long for what is left of the context."
         return "danger", alert, (f"your message is {over} too long", f"{over} too many")
-    if figures.used + figures.draft < NEARLY_FULL * figures.limit:
+    if not is_nearly_full(figures.limit, left):
         return "", "", ()
     words = f"{format_count(left)} left"
     return (
@@ -179,8 +177,10 @@ def read_saved(figures: SavedFigures | None) -> Reading:
         _bytes("left of the budget", max(0, figures.budget - figures.all_chats), "track"),
     ]
     everything = format_bytes(figures.all_chats)
-    this = f"this chat {format_bytes(figures.this_chat)}"
-    lines: tuple[str, ...] = (f"{this} · others {format_bytes(others)}", this) if others else (this,)
+    this, rest = f"this chat {format_bytes(figures.this_chat)}", f"others {format_bytes(others)}"
+    lines: tuple[str, ...] = (f"{this} · {rest}", this) if others else (this,)
+    if not figures.this_chat:
+        lines = (f"nothing of this chat · {rest}", rest)
     if figures.is_off:
         lines = ("Saving is off · what is saved stays", "Saving is off")
     elif figures.is_never:

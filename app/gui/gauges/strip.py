@@ -108,6 +108,8 @@ class GaugeStrip(QWidget):
         self._row.setContentsMargins(side, 9, min(side, 16), 8)
         self._row.setSpacing(between)
         self.clear_button.set_icon_shown(not close)
+        self.clear_button.set_short(False)
+        self.clear_button.set_short(self.minimumSizeHint().width() > self.width())  # as with large text
         lines = self.width() >= WITHOUT_LINES
         for gauge, share in zip(self.gauges(), _SHARES if lines else (1, 1, 1), strict=True):
             gauge.set_line_shown(lines)

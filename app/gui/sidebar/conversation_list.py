@@ -18,7 +18,7 @@ class ConversationList(QListView):
     opened = Signal(str)
     rename_requested = Signal(str, str)
     delete_requested = Signal(str)
-    export_requested = Signal(str, str)
+    export_requested = Signal(str)
     settled = Signal()
     """A chat was chosen by a click or with Enter, not only passed by the arrow keys."""
 
@@ -75,10 +75,9 @@ class ConversationList(QListView):
         rename.setShortcut(QKeySequence(Qt.Key.Key_F2))
         rename.triggered.connect(lambda: self.edit(self._model.index_of(item.id)))
         menu.addAction(rename)
-        for words, form in (("Export as .ember…", "ember"), ("Export as Markdown…", "markdown")):
-            export = QAction(words, menu)
-            export.triggered.connect(lambda _=False, form=form: self.export_requested.emit(item.id, form))
-            menu.addAction(export)
+        export = QAction("Export…", menu)
+        export.triggered.connect(lambda: self.export_requested.emit(item.id))
+        menu.addAction(export)
         menu.addSeparator()
         delete = QAction("Delete", menu)
         delete.setShortcut(QKeySequence(Qt.Key.Key_Delete))

@@ -65,6 +65,19 @@ class ConversationModel(QAbstractListModel):
                 return
         self._rebuild()
 
+    def update_states(self, items: Sequence[SidebarItem]) -> None:
+        """Show some conversations with other states; no row moves, and the view is told once."""
+        changed = []
+        for item in items:
+            self._items[item.id] = item
+            row = self._row_of.get(item.id)
+            if row is not None:
+                self._rows[row] = item
+                changed.append(row)
+        if changed:
+            roles = [Qt.ItemDataRole.DisplayRole, ITEM_ROLE]
+            self.dataChanged.emit(self.index(min(changed)), self.index(max(changed)), roles)
+
     def remove_item(self, conversation: str) -> None:
         """Show one conversation no more."""
         if self._items.pop(conversation, None) is not None and conversation in self._row_of:

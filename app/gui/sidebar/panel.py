@@ -61,8 +61,9 @@ def settings_menu(
     open_saved: Callable[[], None],
     open_backups: Callable[[], None],
     open_help: Callable[[], None],
+    export_all: Callable[[], None],
 ) -> QMenu:
-    """The system's colours, light or dark; the settings of saved state; backups; and what is kept."""
+    """The system's colours, light or dark; saved state; backups; exporting everything; and what is kept."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -80,6 +81,8 @@ def settings_menu(
     backups.setShortcut(QKeySequence(BACKUP_KEYS))
     backups.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
     backups.triggered.connect(lambda _=False: open_backups())
+    every = menu.addAction(icons.blank(), "Export all chats…")
+    every.triggered.connect(lambda _=False: export_all())
     kept = menu.addAction(icons.blank(), "What is kept?")
     kept.setShortcut(QKeySequence(HELP_KEYS))
     kept.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
@@ -103,6 +106,7 @@ class Panel(QWidget):
     filter_changed = Signal(str)
     search_requested = Signal(str)
     import_requested = Signal()
+    export_all_requested = Signal()
     theme_chosen = Signal(str)
     saved_settings = Signal()
     backups_requested = Signal()
@@ -182,6 +186,7 @@ class Panel(QWidget):
                 self.saved_settings.emit,
                 self.backups_requested.emit,
                 self.help_requested.emit,
+                self.export_all_requested.emit,
             )
         )
         self.import_button = icon_button("import", "Reload an .ember file…", self)

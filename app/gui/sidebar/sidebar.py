@@ -26,8 +26,8 @@ class Sidebar(QWidget):
     rename_requested = Signal(str, str)
     """Id and new title."""
     delete_requested = Signal(str)
-    export_requested = Signal(str, str)
-    """Id and format: `ember` or `markdown`."""
+    export_requested = Signal(str)
+    export_all_requested = Signal()
     import_requested = Signal()
     filter_changed = Signal(str)
     search_requested = Signal(str)
@@ -64,6 +64,10 @@ class Sidebar(QWidget):
         """Show one conversation anew, or a new one."""
         self._panel.refresh_dates()
         self._panel.model.update_item(item)
+
+    def update_states(self, items: Sequence[SidebarItem]) -> None:
+        """Show some conversations with other states."""
+        self._panel.model.update_states(items)
 
     def remove_item(self, conversation: str) -> None:
         """Show one conversation no more."""
@@ -172,6 +176,7 @@ class Sidebar(QWidget):
         chats.export_requested.connect(self.export_requested)
         panel.new_chat.connect(self._on_new_chat)
         panel.import_requested.connect(self.import_requested)
+        panel.export_all_requested.connect(self.export_all_requested)
         panel.filter_changed.connect(self.filter_changed)
         panel.search_requested.connect(self.search_requested)
         panel.theme_chosen.connect(self.theme_chosen)

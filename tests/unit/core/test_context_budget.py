@@ -23,3 +23,18 @@ def test_a_conversation_is_full_before_its_last_token() -> None:
     assert not ContextBudget(8192, 8127).is_full
     assert ContextBudget(8192, 8128).is_full
     assert ContextBudget(8192, 3895).share_used == pytest.approx(0.4755, abs=1e-4)
+
+
+@pytest.mark.parametrize(("limit", "used"), [(8192, 6899), (2048, 1676), (512, 320), (256, 128)])
+def test_it_is_nearly_full_while_there_is_room_for_about_a_turn(limit: int, used: int) -> None:
+    assert not ContextBudget(limit, used).is_nearly_full
+    assert ContextBudget(limit, used + 1).is_nearly_full
+
+
+@given(st.integers(320, 20_000), st.integers(1, 100))
+def test_there_is_a_warning_before_a_turn_finds_no_room(limit: int, turn: int) -> None:
+    """A conversation that grows by `turn` tokens at a time is called nearly full before it does not fit any more."""
+    used = 0
+    while not ContextBudget(limit, used).is_nearly_full:
+        used += turn
+    assert ContextBudget(limit, used).fits or turn > limit // 8

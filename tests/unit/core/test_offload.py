@@ -26,6 +26,10 @@ TWO_CUDA = Machine(
 )
 METAL = Machine(Room("CPU", 12 * GIB, 24 * GIB, True), (Room("MTL0", 16 * GIB, 16 * GIB, True),))
 VULKAN_INTEGRATED = Machine(Room("CPU", 10 * GIB, 16 * GIB, True), (Room("Vulkan0", 8 * GIB, 8 * GIB, True),))
+VULKAN_PIECES = Machine(
+    Room("CPU", 60 * GIB, 64 * GIB, True), (Room("Vulkan0", 22 * GIB, 24 * GIB, largest_tensor=128 * MIB),)
+)
+"""As Mesa and some drivers say it: maxStorageBufferRange is 128 MiB."""
 
 PLAIN = ContextOptions(flash_attention=True)
 
@@ -319,3 +323,51 @@ def test_a_gpu_that_is_full_and_not_used_is_in_nobodys_way() -> None:
     full = Machine(Room("CPU", 22 * GIB, 24 * GIB, True), (Room("CUDA0", 0, 24_082 * MIB),))
     decision = decided(llama_8b(), full)
     assert (decision.can_load, decision.layout.gpu_layers, decision.layout.context) == (True, 0, 8192)
+
+
+# --- what a device takes in one piece
+
+
+def long_8b() -> GgufHeader:
+    """As Llama 3 8B, whose keys of one layer are 2 KiB a token, for long contexts."""
+    shape = {"layers": 32, "width": 4096, "feed_forward": 14_336, "heads": 32, "kv_heads": 8}
+    return parse_bytes(described_model(**shape, context_length=2**20))
+
+
+def test_keys_and_values_of_a_layer_may_be_as_large_as_a_device_takes_in_one_piece() -> None:
+    assert decided(long_8b(), VULKAN_PIECES, LoadOptions(context=65_536, gpu_layers=33)).verdict == "fits"
+    refused = decided(long_8b(), VULKAN_PIECES, LoadOptions(context=65_792, gpu_layers=33))
+    assert not refused.can_load
+    assert "Vulkan0 takes at most 128 MiB in one piece" in refused.sentence
+    assert "the keys or values of one layer would be 129 MiB." in refused.sentence
+
+
+def test_larger_pieces_are_refused_in_a_sentence_with_what_a_device_does_take() -> None:
+    asked = LoadOptions(context=131_072, gpu_layers=33)
+    refused = decided(long_8b(), VULKAN_PIECES, asked)
+    assert refused.sentence.startswith("33 of 33 layers do not fit: Vulkan0 takes at most 128 MiB in one piece")
+    assert "would be 256 MiB." in refused.sentence
+    offers = {offer.label: offer.options for offer in refused.offers}
+    assert offers["Use a context of 65,536 tokens"] == replace(asked, context=65_536)
+    assert "Keep the chat's memory (KV) off the GPU" in offers
+    assert all(decided(long_8b(), VULKAN_PIECES, options).can_load for options in offers.values())
+
+
+def test_off_the_gpu_the_keys_and_values_may_be_larger() -> None:
+    outside = LoadOptions(context=131_072, gpu_layers=33, kv_on_gpu=False)
+    assert decided(long_8b(), VULKAN_PIECES, outside).can_load
+
+
+def test_layers_that_stay_off_the_gpu_for_their_pieces_are_explained() -> None:
+    decision = decided(long_8b(), VULKAN_PIECES, LoadOptions(context=131_072))
+    assert (decision.verdict, decision.can_load) == ("fewer_layers", True)
+    assert not any(share.kv for share in decision.shares if share.device == "Vulkan0")
+    assert "Vulkan0 takes at most 128 MiB in one piece" in decision.sentence
+    usual = decided(long_8b(), VULKAN_PIECES)
+    assert usual.layout.gpu_layers == 33 and "in one piece" not in usual.sentence
+
+
+def test_smaller_keys_and_values_go_into_one_piece_for_longer() -> None:
+    lean = LoadOptions(context=114_688, gpu_layers=33, kv_type="q8_0")
+    assert decided(long_8b(), VULKAN_PIECES, lean).can_load
+    assert not decided(long_8b(), VULKAN_PIECES, replace(lean, context=131_072)).can_load

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import llama_cpp
+import msgspec
 import pytest
 
 from app.core.errors import EmberError
@@ -88,7 +89,7 @@ def sparse(path: Path, **shape: Any) -> Path:
 def planned(
     path: Path, devices: tuple[Device, ...], options: LoadOptions | None = None, **more: dict[str, int]
 ) -> LoadPlan:
-    planner = Planner(SimpleNamespace(devices=lambda: devices))  # type: ignore[arg-type]
+    planner = Planner(SimpleNamespace(devices=lambda **_: devices))  # type: ignore[arg-type]
     given_back = more.pop("given_back", {})
     return planner.plan(LoadModel(id=1, path=str(path), options=options or LoadOptions(), **more), given_back)
 
@@ -105,6 +106,19 @@ def test_a_70b_model_on_a_24_gib_machine_is_refused_with_figures_before_anything
     with pytest.raises(DoesNotFitError, match="36 GiB") as caught:
         plan.require()
     assert caught.value.kind == "too_large"
+
+
+def test_keys_that_a_device_does_not_take_in_one_piece_are_refused_before_llama_cpp_ends_the_process(
+    dry_run: Asked, tmp_path: Path
+) -> None:
+    shape = {"layers": 32, "width": 4096, "feed_forward": 14_336, "heads": 32, "kv_heads": 8}
+    path = sparse(tmp_path / "long.gguf", **shape, context_length=2**20)
+    pieces = msgspec.structs.replace(CUDA, name="Vulkan0", backend="Vulkan", largest_tensor=128 * MIB)
+    plan = planned(path, (pieces, CPU), LoadOptions(context=98_304, gpu_layers=33))
+    assert dry_run.devices == []
+    with pytest.raises(DoesNotFitError, match="Vulkan0 takes at most 128 MiB in one piece") as caught:
+        plan.require()
+    assert caught.value.offers
 
 
 def test_the_parts_of_a_split_model_count_together(dry_run: Asked, tmp_path: Path) -> None:
@@ -217,7 +231,7 @@ def test_what_another_model_gives_back_counts_as_free(dry_run: Asked, model: Pat
 def test_what_was_measured_of_the_model_is_what_the_dry_run_is_asked_with(dry_run: Asked, model: Path) -> None:
     best = Trial(flash_attention=True, threads=3, batch=128, follow_up=1, decode=1, prefill=1)
     request = LoadModel(id=1, path=str(model), calibration=Calibration(best, (best,), 512))
-    Planner(SimpleNamespace(devices=lambda: NO_GPU)).plan(request, {})  # type: ignore[arg-type]
+    Planner(SimpleNamespace(devices=lambda **_: NO_GPU)).plan(request, {})  # type: ignore[arg-type]
     asked = dry_run.settings[0]
     assert (asked.threads, asked.batch) == (3, 128)
     assert asked.flash_attention == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED

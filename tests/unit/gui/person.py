@@ -13,6 +13,7 @@ from app.gui import main_window
 from app.gui.main_window import MainWindow
 from app.protocol.messages import CountTokens, Done, Failed, Generate, TokenCount
 from app.services import engine_client
+from app.services.transfer import ExportFormat
 from app.services.workspace import Workspace
 from tests.unit.gui.model_fakes import FakeEstimator
 from tests.unit.services.fakes import FakeProcess
@@ -89,6 +90,20 @@ class Person:
     @property
     def shown(self) -> str:
         return self.window.transcript.document().toPlainText()
+
+
+def export(window: MainWindow, qtbot: QtBot, to: Path, form: ExportFormat) -> None:
+    """Export the open chat by the dialogs, and wait until that is said; a suffix is added to `to` where it has none."""
+    window.header.export_requested.emit()
+    dialog = window.exporting.dialog
+    assert dialog is not None
+    dialog._rows[form].button.click()
+    dialog.export.click()
+    place = window.exporting.place
+    assert place is not None
+    place.selectFile(str(to))
+    place.accept()
+    qtbot.waitUntil(lambda: any("Exported" in notice.text for notice in window.notices.notices()))
 
 
 @pytest.fixture

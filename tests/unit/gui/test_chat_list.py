@@ -143,6 +143,20 @@ def test_the_chat_that_the_engine_holds_is_in_memory_until_another_is(
     assert (shown(model, one).state, shown(model, two).state) == ("unsaved", "memory")
 
 
+def test_the_rows_are_told_once_of_other_states_and_not_at_all_of_the_same(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel
+) -> None:
+    one, two = add(workspace, "One", 1000.0), add(workspace, "Two", 2000.0)
+    chats = ChatList(sidebar, workspace, sidebar)
+    workspace.engine.statistics.emit(statistics(one))
+    told: list[None] = []
+    model.dataChanged.connect(lambda *_: told.append(None))
+    chats.show_states()
+    assert not told
+    workspace.engine.statistics.emit(statistics(two))
+    assert len(told) == 1
+
+
 def test_nothing_is_in_memory_once_the_engine_has_died(
     workspace: Workspace, sidebar: Sidebar, model: ConversationModel
 ) -> None:

@@ -14,6 +14,7 @@ from app.gui import theme
 from app.gui.gauges import ClearFigures, ContextFigures, Gauge, GaugeStrip, MemoryFigures, SavedFigures
 from app.gui.gauges.clearing import clear_choices
 from app.gui.gauges.reading import read_context, read_memory, read_saved
+from app.gui.gauges.strip import CLOSE
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -107,8 +108,8 @@ def test_a_context_that_is_nearly_full_says_so() -> None:
     assert (reading.lines[0], reading.tone) == ("nearly full · 292 left", "warning")
 
 
-@pytest.mark.parametrize(("used", "draft", "tone"), [(849, 0, ""), (850, 0, "warning"), (400, 450, "warning")])
-def test_it_warns_from_85_percent_on_with_what_is_being_written(used: int, draft: int, tone: str) -> None:
+@pytest.mark.parametrize(("used", "draft", "tone"), [(786, 0, ""), (787, 0, "warning"), (400, 387, "warning")])
+def test_it_warns_when_less_than_15_percent_are_left_beside_the_draft(used: int, draft: int, tone: str) -> None:
     assert read_context(ContextFigures(used, 1000, 0, used, draft=draft, reserve=64)).tone == tone
 
 
@@ -169,6 +170,8 @@ def test_saved_state_tells_this_chat_from_the_others() -> None:
     assert reading.lines[0] == "this chat 92 MiB · others 1.2 GiB"
     alone = read_saved(SavedFigures(92 * MIB, 92 * MIB, 10 * GIB))
     assert alone.lines == ("this chat 92 MiB",)
+    new = read_saved(SavedFigures(0, 92 * MIB, 10 * GIB))
+    assert new.lines == ("nothing of this chat · others 92 MiB", "others 92 MiB")
 
 
 def test_saved_state_tells_own_from_shared_and_the_room_on_the_disk() -> None:
@@ -420,3 +423,16 @@ def test_the_lines_go_first_then_the_words_get_shorter_and_never_the_button(qtbo
     qtbot.waitUntil(lambda: strip.context.shown_words() == ("Context", "48 %", ""))
     assert strip.clear_button.main.text() == button
     assert strip.clear_button.width() == strip.clear_button.sizeHint().width()
+
+
+def test_clear_cache_is_one_word_where_two_would_be_cut(strip: GaugeStrip) -> None:
+    button = strip.clear_button.main
+    strip.setMinimumWidth(1)  # a window gets narrower than that with large text
+    strip.resize(CLOSE - 1, strip.height())
+    needed = strip.minimumSizeHint().width()  # without the icon
+    strip.resize(needed, strip.height())
+    assert button.text() == "Clear cache"
+    strip.resize(needed - 1, strip.height())
+    assert (button.text(), button.accessibleName()) == ("Clear", "Clear cache")
+    strip.resize(1000, strip.height())
+    assert button.text() == "Clear cache"

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from app.core.load_options import LoadOptions
 from app.gui.dialogs_model import ModelSettingsDialog
+from app.gui.gauges import Gauge
 from app.gui.live_costs import OPTIONS
 from app.gui.measured_box import NOT_MEASURED, OTHER
 from app.gui.model_fields import UNKNOWN
@@ -455,3 +456,16 @@ def test_only_with_the_persons_word_a_measurement_makes_saved_state_useless(save
     assert not box.may_change_layout
     box.layout_may_change.click()
     assert box.may_change_layout
+
+
+def test_in_a_narrow_window_an_estimate_that_arrives_is_seen_as_a_whole(choosing: Choosing) -> None:
+    pill = choosing.window.header.pill
+    pill.menu().aboutToShow.emit()
+    next(action for action in pill.menu().actions() if action.text().startswith("Settings of")).trigger()
+    dialog = choosing.dialog
+    dialog.resize(480, 700)
+    before = dialog.card.visibleRegion().boundingRect().height()
+    choosing.estimate()
+    gauge = dialog.card.findChildren(Gauge)[0]
+    choosing.person.qtbot.waitUntil(lambda: gauge.visibleRegion().boundingRect() == gauge.rect())
+    assert dialog.card.visibleRegion().boundingRect().height() > before

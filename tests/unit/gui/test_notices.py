@@ -144,6 +144,19 @@ def test_long_actions_move_under_the_sentence_in_a_narrow_window(qtbot: QtBot, b
     qtbot.waitUntil(lambda: all(button.x() > bar.words.geometry().right() for button in bar.buttons[:2]))
 
 
+def test_an_action_too_long_for_a_line_of_its_own_is_cut_and_has_its_words_in_the_tooltip(
+    qtbot: QtBot, bar: NoticeBar
+) -> None:
+    label, button = "Keep the chat's memory (KV) at half the size & use a context of 1,024 tokens", bar.buttons[0]
+    bar.show_notice(Notice("It does not fit.", "error", [(label, print), ("Settings…", print)]))
+    bar.window().resize(480, 300)
+    qtbot.waitUntil(lambda: button.text().endswith("…") and button.width() >= button.sizeHint().width())
+    assert (button.toolTip(), button.accessibleName()) == (label, label)
+    bar.window().resize(1000, 300)
+    qtbot.waitUntil(lambda: button.text() == label.replace("&", "&&"))
+    assert button.toolTip() == ""
+
+
 def test_enter_on_the_close_button_dismisses(qtbot: QtBot, bar: NoticeBar) -> None:
     bar.show_notice(Notice("Saved."))
     qtbot.keyClick(bar.close_button, Qt.Key.Key_Space)

@@ -187,11 +187,8 @@ def test_the_menu_of_a_chat_exports_renames_and_deletes_that_chat(
 ) -> None:
     menu = chats.build_menu(ITEMS[1])
     with qtbot.waitSignal(sidebar.export_requested) as exported:
-        action(menu, "Export as Markdown…")
-    assert exported.args == ["b", "markdown"]
-    with qtbot.waitSignal(sidebar.export_requested) as exported:
-        action(menu, "Export as .ember…")
-    assert exported.args == ["b", "ember"]
+        action(menu, "Export…")
+    assert exported.args == ["b"]
     with qtbot.waitSignal(sidebar.delete_requested) as deleted:
         action(menu, "Delete")
     assert deleted.args == ["b"]

@@ -7,10 +7,10 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
-from app.gui import dialogs
+from app.gui.notices import Notice
 from app.protocol.messages import Failed
 from app.services import engine_client
-from tests.unit.gui.person import Person
+from tests.unit.gui.person import Person, export
 from tests.unit.services.fakes import CRASHED, FakeProcess
 
 
@@ -52,6 +52,15 @@ def test_the_page_names_the_model_that_is_loaded(person: Person) -> None:
 
 
 # --- a narrow window --------------------------------------------------------------------------------------------------
+
+
+def test_a_long_notice_is_shown_whole(person: Person) -> None:
+    window = person.window
+    window.resize(480, 640)
+    window.notices.show_notice(Notice("A sentence that is as long as a path. " * 4, actions=[("Show", lambda: None)]))
+    words = window.notices.words
+    person.qtbot.waitUntil(lambda: words.height() >= words.heightForWidth(words.width()))
+    assert words.height() > 2 * words.fontMetrics().height()
 
 
 @pytest.mark.parametrize("how", ["escape", "a click beside it", "a wider window"])
@@ -224,13 +233,8 @@ def test_a_folder_that_is_put_back_is_no_longer_missed(talking: Person) -> None:
     assert talking.window.close()
 
 
-def test_a_chat_can_still_be_exported_when_its_folder_is_gone(
-    talking: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chat_can_still_be_exported_when_its_folder_is_gone(talking: Person, tmp_path: Path) -> None:
     talking.say("Hello", "Hello yourself.")
     shutil.rmtree(folder(talking))
-    path = tmp_path / "hello.md"
-    monkeypatch.setattr(dialogs, "export_path", lambda *_: path)
-    talking.window.header.export_requested.emit("markdown")
-    talking.qtbot.waitUntil(lambda: any("Exported" in notice for notice in talking.notices))
-    assert "Hello yourself." in path.read_text()
+    export(talking.window, talking.qtbot, tmp_path / "hello.md", "markdown")
+    assert "Hello yourself." in (tmp_path / "hello.md").read_text()

@@ -14,6 +14,7 @@ from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.saved_roots import SavedRoots
 from app.storage.settings import SettingsStore
+from tests.unit.services.exporting import exporting  # noqa: F401
 from tests.unit.services.fakes import FakeClient, FakeProcess
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
@@ -33,13 +34,13 @@ MEMORY = (
 )
 
 
-def statistics(request: int) -> Statistics:
+def statistics(request: int, devices: tuple[Device, ...] = (CUDA, CPU)) -> Statistics:
     return Statistics(
         id=request,
         rss=400 * MIB,
         ram_total=16_384 * MIB,
         ram_available=9_000 * MIB,
-        devices=(CUDA, CPU),
+        devices=devices,
         memory=MEMORY,
         context_used=410,
         context_size=4096,
@@ -56,6 +57,7 @@ class Window:
 
     def __init__(self, root: Path, qtbot: QtBot) -> None:
         self.root, self.qtbot, self._parent = root, qtbot, QObject()
+        self.devices = (CUDA, CPU)
         self.workspace = Workspace(root)
         self.workspace.instance.listen()
         self._requests = WindowRequests(self.workspace, self._parent)
@@ -79,7 +81,7 @@ class Window:
             nonlocal told
             for asked in self.engine.asked(GetStatistics)[told:]:
                 told += 1
-                self.engine.say(statistics(asked.id))
+                self.engine.say(statistics(asked.id, self.devices))
             return process.poll() is not None
 
         self.qtbot.waitUntil(ended, timeout=1000 * PATIENCE)
@@ -122,6 +124,14 @@ def test_a_window_without_a_model_says_so(window: Window) -> None:
     outcome = window.run("--json")
     assert (outcome.status, outcome.out) == (1, "")
     assert "No model is loaded" in outcome.err
+
+
+def test_what_the_driver_counts_for_the_engine_is_told_where_it_does(window: Window) -> None:
+    window.load()
+    assert [part["process_bytes"] for part in window.run("--json").line["devices"]] == [None, None]
+    window.devices = (msgspec.structs.replace(CUDA, process_bytes=1300 * MIB), CPU)
+    assert [part["process_bytes"] for part in window.run("--json").line["devices"]] == [None, 1300 * MIB]
+    assert window.run().out.splitlines()[-1].endswith(", the driver counts 1.3 GiB; 700 MiB free")
 
 
 def test_what_was_estimated_stands_beside_what_is_taken() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.errors import EmberError
 from app.services import transfer
-from app.services.transfer import export_conversation, import_conversation, import_files
+from app.services.transfer import export_conversation, file_name, import_conversation, import_files
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from tests.unit.storage.imports import samples
@@ -37,6 +37,23 @@ def test_a_conversation_that_is_there_already_comes_back_as_a_copy_that_says_so(
     assert store.get(copy).title.startswith("Roman roads")
     assert store.get(copy).title != store.get(CHAT).title
     assert len(store.tree(copy).messages) == len(store.tree(CHAT).messages)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Roads, bridges & “walls” (2)", "Roads, bridges & “walls” (2)"),
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("a\\b:c*d?", "a_b_c_d_"),
+        ("line\nand \u202egnp.exe", "line_and _gnp.exe"),
+        (" .. ", "chat"),
+        ("nul", "nul_"),
+        ("𠀀" * 90, "𠀀" * 50),
+        ("\udcff", "_"),
+    ],
+)
+def test_a_title_becomes_a_name_that_any_system_takes(title: str, name: str) -> None:
+    assert file_name(title) == name
 
 
 def test_markdown_holds_all_branches(store: ConversationStore, tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_more_state_than_an_archive_holds_is_told_and_nothing_is_written(
     staged: OutgoingState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_state, "STATE_LIMIT", 3002)
-    with pytest.raises(EmberError, match="without its state") as caught:
+    with pytest.raises(EmberError, match="its text alone can") as caught:
         export_with_state(forked_tree(), {}, tmp_path / "chat.ember", staged, KEY)
     assert caught.value.kind == "too_large"
     assert [path.name for path in tmp_path.iterdir()] == ["staging"]

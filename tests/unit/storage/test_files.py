@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import EmberError
-from app.storage.files import write_bytes_atomically, write_text_atomically
+from app.storage.files import write_bytes_atomically
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
-    write_text_atomically(tmp_path / "a.md", "für\r\n")
+    write_bytes_atomically(tmp_path / "a.md", "für\r\n".encode())
     assert (tmp_path / "a.md").read_bytes() == "für\r\n".encode()
     write_bytes_atomically(tmp_path / "a.md", b"new")
     assert (tmp_path / "a.md").read_bytes() == b"new"

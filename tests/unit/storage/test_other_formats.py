@@ -209,7 +209,15 @@ def test_the_page_shows_the_shown_branch_with_coloured_code_and_fetches_nothing(
     assert "<td>1</td>" in page
     assert "default-src 'none'" in page
     assert not re.search(r"https?://", page)
-    assert "bridges" not in to_html(forked_tree())
+
+
+def test_all_that_is_seen_stands_on_the_page_in_its_order_and_no_other_branch() -> None:
+    words = " ".join(re.sub(r"<[^>]*>", " ", to_html(forked_tree()).partition("<body>")[2]).split())
+    assert words == (
+        "Roman roads System prompt Be brief. You Why did Roman roads last? SmolLM2 hm Deep foundations.\ufffd 🛣 ¿qué? "
+        "The reply reached its limit of tokens here. You Which ones remain? SmolLM2 assistant 5 "
+        "The engine ended unexpectedly."
+    )
 
 
 def test_the_pages_colours_are_the_windows_light_ones() -> None:
