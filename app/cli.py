@@ -103,14 +103,16 @@ def _add_models_command(commands: "argparse._SubParsersAction[_Parser]", common:
 def _add_library_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
     backup = commands.add_parser("backup", parents=[common], help="write the whole library to one file")
     backup.add_argument("file", type=Path, metavar="FILE")
+    backup.add_argument("--with-state", action="store_true", help="with all saved state too")
     backup.add_argument("--json", action="store_true")
 
     restore = commands.add_parser("restore", parents=[common], help="put a backup in the place of the library")
     restore.add_argument("file", type=Path, metavar="FILE")
     restore.add_argument(
         "--trust-tokens",
+        "--trust-state",
         action="store_true",
-        help="take the tokens it holds too; they can say other things than the text",
+        help="take the tokens and the state it holds too; they can say other things than the text",
     )
     restore.add_argument("--json", action="store_true")
 
@@ -421,7 +423,7 @@ def _library(options: argparse.Namespace, root: Path | None) -> int:
 
     _answer_interrupts()
     if options.command == "backup":
-        return backup(options.file, root, as_json=options.json)
+        return backup(options.file, root, as_json=options.json, with_state=options.with_state)
     return restore(options.file, root, as_json=options.json, trust_token_ids=options.trust_tokens)
 
 

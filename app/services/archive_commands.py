@@ -64,7 +64,7 @@ def _with_state(workspace: Workspace, path: Path, state: StateManifest, placed: 
             def begin(told: Callable[[Adopted], None], failed: OnFailed) -> None:
                 transfer.adopt(state, placed.messages, folder, told, failed, no_progress)
 
-            adopted = _waited(workspace, begin)
+            adopted = waited(workspace, begin)
     except RefusedError as error:
         return _dropped(placed.conversation, str(error))
     except EmberError as error:
@@ -87,7 +87,7 @@ def _told(conversation: ConversationId, adopted: Adopted) -> Stored:
     return Stored(conversation, "used", "", size)
 
 
-def _waited(workspace: Workspace, begin: Callable[[Callable[[_T], None], OnFailed], None]) -> _T:
+def waited(workspace: Workspace, begin: Callable[[Callable[[_T], None], OnFailed], None]) -> _T:
     """Begin something that calls back, with an engine running, and wait for it; raises the EmberError that it gives."""
     application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
     results: list[_T] = []

@@ -7,11 +7,13 @@ from pathlib import Path
 import msgspec
 from PySide6.QtCore import QObject
 
+from app.services.backup_calls import BackupCalls
 from app.services.cache_command import CacheDeeds, CacheOptions
 from app.services.export_command import begin_export
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
 from app.services.window_socket import (
+    BackupRequest,
     CacheRequest,
     ExportRequest,
     Found,
@@ -34,6 +36,7 @@ class WindowRequests(QObject):
         super().__init__(parent)
         self._workspace = workspace
         self._deeds = CacheDeeds(workspace, self)
+        self._backups = BackupCalls(workspace.backups, self)
         workspace.instance.asked.connect(self._asked)
 
     def _asked(self, caller: Caller, line: bytes) -> None:
@@ -62,6 +65,8 @@ class WindowRequests(QObject):
 
     def _begin(self, request: WindowRequest, write: Callable[[Reply], None]) -> Callable[[], None]:
         """Carry a request out; what comes back stops it."""
+        if isinstance(request, BackupRequest):
+            return self._backups.begin(request, write)
         if isinstance(request, ExportRequest):
             return begin_export(
                 self._workspace,

@@ -31,6 +31,12 @@ class MemoryRequest(_Line, frozen=True, tag="memory"):
     """What the window's loaded model takes, by device."""
 
 
+class BackupRequest(_Line, frozen=True, tag="backup"):
+    """The library with its saved state, to be written to a file; its path is absolute."""
+
+    file: str
+
+
 class ExportRequest(_Line, frozen=True, tag="export"):
     """Conversations to write with their state; the path is absolute."""
 
@@ -59,7 +65,7 @@ class Refused(_Line, frozen=True, tag="refused"):
     sentence: str
 
 
-WindowRequest = CacheRequest | MemoryRequest | ExportRequest
+WindowRequest = CacheRequest | MemoryRequest | ExportRequest | BackupRequest
 Reply = Progress | Found | Refused
 
 _request_decoder: msgspec.json.Decoder[WindowRequest] = msgspec.json.Decoder(WindowRequest)
