@@ -81,20 +81,41 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_transfer_commands(commands, common)
     _add_library_commands(commands, common)
+    _add_models_command(commands, common)
     return parser
+
+
+def _add_models_command(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
+    models = commands.add_parser("models", parents=[common], help="the models that are known; find and download others")
+    models.add_argument("--json", action="store_true", help="one line of JSON a model")
+    deeds = models.add_subparsers(dest="deed", metavar="add|search|get|verify|remove")
+    for deed, argument, what in (
+        ("add", "FILE", "know a GGUF file where it lies, without copying it"),
+        ("search", "WORDS", "look for repositories on the hub"),
+        ("get", "REPO", "download a model, or go on with it"),
+        ("verify", "NAME", "hold a model's files against their checksums"),
+        ("remove", "NAME", "move a downloaded model to the trash, forget an added one"),
+    ):
+        parser = deeds.add_parser(deed, parents=[common], help=what)
+        parser.add_argument("name", metavar=argument, nargs="+" if deed == "search" else None)
+        if deed == "get":
+            parser.add_argument("file", metavar="FILE", nargs="?", default="", help="or a quantisation: Q4_K_M")
+        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 
 def _add_library_commands(commands: "argparse._SubParsersAction[_Parser]", common: _Parser) -> None:
     backup = commands.add_parser("backup", parents=[common], help="write the whole library to one file")
     backup.add_argument("file", type=Path, metavar="FILE")
+    backup.add_argument("--with-state", action="store_true", help="with all saved state too")
     backup.add_argument("--json", action="store_true")
 
     restore = commands.add_parser("restore", parents=[common], help="put a backup in the place of the library")
     restore.add_argument("file", type=Path, metavar="FILE")
     restore.add_argument(
         "--trust-tokens",
+        "--trust-state",
         action="store_true",
-        help="take the tokens it holds too; they can say other things than the text",
+        help="take the tokens and the state it holds too; they can say other things than the text",
     )
     restore.add_argument("--json", action="store_true")
 
@@ -216,6 +237,8 @@ def run(arguments: Sequence[str]) -> int:
                 return _export(parser, options, root)
             case "backup" | "restore":
                 return _library(options, root)
+            case "models":
+                return _models(options, root)
             case _:
                 return _import(options, root)
     except EmberError as error:
@@ -395,5 +418,21 @@ def _library(options: argparse.Namespace, root: Path | None) -> int:
 
     _answer_interrupts()
     if options.command == "backup":
-        return backup(options.file, root, as_json=options.json)
+        return backup(options.file, root, as_json=options.json, with_state=options.with_state)
     return restore(options.file, root, as_json=options.json, trust_token_ids=options.trust_tokens)
+
+
+def _models(options: argparse.Namespace, root: Path | None) -> int:
+    from app.services.models_command import ModelsOptions, models
+
+    _answer_interrupts()
+    name = getattr(options, "name", "")
+    return models(
+        ModelsOptions(
+            deed=options.deed or "list",
+            name=name if isinstance(name, str) else " ".join(name),
+            file=getattr(options, "file", ""),
+            as_json=options.json,
+        ),
+        root,
+    )

@@ -69,6 +69,21 @@ class DataDir:
         return self.root / "archive.key"
 
     @property
+    def models(self) -> Path:
+        """The folder of the downloaded models."""
+        return self.root / "models"
+
+    @property
+    def model_headers(self) -> Path:
+        """What was read of models' headers, so that each is read once."""
+        return self.root / "model-headers.json"
+
+    @property
+    def added_models(self) -> Path:
+        """The list of model files that were added where they lie."""
+        return self.root / "added-models.json"
+
+    @property
     def backups(self) -> Path:
         """The folder of the copies made before a migration."""
         return self.root / "backups"

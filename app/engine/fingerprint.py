@@ -16,6 +16,7 @@ from pathlib import Path
 import llama_cpp
 
 from app.core.gguf_header import GgufHeader
+from app.core.shards import shard_names, shard_of
 from app.engine.context import Context
 from app.engine.state import Layouts
 from app.protocol.messages import MemoryMode
@@ -130,8 +131,7 @@ def _identity(files: tuple[Path, ...]) -> str:
 def model_files(path: Path, header: GgufHeader) -> tuple[Path, ...]:
     """The files of a model: one, or all parts of a split one (`name-00001-of-00003.gguf`)."""
     count = header.split_count or 1
-    first = f"-00001-of-{count:05d}.gguf"
-    if count <= 1 or not path.name.endswith(first):
+    shard = shard_of(path.name)
+    if count <= 1 or shard is None or (shard.number, shard.count) != (1, count):
         return (path,)
-    stem = path.name.removesuffix(first)
-    return tuple(path.with_name(f"{stem}-{part:05d}-of-{count:05d}.gguf") for part in range(1, count + 1))
+    return tuple(path.with_name(name) for name in shard_names(shard.stem, count))

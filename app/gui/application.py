@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QProgressDialog
 
 import app
 from app import __version__
@@ -20,11 +22,17 @@ from app.gui.notices import Notice
 from app.paths import open_data_dir
 
 if TYPE_CHECKING:
+    from app.gui.backing_up import Replacement
     from app.gui.main_window import MainWindow
+    from app.services.workspace import Workspace
+    from app.storage.restore import Restored
 
 logger = logging.getLogger(__name__)
 
 ICON = Path(app.__file__).resolve().parent.parent / "resources" / "icons" / "ember.svg"
+
+SHOWN_AFTER_MS = 300
+"""A restore that takes longer than that shows that it is at work."""
 
 
 def check_display() -> None:
@@ -68,25 +76,45 @@ def _tell_of_bugs(window: "MainWindow", logs: Path) -> None:
 def run_window(root: Path | None, files: Sequence[Path] = ()) -> int:
     """Open the window on a data folder, import `files`, and run until it is closed; the exit status.
 
-    A second one on the same folder brings the first to the front, and hands the files over. Raises EmberError.
+    A window that closes for a backup to be put in place opens again. A second one on the same folder brings the first
+    to the front, and hands the files over. Raises EmberError.
     """
     check_display()
     application = make_application()
-    from app.gui.main_window import MainWindow, prepare
     from app.services.import_command import hand_over
-    from app.services.signals import call_on_signals
     from app.services.single_instance import SingleInstance
     from app.services.workspace import Workspace
 
-    try:
-        workspace = Workspace(root)
-    except EmberError as error:
-        if error.kind != "in_use":
-            raise
-        there = hand_over(files, root) if files else SingleInstance(open_data_dir(root).root).raise_other()
-        if not there:
-            raise
-        return 0
+    outcome: Restored | EmberError | None = None
+    while True:
+        try:
+            workspace = Workspace(root)
+        except EmberError as error:
+            if error.kind != "in_use":
+                raise
+            there = hand_over(files, root) if files else SingleInstance(open_data_dir(root).root).raise_other()
+            if not there:
+                raise
+            return 0
+        status, replacement = _run(application, workspace, outcome, files)
+        if replacement is None:
+            return status
+        outcome, files = _put_in_place(application, replacement, root), ()
+
+
+def _run(
+    application: QApplication,
+    workspace: "Workspace",
+    outcome: "Restored | EmberError | None",
+    files: Sequence[Path],
+) -> tuple[int, "Replacement | None"]:
+    """Run a window on an open workspace until it is closed; the exit status, and what shall take its library's place.
+
+    `outcome` is what came of such a replacement before.
+    """
+    from app.gui.main_window import MainWindow, prepare
+    from app.services.signals import call_on_signals
+
     try:
         prepare(workspace)
         window = MainWindow(workspace)
@@ -95,13 +123,50 @@ def run_window(root: Path | None, files: Sequence[Path] = ()) -> int:
         if files:
             window.importing.take([file.absolute() for file in files])
         workspace.model_settings.measure_when_idle()
-        workspace.backups.failed.connect(
-            lambda error: window.notices.show_notice(Notice(error.sentence, "error", key="backup"))
-        )
-        workspace.backups.run_if_due()
+        if outcome is not None:
+            window.backing_up.tell(outcome)
+        workspace.backups.follow_schedule()
         signals = call_on_signals((signal.SIGINT, signal.SIGTERM), window.close)
         status = application.exec()
         signals.stop()
-        return status
+        replacement = window.backing_up.replacement
+        if replacement is not None:
+            window.deleteLater()
+            workspace.deleteLater()
+        return status, replacement
     finally:
         workspace.close()
+
+
+def _put_in_place(application: QApplication, replacement: "Replacement", root: Path | None) -> "Restored | EmberError":
+    """Put a backup in the library's place while no window is open, and show that; what came of it."""
+    from app.services.background import run_in_background
+    from app.services.restoring import put_in_place
+
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # the window that was closed goes first
+    outcomes: list[Restored | EmberError] = []
+    waiting = QProgressDialog("The backup is put in the library's place…", "", 0, 0)
+    waiting.setWindowTitle("Ember")
+    waiting.setCancelButton(None)
+    waiting.setMinimumDuration(SHOWN_AFTER_MS)
+    waiting.setValue(0)
+    loop = QEventLoop()
+
+    def ended(outcome: "Restored | EmberError") -> None:
+        outcomes.append(outcome)
+        loop.quit()
+
+    application.setQuitOnLastWindowClosed(False)
+    try:
+        with replacement.prepared:
+            data_dir = open_data_dir(root)
+            work = partial(put_in_place, data_dir, replacement.prepared, trust=replacement.trust)
+            run_in_background(waiting, work, ended, ended)
+            loop.exec()
+    except EmberError as error:
+        outcomes.append(error)
+    finally:
+        waiting.close()
+        waiting.deleteLater()
+        application.setQuitOnLastWindowClosed(True)
+    return outcomes[0]

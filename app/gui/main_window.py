@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLay
 from app.core.conversation import Conversation, ConversationId
 from app.core.errors import EmberError
 from app.gui import dialogs, theme, wording
+from app.gui.backing_up import BackingUp
 from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
 from app.gui.empty_state import EXAMPLES, EmptyState
@@ -31,7 +32,7 @@ from app.gui.open_chat import OpenChat
 from app.gui.progress_strip import ProgressStrip
 from app.gui.saved_feed import SavedFeed
 from app.gui.saved_settings import SavedSettings
-from app.gui.sidebar.panel import HELP_KEYS, SAVED_KEYS
+from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, SAVED_KEYS
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
@@ -80,6 +81,7 @@ class MainWindow(QMainWindow):
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
         self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
         self.settings = SavedSettings(self.notices, workspace, self)
+        self.backing_up = BackingUp(self.notices, workspace, self)
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self.importing = Importing(
@@ -132,6 +134,7 @@ class MainWindow(QMainWindow):
         self.sidebar.focus_released.connect(self.composer.focus_draft)
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
         self.sidebar.saved_settings.connect(self.settings.open)
+        self.sidebar.backups_requested.connect(self.backing_up.open)
         self.sidebar.help_requested.connect(self.help.open)
         self.header.help_requested.connect(self.help.open)
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
@@ -158,6 +161,7 @@ class MainWindow(QMainWindow):
             (QKeySequence("Ctrl+L"), self.composer.focus_draft),
             (QKeySequence(SAVED_KEYS), self.settings.open),
             (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
+            (QKeySequence(BACKUP_KEYS), self.backing_up.open),
             (QKeySequence(HELP_KEYS), self.help.open),
             (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
             (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),

@@ -53,6 +53,7 @@ class ModelControl(QObject):
         self._engine.model_changed.connect(self._model_changed)
         self._engine.died.connect(self._died)
         self._engine.statistics.connect(self._take_statistics)
+        workspace.catalogue.changed.connect(self._show_models)
         self._show_models()
 
     def load_at_start(self) -> None:

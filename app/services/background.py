@@ -1,10 +1,12 @@
 """Work off the main thread: what to run, what to do with its result, and what with its failure."""
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
+from shiboken6 import isValid
 
 from app.core.errors import EmberError
 
@@ -23,7 +25,7 @@ class _Courier(QObject):
     failed = Signal(object)
 
     def __init__(
-        self, parent: QObject, on_success: Callable[[Any], None], on_failure: Callable[[EmberError], None]
+        self, parent: QObject | None, on_success: Callable[[Any], None], on_failure: Callable[[EmberError], None]
     ) -> None:
         super().__init__(parent)
         self._on_success = on_success
@@ -38,6 +40,10 @@ class _Courier(QObject):
     def _deliver_failure(self, error: EmberError) -> None:
         self.deleteLater()
         self._on_failure(error)
+
+
+_waiting: set[_Courier] = set()
+"""Keeps those alive that nothing else keeps, until they have delivered."""
 
 
 class _Work(QRunnable):
@@ -67,6 +73,24 @@ def run_in_background(
     """Run `work` on another thread; `done` or `failed` is called on this one, unless `parent` is gone by then."""
     courier = _Courier(parent, done, failed)
     QThreadPool.globalInstance().start(_Work(work, courier))
+
+
+def run_detached(
+    parent: QObject, work: Callable[[], _T], done: Callable[[_T], None], failed: Callable[[EmberError], None]
+) -> threading.Thread:
+    """The same for work that may wait for a network: Ember ends without it, so it must bear being killed."""
+    waiting = _Courier(None, lambda result: tell(done, result), lambda error: tell(failed, error))
+
+    def tell(listener: Callable[[Any], None], outcome: object) -> None:
+        _waiting.discard(waiting)
+        if isValid(parent):
+            listener(outcome)
+
+    # Not the parent's child: that could be deleted just while the thread, which nobody waits for, tells its end.
+    _waiting.add(waiting)
+    thread = threading.Thread(target=_Work(work, waiting).run, daemon=True)
+    thread.start()
+    return thread
 
 
 def wait_for_background() -> None:

@@ -1,22 +1,25 @@
 """Backups of the whole library: one now, and scheduled copies of which the newest stay."""
 
 import logging
-import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import EmberError
 from app.paths import DataDir, plain_reason
 from app.services.background import run_in_background
-from app.storage.backup import write_backup
+from app.services.backup_copies import STAMP, SUFFIX, Copy, copies, scheduled_copies
+from app.services.backup_state import BackupStates
+from app.storage.archive_format import RefusedError
+from app.storage.backup import library_bytes, write_backup
 from app.storage.backup_format import BackupManifest, Progress
+from app.storage.backup_state import check_state
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
 from app.storage.signing import installation_key
@@ -26,24 +29,49 @@ from app.storage.working_folder import remove_leftovers
 logger = logging.getLogger(__name__)
 
 KEY: Final = "backups.schedule"
-SUFFIX: Final = ".emberbackup"
-_STAMP: Final = "%Y%m%d-%H%M%S"
-_NAME: Final = re.compile(rf"Ember-(?P<when>\d{{8}}-\d{{6}})(-\d+)?{re.escape(SUFFIX)}")
-_SECONDS: Final = {"day": 24 * 3600.0, "week": 7 * 24 * 3600.0}
+OWN: Final = "backups.own"
+FAILURE: Final = "backups.failure"
+"""Keys of settings: the schedule, where the person's own backups were written, and why the last copy failed."""
+OF_THIS_MACHINE: Final = (KEY, OWN, FAILURE)
+"""Settings that a restored library does not bring with it."""
+OWN_KEPT: Final = 20
+"""As many of the person's own backups are remembered."""
+_DAY: Final = 24 * 3600.0
+_SECONDS: Final = {"day": _DAY, "week": 7 * _DAY}
+_TOLD_AGAIN: Final = 7 * _DAY
+"""Seconds after which the same failure of a scheduled copy is told once more."""
+_CANCELLED: Final = "The backup was cancelled. Nothing was changed."
+_LOOK_MS: Final = 3_600_000
+"""How often an open window looks whether a copy is due."""
+
+Every = Literal["never", "day", "week"]
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """When copies are made by themselves, how many stay, and where."""
 
-    every: Literal["never", "day", "week"] = "never"
+    every: Every = "never"
     keep: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 7
     folder: str = ""
     """Empty: `backups` in the data folder."""
 
 
-def back_up(data_dir: DataDir, path: Path, progress: Progress) -> BackupManifest:
-    """Write the library of a data folder to `path`, also while a window has it open; raises EmberError."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the last scheduled copy was not made, and when the person was told."""
+
+    sentence: str = ""
+    """Empty: the last one went well."""
+    told: float = 0.0
+    """Unix time."""
+
+
+def back_up(data_dir: DataDir, path: Path, progress: Progress, state: Sequence[Path] = ()) -> BackupManifest:
+    """Write the library of a data folder to `path`, also while a window has it open; raises EmberError.
+
+    `state`: files of saved state, which an engine put into a staging folder.
+    """
     try:
         key = installation_key(data_dir.key)
     except EmberError as error:  # on a disk that can only be read, a backup matters most
@@ -51,7 +79,7 @@ def back_up(data_dir: DataDir, path: Path, progress: Progress) -> BackupManifest
         key = None
     database = Database.open(data_dir.database, data_dir.backups, readonly=True)
     try:
-        return write_backup(database, path, progress, key)
+        return write_backup(database, path, progress, key, state)
     finally:
         database.close()
 
@@ -64,7 +92,7 @@ def is_due(schedule: Schedule, folder: Path, now: float) -> bool:
     """
     if schedule.every == "never":
         return False
-    ages = [now - when for when, _ in _copies(folder)]
+    ages = [now - when for when, _ in scheduled_copies(folder)]
     return not any(0 <= age < _SECONDS[schedule.every] for age in ages)
 
 
@@ -73,9 +101,9 @@ def make_scheduled(data_dir: DataDir, schedule: Schedule, now: float, progress: 
     folder = folder_of(schedule, data_dir)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = unused(folder, f"Ember-{time.strftime(_STAMP, time.localtime(now))}", SUFFIX)
+        path = unused(folder, f"Ember-{time.strftime(STAMP, time.localtime(now))}", SUFFIX)
         back_up(data_dir, path, progress)
-        for _, old in [each for each in _copies(folder) if each[1] != path][: -schedule.keep + 1 or None]:
+        for _, old in [each for each in scheduled_copies(folder) if each[1] != path][: -schedule.keep + 1 or None]:
             old.unlink()
     except OSError as error:
         raise _no_copy(folder, error) from error
@@ -96,30 +124,19 @@ def folder_of(schedule: Schedule, data_dir: DataDir) -> Path:
     return Path(schedule.folder) if schedule.folder else data_dir.backups
 
 
-def _copies(folder: Path) -> list[tuple[float, Path]]:
-    """The scheduled copies in a folder with their Unix times, the oldest first; raises OSError if it is unreadable."""
-    if not folder.exists():
-        return []
-    found = []
-    for path in folder.iterdir():
-        match = _NAME.fullmatch(path.name)
-        try:
-            if match is not None and path.is_file():
-                found.append((time.mktime(time.strptime(match["when"], _STAMP)), path))
-        except (ValueError, OverflowError):  # nobody's date: not one of ours
-            continue
-    return sorted(found)
-
-
 class Backups(QObject):
-    """Backups of an open workspace, made in the background."""
+    """Backups of an open workspace, made in the background, one at a time."""
 
     progressed = Signal(object, object)
     """(bytes done, bytes to do)"""
-    finished = Signal(object)
-    """The path of the backup that was written."""
+    finished = Signal(object, str)
+    """(the path of the backup that was asked for, a sentence: why saved state is not in it; empty otherwise)"""
     failed = Signal(object)
-    """The EmberError; of kind "cancelled" where it was."""
+    """Why it was not written: the EmberError; of kind "cancelled" where it was."""
+    copied = Signal(object)
+    """The path of a scheduled copy."""
+    copy_failed = Signal(object, bool)
+    """(EmberError, whether the person does not know it yet): why a scheduled copy was not made."""
 
     def __init__(
         self,
@@ -127,70 +144,207 @@ class Backups(QObject):
         settings: SettingsStore,
         parent: QObject | None = None,
         clock: Callable[[], float] = time.time,
+        states: BackupStates | None = None,
     ) -> None:
-        """Keep the schedule in `settings`; nothing is made yet."""
+        """Keep the schedule in `settings`, and have saved state from `states`; nothing is made yet."""
         super().__init__(parent)
         self._data_dir = data_dir
+        self._states = states
         self._settings = settings
         self._clock = clock
         self._cancelled = threading.Event()
+        self._timer = QTimer(self, interval=_LOOK_MS)
+        self._timer.timeout.connect(self.run_if_due)
+        self._is_looking = self._has_staged = False
+        """Whether the schedule's folder is looked into, and whether the engine was asked for saved state."""
         self.is_running = False
+        self.is_scheduled = False
+        """Whether what runs is a scheduled copy."""
+
+    # --- what there is -----------------------------------------------------------------------------------------------
 
     @property
     def schedule(self) -> Schedule:
         """When copies are made by themselves."""
         return self._settings.get(KEY, Schedule, Schedule())
 
+    @property
+    def failure(self) -> str:
+        """A sentence: why the last scheduled copy was not made; empty if it was."""
+        return self._settings.get(FAILURE, Failure, Failure()).sentence
+
+    @property
+    def folder(self) -> Path:
+        """Where the scheduled copies go."""
+        return folder_of(self.schedule, self._data_dir)
+
+    @property
+    def kept_in(self) -> Path:
+        """Where a library is kept that a backup takes the place of."""
+        return self._data_dir.backups
+
+    @property
+    def own(self) -> list[Path]:
+        """Where the person's own backups were written, the last first; some may be gone."""
+        return [Path(path) for path in self._settings.get(OWN, list[str], [])]
+
+    def library_bytes(self) -> int:
+        """What the library takes; a backup, which is packed, takes less. 0 where its disk does not say."""
+        try:
+            return library_bytes(self._data_dir.database)
+        except OSError as error:
+            logger.warning("The library's size is not known: %s", error)
+            return 0
+
+    def list_copies(self, told: Callable[[list[Copy]], None]) -> None:
+        """Look for backups in the background: a folder on a network may be slow."""
+        folder, kept_in, own = self.folder, self.kept_in, self.own
+        run_in_background(self, lambda: copies(folder, kept_in, own), told, lambda _error: told([]))
+
+    # --- making ------------------------------------------------------------------------------------------------------
+
     def set_schedule(self, schedule: Schedule) -> None:
-        """Keep another schedule, and make the first copy at once if it is due."""
+        """Keep another schedule, and make the first copy at once if it is due. Raises EmberError."""
         self._settings.set(KEY, schedule)
+        self._note(FAILURE, Failure())  # of the schedule before
+        self.run_if_due()
+
+    def follow_schedule(self) -> None:
+        """Make a copy if one is due now, and whenever one is while the window stays open; once, at the start."""
+        try:
+            remove_leftovers(self._data_dir.root)
+        except OSError as error:
+            logger.warning("What killed processes left could not be removed: %s", error)
+        self._timer.start()
         self.run_if_due()
 
     def run_if_due(self) -> None:
-        """Make a scheduled copy in the background if the last one is old enough; at start, and for a new schedule."""
+        """Make a scheduled copy in the background if the last one is old enough; its folder may be slow to answer."""
         schedule, now = self.schedule, self._clock()
-        folder = folder_of(schedule, self._data_dir)
-        try:
-            remove_leftovers(self._data_dir.root)
-            if self.is_running or not is_due(schedule, folder, now):
-                return
-        except OSError as error:
-            self.failed.emit(_no_copy(folder, error))
+        if self.is_running or self._is_looking or schedule.every == "never":
             return
-        self._begin(lambda: make_scheduled(self._data_dir, schedule, now, self._tell))
+        folder = folder_of(schedule, self._data_dir)
+        self._is_looking = True
 
-    def back_up(self, path: Path) -> None:
-        """Write a backup to `path` in the background; one at a time."""
+        def look() -> bool:
+            try:
+                return is_due(schedule, folder, now)
+            except OSError as error:
+                raise _no_copy(folder, error) from error
+
+        def looked(due: bool) -> None:
+            self._is_looking = False
+            if due and not self.is_running:
+                self._copy(schedule, now)
+
+        def could_not_look(error: EmberError) -> None:
+            self._is_looking = False
+            self._not_copied(error)
+
+        run_in_background(self, look, looked, could_not_look)
+
+    def _copy(self, schedule: Schedule, now: float) -> None:
+        self.is_running = self.is_scheduled = True
+        self._has_staged = False
+        self._cancelled.clear()
+        run_in_background(
+            self,
+            lambda: make_scheduled(self._data_dir, schedule, now, self._tell),
+            self._copied,
+            self._copy_ended,
+        )
+
+    def back_up(self, path: Path, *, with_state: bool = False) -> None:
+        """Write a backup to `path` in the background; one at a time.
+
+        With saved state, if the engine can give it; without it the backup is written all the same, and says why.
+        """
         if self.is_running:
             return
+        self.is_running, self.is_scheduled = True, False
+        self._cancelled.clear()
+        self._has_staged = with_state
+        if not with_state or self._states is None:
+            self._write(path)
+            return
 
-        def work() -> Path:
-            back_up(self._data_dir, path, self._tell)
-            return path
+        def failed(error: EmberError) -> None:
+            self._has_staged = False
+            if self._cancelled.is_set():
+                self._ended(EmberError(_CANCELLED, "cancelled"))
+            else:
+                self._write(path, why=f"Saved state is not in it. {error.sentence}")
 
-        self._begin(work)
+        def staged(files: list[Path]) -> None:
+            try:
+                check_state(files)
+            except RefusedError as error:
+                self._write(path, (), f"Saved state is not in it because {error}.")
+            else:
+                self._write(path, files, "" if files else "No saved state was there yet.")
+
+        self._states.stage(staged, failed)
+
+    def _write(self, path: Path, state: Sequence[Path] | None = None, why: str = "") -> None:
+        """Write it on another thread; the staging folder goes afterwards, if there is one."""
+
+        def work() -> None:
+            try:
+                back_up(self._data_dir, path, self._tell, state or ())
+            finally:
+                if state is not None and self._states is not None:
+                    self._states.end()
+
+        run_in_background(self, work, lambda _: self._done(path, why), self._ended)
 
     def cancel(self) -> None:
         """End the backup that is being made; nothing of it stays."""
         self._cancelled.set()
-
-    def _begin(self, work: Callable[[], Path]) -> None:
-        self.is_running = True
-        self._cancelled.clear()
-        run_in_background(self, work, self._done, self._ended)
+        if self.is_running and self._has_staged and self._states is not None:
+            self._states.cancel()
 
     def _tell(self, done: int, to_do: int) -> None:
         """On the thread that writes; the signal is delivered on this object's."""
         if self._cancelled.is_set():
-            raise EmberError("The backup was cancelled. Nothing was changed.", "cancelled")
+            raise EmberError(_CANCELLED, "cancelled")
         self.progressed.emit(done, to_do)
 
-    def _done(self, path: Path) -> None:
+    def _done(self, path: Path, why: str) -> None:
         self.is_running = False
         logger.info("The library was backed up to %s", path)
-        self.finished.emit(path)
+        own = [path, *(other for other in self.own if other != path)][:OWN_KEPT]
+        self._note(OWN, [str(each) for each in own])
+        self.finished.emit(path, why)
 
     def _ended(self, error: EmberError) -> None:
         self.is_running = False
         logger.warning("A backup failed: %s", error)
         self.failed.emit(error)
+
+    def _copied(self, path: Path) -> None:
+        self.is_running = False
+        logger.info("A scheduled copy of the library was written to %s", path)
+        if self.failure:
+            self._note(FAILURE, Failure())
+        self.copied.emit(path)
+
+    def _copy_ended(self, error: EmberError) -> None:
+        self.is_running = False
+        self._not_copied(error)
+
+    def _not_copied(self, error: EmberError) -> None:
+        logger.warning("A scheduled copy failed: %s", error)
+        last, now = self._settings.get(FAILURE, Failure, Failure()), self._clock()
+        is_new = last.sentence != error.sentence or not 0 <= now - last.told < _TOLD_AGAIN
+        if error.kind == "cancelled":
+            is_new = False
+        elif is_new:
+            self._note(FAILURE, Failure(error.sentence, now))
+        self.copy_failed.emit(error, is_new)
+
+    def _note(self, key: str, value: object) -> None:
+        """Keep what is good to know, if the database can be written."""
+        try:
+            self._settings.set(key, value)
+        except EmberError as error:
+            logger.warning("What became of a backup was not noted: %s", error.sentence)

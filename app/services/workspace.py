@@ -9,13 +9,18 @@ from app.core.errors import EmberError
 from app.logs import start_logging, stop_logging
 from app.paths import DataDir, open_data_dir, plain_reason, read_data_dir
 from app.services.background import wait_for_background
+from app.services.backup_state import BackupStates
 from app.services.backups import Backups
 from app.services.chats import Chats
+from app.services.downloads import Downloads
 from app.services.engine_client import EngineClient
 from app.services.exports import Exports
 from app.services.imports import Imports
+from app.services.model_catalogue import ModelCatalogue, Sources, model_sources
 from app.services.model_library import ModelLibrary
+from app.services.model_search import ModelSearch
 from app.services.model_settings import ModelSettings
+from app.services.restoring import Restoring
 from app.services.saved_states import SavedStates
 from app.services.single_instance import SingleInstance, in_use
 from app.services.state_transfer import StateTransfer
@@ -70,12 +75,19 @@ class Workspace(QObject):
         self.store.on_change.append(self.store_changed.emit)
         self.store.finish_interrupted()
         self.settings = SettingsStore(self._database)
-        self.backups = Backups(self.data_dir, self.settings, self)
-        self.library = ModelLibrary(self.settings)
+        self.restoring = Restoring(self.data_dir, self)
+        self.library = ModelLibrary(self.settings, self.data_dir)
+        self.catalogue = ModelCatalogue(self._model_sources, self)
+        self.model_search = ModelSearch(self.settings, self)
+        self.downloads = Downloads(self.data_dir.models, self.model_search.hub, self)
+        self.downloads.finished.connect(self._downloaded)
+        self.model_search.offline_changed.connect(self._offline_changed)
         self.engine = EngineClient(self.data_dir.logs, self)
         self.roots = SavedRoots(self._database)
         self.saved = SavedStates(self.data_dir.kv, self.roots, self.settings, self.engine, self)
         self.imports = Imports(self.data_dir, self.store, self.engine, self.saved, self.roots, self)
+        self.backup_states = BackupStates(self.data_dir, self.engine, self.saved, self.roots, self)
+        self.backups = Backups(self.data_dir, self.settings, self, states=self.backup_states)
         self.chats = Chats(self.store, self.engine, self.saved, self)
         self.model_settings = ModelSettings(self.settings, self.engine, self.chats, self.saved, self)
         transfer = StateTransfer(self.engine, self.saved, self.roots)
@@ -91,6 +103,16 @@ class Workspace(QObject):
             return False
         return True
 
+    def _model_sources(self) -> Sources:
+        return model_sources(self.data_dir, self.settings)
+
+    def _downloaded(self, _path: Path) -> None:
+        self.catalogue.refresh()
+
+    def _offline_changed(self, is_offline: bool) -> None:
+        if is_offline:
+            self.downloads.pause_all()
+
     def _settle(self, kind: str, _conversation: str) -> None:
         """A deleted chat's saved state goes at once."""
         if kind in ("deleted", "purged"):
@@ -98,13 +120,17 @@ class Workspace(QObject):
 
     def close(self) -> None:
         """End the engine, close the database, give up the lock."""
+        self.downloads.close()
+        self.catalogue.stop_check()
         self.model_settings.close()
         self.chats.close()
         self.saved.close()
         self.imports.close()
-        self.backups.cancel()
-        self.exports.cancel()
+        for work in (self.backups, self.backup_states, self.restoring, self.exports):
+            work.cancel()
         wait_for_background()
+        self.restoring.drop()
+        self.backup_states.end()
         self.engine.stop()
         self.exports.close()
         self._database.close()

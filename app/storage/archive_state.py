@@ -177,7 +177,7 @@ def extract_state(path: Path, state: StateManifest, folder: Path, progress: Prog
             raise RefusedError(f"the disk has no room for the {format_bytes(total)} of it")
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             for entry in state.files:
-                _extract(archive, entry, folder / entry.name)
+                extract_file(archive, entry, folder / entry.name)
                 done += entry.bytes
                 progress(done, total)
     except (*ZIP_ERRORS, KeyError) as error:
@@ -186,8 +186,8 @@ def extract_state(path: Path, state: StateManifest, folder: Path, progress: Prog
         raise RefusedError(plain_reason(error)) from error
 
 
-def _extract(archive: zipfile.ZipFile, entry: StateFile, place: Path) -> None:
-    """Write one file, of exactly the length that it says."""
+def extract_file(archive: zipfile.ZipFile, entry: StateFile, place: Path) -> None:
+    """Write one file of saved state, of exactly the length that it says; raises RefusedError, OSError, ZIP_ERRORS."""
     handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     left = entry.bytes
     with os.fdopen(handle, "wb") as target, archive.open(STATE_FOLDER + entry.name) as member:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -24,11 +24,14 @@ from app.storage.backup_format import (
     MANIFEST,
     PIECE,
     RATIO_LIMIT,
+    TEXT_VERSION,
     VERSION,
     BackupFile,
     BackupManifest,
+    BackupState,
     Progress,
 )
+from app.storage.backup_state import add_state
 from app.storage.connection import connect
 from app.storage.database import Database
 from app.storage.files import sync_folder
@@ -44,35 +47,42 @@ _FASTEST: Final = 1
 """zlib's level: the database packs to within some percent of the best, several times as fast."""
 
 
-def write_backup(database: Database, path: Path, progress: Progress, key: bytes | None = None) -> BackupManifest:
+def write_backup(
+    database: Database, path: Path, progress: Progress, key: bytes | None = None, state: Sequence[Path] = ()
+) -> BackupManifest:
     """Write everything that the open database holds to `path`, also while others write to it; what it holds.
 
-    With the installation's `key` it is signed, so that this installation takes its token ids back.
+    With the installation's `key` it is signed, so that this installation takes its token ids back, and the `state`:
+    files of saved state in a staging folder, which are added as they are.
     A file at `path` is replaced only by a whole one. Raises EmberError of kind "backup_failed" (too little room, a
     place that cannot be written, a damaged library), and whatever `progress` raises; nothing is changed then.
     """
     path = path.absolute()
     _check_place(database.path, path)
     try:
-        check_room(path.parent, 2 * database.size())
+        state_bytes = sum(file.stat().st_size for file in state)
+        check_room(path.parent, 2 * database.size() + state_bytes)
         with working_folder(path.parent) as folder:
             copy = folder / DATABASE
             copy.touch(mode=0o600)
             size = database.size()
-            database.copy_to(copy, lambda done, all_: progress(done * size // all_, 2 * size))
+            database.copy_to(copy, lambda done, all_: progress(done * size // all_, 2 * size + state_bytes))
             schema, conversations, messages = _look_at(copy)
             packed = folder / "packed"
             size = copy.stat().st_size
-            file = _pack(copy, packed, lambda done: progress(size + done, 2 * size))
+            all_ = 2 * size + state_bytes
+            file = _pack(copy, packed, lambda done: progress(size + done, all_))
+            carried = _add_state(packed, state, lambda done: progress(2 * size + done, all_))
             manifest = BackupManifest(
                 format=FORMAT,
-                version=VERSION,
+                version=TEXT_VERSION if carried is msgspec.UNSET else VERSION,
                 app=__version__,
                 written=datetime.datetime.now(datetime.UTC),
                 schema=schema,
                 conversations=conversations,
                 messages=messages,
                 files=[file],
+                state=carried,
             )
             if key is not None:
                 manifest = msgspec.structs.replace(manifest, signature=sign(key, manifest.signed_part()))
@@ -86,6 +96,12 @@ def write_backup(database: Database, path: Path, progress: Progress, key: bytes 
     except sqlite3.Error as error:
         raise _failed(path, f"SQLite says “{error}”; choose another place for it, or try again") from error
     return manifest
+
+
+def library_bytes(path: Path) -> int:
+    """What the files of the library at `path` take, its log included; 0 where there is none. Raises OSError."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -149,6 +165,14 @@ def _write(source: Path, target: Path, packing: int, progress: Callable[[int], N
             done += len(piece)
             progress(done)
     return BackupFile(DATABASE, done, digest.hexdigest())
+
+
+def _add_state(packed: Path, state: Sequence[Path], progress: Callable[[int], None]) -> BackupState | msgspec.UnsetType:
+    """Add files of saved state behind the database; unset where there are none."""
+    if not state:
+        return msgspec.UNSET
+    with zipfile.ZipFile(packed, "a") as archive:
+        return add_state(archive, state, progress)
 
 
 def _finish(packed: Path, manifest: BackupManifest) -> None:

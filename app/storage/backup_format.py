@@ -1,4 +1,4 @@
-"""What stands in a backup of the whole library: a zip file with a manifest and the database, read as hostile input.
+"""What stands in a backup of the whole library: a zip file with manifest, database and state, read as hostile input.
 
 The format is described in README.md beside this file.
 """
@@ -6,6 +6,7 @@ The format is described in README.md beside this file.
 import datetime
 import hashlib
 import io
+import re
 import stat
 import struct
 import zipfile
@@ -18,19 +19,27 @@ import msgspec
 from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.paths import plain_reason
+from app.storage.archive import STATE_FOLDER
 from app.storage.archive_format import ManifestHead, Name, RefusedError, Version, parse
 from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
 FORMAT: Final = "ember-library"
-VERSION: Final = 1
+VERSION: Final = 2
+TEXT_VERSION: Final = 1
+"""Of a backup without saved state, which the first Ember reads too."""
 MANIFEST: Final = "manifest.json"
 DATABASE: Final = "ember.db"
+STATE_LIST: Final = "state.json"
 MANIFEST_LIMIT: Final = 64 * 1024
+STATE_FILE_LIMIT: Final = 50_000
+"""Files of saved state; each takes about a kilobyte of memory while the backup is read."""
 RATIO_LIMIT: Final = 200
 """Unpacked over packed bytes of the database; what packs better is stored unpacked."""
 PIECE: Final = 1024 * 1024
 _DIRECTORY_LIMIT: Final = 4096
-"""Bytes of the zip's directory; that of two members takes some 200."""
+"""Bytes of the zip's directory without state; that of two members takes some 200."""
+_DIRECTORY_LIMIT_WITH_STATE: Final = 256 * STATE_FILE_LIMIT
+_NOTHING_ELSE: Final = "it is not a backup of Ember: it must hold a manifest and a database, nothing else"
 
 # The end of a zip file (APPNOTE.TXT 4.3.14 to 4.3.16). A file beyond 2 GiB has the 64-bit record and its locator too.
 _END_64: Final = struct.Struct("<4sQ2H2L4Q")
@@ -39,6 +48,7 @@ _END_64: Final = struct.Struct("<4sQ2H2L4Q")
 Progress = Callable[[int, int], None]
 """Told the bytes done and those to do; may raise to cancel: what it raises passes through, and nothing is left."""
 
+_STATE_MEMBER: Final = re.compile(re.escape(STATE_FOLDER) + r"[0-9a-f]{64}\.(chunk|checkpoint)")
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
@@ -48,6 +58,16 @@ class BackupFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     bytes: _Count
     sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
+class BackupState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The saved state that a backup carries; what it consists of stands in state.json."""
+
+    files: Annotated[int, msgspec.Meta(ge=1, le=STATE_FILE_LIMIT)]
+    bytes: _Count
+    """Of all of them."""
+    sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    """Of state.json."""
 
 
 class BackupManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +85,9 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     messages: _Count
     """All rows of the table."""
     files: Annotated[list[BackupFile], msgspec.Meta(min_length=1, max_length=1)]
-    """The database alone in format 1; saved state would follow it in a later one."""
+    """The database alone."""
+    state: BackupState | msgspec.UnsetType = msgspec.UNSET
+    """In format 2 only."""
     signature: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] | None = None
     """Of everything else here, by the installation that wrote it; see `signing.py`."""
 
@@ -153,7 +175,7 @@ def _check_head(piece: bytes, size: int) -> None:
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Raise RefusedError unless the file ends with a plain directory of two members; zipfile would read any."""
+    """Raise RefusedError unless the file ends with a plain directory of a bounded size; zipfile would read any."""
     size = file.seek(0, io.SEEK_END)
     if size < END.size:
         raise RefusedError("it is not a backup of Ember")
@@ -173,13 +195,17 @@ def _check_directory(file: BinaryIO) -> None:
         _, _, _, _, disk, first_disk, here, entries, length, offset = record
     if disk or first_disk or here != entries or offset + length != end:
         raise RefusedError("it is damaged")
-    if entries != 2 or length > _DIRECTORY_LIMIT:
-        raise RefusedError("it is not a backup of Ember: it must hold a manifest and a database, nothing else")
+    most = _DIRECTORY_LIMIT if entries == 2 else _DIRECTORY_LIMIT_WITH_STATE
+    if not 2 <= entries <= STATE_FILE_LIMIT + 3 or length > most:
+        raise RefusedError(_NOTHING_ELSE)
 
 
 def _checked_manifest(archive: zipfile.ZipFile) -> BackupManifest:
     """The manifest, held against the members; RefusedError with its own reason for a backup of a newer Ember."""
-    if archive.namelist().count(MANIFEST) != 1:
+    names = archive.namelist()
+    if len(set(names)) != len(names) or (len(names) != 2 and STATE_LIST not in names):
+        raise RefusedError(_NOTHING_ELSE)
+    if MANIFEST not in names:
         raise RefusedError("it is not a backup of Ember: it has no manifest")
     for info in archive.infolist():
         _check_member(info)
@@ -195,12 +221,31 @@ def _checked_manifest(archive: zipfile.ZipFile) -> BackupManifest:
             f"it was written by a newer Ember (format {head.version}; this one reads up to {VERSION}), "
             "so Ember must be updated first"
         )
-    if sorted(archive.namelist()) != sorted((DATABASE, MANIFEST)):
+    if not {DATABASE, MANIFEST} <= set(names) or any(not _belongs(name, head.version) for name in names):
         raise RefusedError("it holds files that do not belong to a backup")
     manifest = parse(data, BackupManifest, MANIFEST)
+    if (manifest.state is not msgspec.UNSET) != (manifest.version > TEXT_VERSION):
+        raise RefusedError("its manifest says another version than it is of")
     if manifest.database.name != DATABASE or manifest.database.bytes != archive.getinfo(DATABASE).file_size:
         raise RefusedError("its database is not the one that its manifest names")
+    if isinstance(manifest.state, BackupState):
+        _check_state(archive, manifest.state)
     return manifest
+
+
+def _check_state(archive: zipfile.ZipFile, said: BackupState) -> None:
+    """Raise RefusedError unless the members of saved state are as many bytes and files as is said, not packed."""
+    members = [info for info in archive.infolist() if info.filename.startswith(STATE_FOLDER)]
+    is_packed = any(info.compress_type != zipfile.ZIP_STORED for info in members)
+    if is_packed or (len(members), sum(info.file_size for info in members)) != (said.files, said.bytes):
+        raise RefusedError("its saved state is not what its manifest says")
+
+
+def _belongs(name: str, version: int) -> bool:
+    """Whether a member may stand in a backup of that version."""
+    return name in (DATABASE, MANIFEST) or (
+        version > TEXT_VERSION and (name == STATE_LIST or _STATE_MEMBER.fullmatch(name) is not None)
+    )
 
 
 def _check_member(info: zipfile.ZipInfo) -> None:

@@ -1,21 +1,27 @@
 """Putting a backup in the place of the library: tried on a copy first, then swapped in at one stroke."""
 
+import datetime
 import logging
 import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from msgspec import UNSET
 
 from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.paths import plain_reason
 from app.storage.archive_format import RefusedError
-from app.storage.backup import SPARE_BYTES
+from app.storage.backup import SPARE_BYTES, library_bytes
 from app.storage.backup_format import (
     DATABASE,
+    PIECE,
     BackupManifest,
     Progress,
     look_into,
@@ -24,6 +30,7 @@ from app.storage.backup_format import (
     unpack_database,
     unreadable,
 )
+from app.storage.backup_state import CarriedState
 from app.storage.connection import connect
 from app.storage.database import Database
 from app.storage.files import sync_folder
@@ -31,7 +38,7 @@ from app.storage.library_check import LONGEST_VALUE, check_library, counts, entr
 from app.storage.saved_roots import UNTOLD
 from app.storage.schema import MIGRATIONS, SEARCH_TABLES
 from app.storage.signing import is_signed
-from app.storage.upgrade import migrate
+from app.storage.upgrade import is_kept_copy, migrate
 from app.storage.working_folder import working_folder
 
 _log = logging.getLogger(__name__)
@@ -47,6 +54,21 @@ _FORGET_IDS = ("DELETE FROM message_tokens", "DELETE FROM kv_roots", "DELETE FRO
 
 
 @dataclass(frozen=True, slots=True)
+class Holds:
+    """What a backup holds, seen on a copy of it."""
+
+    conversations: int
+    messages: int
+    written: datetime.datetime
+    app: str | None
+    """The version of the Ember that wrote it; None for a copy that Ember kept before it changed the library."""
+    is_ours: bool
+    """Whether this installation wrote it."""
+    state: CarriedState | None = None
+    """The saved state that it carries."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
     """What is in the library now, and where the one before lies."""
 
@@ -58,6 +80,31 @@ class Restored:
     """A copy of the library that was replaced, among those made before migrations; the newest five stay."""
     notice: str | None
     """What had to be done to open the library that was replaced, such as that it was damaged and set aside."""
+    state: CarriedState | None = None
+    """Saved state that the backup carries, and that an engine may take now; None also where it is not trusted."""
+
+
+class Prepared:
+    """A backup that was checked and made ready on a copy, which waits in the data folder until `close`."""
+
+    def __init__(self, source: Path, copy: Path, holds: Holds, stack: ExitStack) -> None:
+        """Made by `prepare_library`; the stack owns the copy's folder."""
+        self.source = source
+        self.copy = copy
+        self.holds = holds
+        self._stack = stack
+
+    def __enter__(self) -> "Prepared":
+        """Closed at the end of the block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Remove the copy."""
+        self.close()
+
+    def close(self) -> None:
+        """Remove the copy, unless it was put in place; does nothing a second time."""
+        self._stack.close()
 
 
 def restore_library(
@@ -70,31 +117,78 @@ def restore_library(
     keep_settings: Sequence[str] = (),
     trust_token_ids: bool = False,
 ) -> Restored:
-    """Replace the library at `path` by the backup `source`; the caller holds the data folder's lock.
+    """Replace the library at `path` by the backup `source`, as `prepare_library` and `put_in_place` do."""
+    with prepare_library(source, path, backups_dir, progress, key=key) as prepared:
+        return put_in_place(prepared, path, backups_dir, keep_settings=keep_settings, trust_token_ids=trust_token_ids)
+
+
+def prepare_library(source: Path, path: Path, backups_dir: Path, progress: Progress, *, key: bytes) -> Prepared:
+    """Try the backup `source` on a copy beside the library at `path`, which is not touched and may be open.
+
+    `source` may also be a copy in `backups_dir` that Ember kept before a migration or another restore.
+    Raises EmberError of kind "bad_backup" or "restore_failed", and whatever `progress` raises; nothing is left then.
+    """
+    path = path.resolve()
+    manifest = None if is_kept_copy(source, backups_dir) else look_into(source)
+    try:
+        size = source.stat().st_size if manifest is None else manifest.database.bytes
+        _check_room(path.parent, 2 * size + library_bytes(path))
+        with ExitStack() as stack:
+            copy = stack.enter_context(working_folder(path.parent)) / DATABASE
+            conversations, messages = _prepare(source, copy, manifest, progress)
+            holds = Holds(
+                conversations,
+                messages,
+                written=_written(source) if manifest is None else manifest.written,
+                app=None if manifest is None else manifest.app,
+                is_ours=manifest is None or is_signed(key, manifest.signed_part(), manifest.signature),
+                state=None
+                if manifest is None or manifest.state is UNSET
+                else CarriedState(source.absolute(), manifest),
+            )
+            return Prepared(source, copy, holds, stack.pop_all())
+    except OSError as error:
+        raise _failed(source, plain_reason(error)) from error
+
+
+def put_in_place(
+    prepared: Prepared,
+    path: Path,
+    backups_dir: Path,
+    *,
+    keep_settings: Sequence[str] = (),
+    trust_token_ids: bool = False,
+) -> Restored:
+    """Replace the library at `path` by what was prepared; the caller holds the data folder's lock.
 
     Of the replaced library the settings named in `keep_settings` stay. Token ids and what is known of saved state are
-    taken only if the file is signed with the installation's `key`, or the caller trusts it; else texts are tokenized
-    again.
-    Raises EmberError of kind "bad_backup" or "restore_failed", and whatever `progress` raises; the library is then
-    the one it was.
+    taken only if this installation wrote the backup, or the caller trusts it; else texts are tokenized again.
+    Raises EmberError of kind "restore_failed"; the library is then the one it was.
     """
-    manifest = look_into(source)
-    trusted = trust_token_ids or is_signed(key, manifest.signed_part(), manifest.signature)
-    path = path.resolve()
+    path, holds = path.resolve(), prepared.holds
+    trusted = trust_token_ids or holds.is_ours
     with closing(Database.open(path, backups_dir)) as old:
-        _check_room(path.parent, 2 * manifest.database.bytes + old.size())
-        notice = old.notice
-        settings = _settings(old, keep_settings)
         try:
-            with working_folder(path.parent) as folder:
-                copy = folder / DATABASE
-                conversations, messages = _prepare(source, copy, manifest, settings, progress, trusted)
-                kept = old.keep_copy(backups_dir)
-                old.close()
-                _swap(copy, path, kept, backups_dir)
+            _make_ours(prepared.copy, _settings(old, keep_settings), trusted)
+            kept = old.keep_copy(backups_dir)
+            old.close()
+            _swap(prepared.copy, path, kept, backups_dir)
         except OSError as error:
-            raise _failed(source, plain_reason(error)) from error
-    return Restored(conversations, messages, trusted, kept, notice)
+            raise _failed(prepared.source, plain_reason(error)) from error
+        except sqlite3.Error as error:
+            raise _failed(prepared.source, f"SQLite says “{error}”") from error
+    state = holds.state if trusted else None
+    return Restored(holds.conversations, holds.messages, trusted, kept, old.notice, state)
+
+
+def _carried(source: Path, manifest: BackupManifest | None) -> CarriedState | None:
+    """The saved state that a backup says to carry."""
+    return None if manifest is None or manifest.state is UNSET else CarriedState(source.absolute(), manifest)
+
+
+def _written(kept: Path) -> datetime.datetime:
+    """When a copy was kept; raises OSError."""
+    return datetime.datetime.fromtimestamp(kept.stat().st_mtime, datetime.UTC)
 
 
 def _failed(source: Path, reason: str) -> EmberError:
@@ -122,14 +216,7 @@ def _settings(old: Database, keys: Sequence[str]) -> dict[str, str | None]:
     return {key: None if row is None else str(row["value"]) for key, row in rows.items()}
 
 
-def _prepare(
-    source: Path,
-    copy: Path,
-    manifest: BackupManifest,
-    settings: dict[str, str | None],
-    progress: Progress,
-    trust_token_ids: bool,
-) -> tuple[int, int]:
+def _prepare(source: Path, copy: Path, manifest: BackupManifest | None, progress: Progress) -> tuple[int, int]:
     """Unpack the backup, check it, and make it what the library will be; its conversations and messages.
 
     Raises EmberError ("bad_backup", and "migration_failed" of a migration) and OSError for the disk it is written to.
@@ -141,11 +228,16 @@ def _prepare(
     try:
         with file:
             copy.touch(mode=0o600)
-            unpack_database(file, manifest, copy, progress)
+            if manifest is None:
+                _copy(file, copy, progress)
+            else:
+                unpack_database(file, manifest, copy, progress)
         with closing(connect(f"{copy.as_uri()}?mode=rw")) as connection:
+            if manifest is None:
+                connection.execute("PRAGMA journal_mode = DELETE")  # a kept copy says that it has a log
             found = _checked(connection, manifest)
             migrate(connection, MIGRATIONS)
-            _settle(connection, settings, trust_token_ids)
+            _settle(connection)
     except RefusedError as error:
         raise refused(source, error) from error
     except sqlite3.DatabaseError as error:
@@ -156,38 +248,57 @@ def _prepare(
     return found
 
 
-def _checked(connection: sqlite3.Connection, manifest: BackupManifest) -> tuple[int, int]:
+def _copy(file: BinaryIO, target: Path, progress: Progress) -> None:
+    """Copy an open file to `target`; raises OSError."""
+    size, done = os.fstat(file.fileno()).st_size, 0
+    with target.open("wb") as out:
+        while piece := file.read(PIECE):
+            out.write(piece)
+            done += len(piece)
+            progress(done, max(done, size))
+
+
+def _checked(connection: sqlite3.Connection, manifest: BackupManifest | None) -> tuple[int, int]:
     """The counts of a library that is what its manifest says; raises RefusedError and sqlite3.DatabaseError."""
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
-    if check_library(connection) != manifest.schema:
+    version = check_library(connection)
+    if manifest is not None and version != manifest.schema:
         raise RefusedError("its database has another version than its manifest says")
     found = counts(connection)
-    if found != (manifest.conversations, manifest.messages):
+    if manifest is not None and found != (manifest.conversations, manifest.messages):
         raise RefusedError("it holds another number of conversations or messages than it says")
     return found
 
 
-def _settle(connection: sqlite3.Connection, settings: dict[str, str | None], trust_token_ids: bool) -> None:
+def _settle(connection: sqlite3.Connection) -> None:
     """Take out what holds on another installation only, and make the search anew; raises sqlite3.DatabaseError."""
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("BEGIN IMMEDIATE")
     for table in SEARCH_TABLES:  # derived, and too intricate to be believed
         connection.execute(f"INSERT INTO {table} ({table}) VALUES ('rebuild')")
     connection.execute(_SETTLE_PARENTS)
-    for statement in () if trust_token_ids else _FORGET_IDS:
-        connection.execute(statement)
     # What is owed there is not owed here. The empty tip has the state go that only the replaced library knew of.
     connection.execute("DELETE FROM kv_drops")
     connection.execute("INSERT INTO kv_drops (tip) VALUES (?)", (UNTOLD,))
-    for key, value in settings.items():
-        connection.execute("DELETE FROM settings WHERE key = ?", (key,))
-        if value is not None:
-            connection.execute("INSERT INTO settings (key, value) VALUES (?, ?)", (key, value))
     connection.execute("COMMIT")
     with closing(connect(":memory:")) as made:
         migrate(made, MIGRATIONS)
         if entries(connection) != entries(made):
             raise RefusedError("its database could not be brought up to date")
+
+
+def _make_ours(copy: Path, settings: dict[str, str | None], trust_token_ids: bool) -> None:
+    """Give the copy this machine's own settings, and leave out what is not trusted; raises sqlite3.Error."""
+    with closing(connect(f"{copy.as_uri()}?mode=rw")) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in () if trust_token_ids else _FORGET_IDS:
+            connection.execute(statement)
+        for key, value in settings.items():
+            connection.execute("DELETE FROM settings WHERE key = ?", (key,))
+            if value is not None:
+                connection.execute("INSERT INTO settings (key, value) VALUES (?, ?)", (key, value))
+        connection.execute("COMMIT")
 
 
 def _swap(copy: Path, path: Path, kept: Path, backups_dir: Path) -> None:

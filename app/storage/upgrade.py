@@ -94,6 +94,16 @@ def unused(folder: Path, stem: str, suffix: str) -> Path:
     return path
 
 
+def kept_copies(folder: Path) -> list[Path]:
+    """The copies in `folder` that were made before migrations and restores; raises OSError if it is unreadable."""
+    return [path for path in folder.iterdir() if is_kept_copy(path, folder)]
+
+
+def is_kept_copy(path: Path, folder: Path) -> bool:
+    """Whether `path` is a copy in `folder` that was made before a migration or a restore."""
+    return _BACKUP_NAME.fullmatch(path.name) is not None and path.parent.resolve() == folder.resolve()
+
+
 def _prune(folder: Path) -> None:
     """Delete all but the newest five backups and what killed copies left; files with any other name are left alone."""
     named = ((_BACKUP_NAME.fullmatch(path.name), path) for path in folder.iterdir())

@@ -61,12 +61,12 @@ def ember(*arguments: Argument, env: Mapping[str, str | None] | None = None) -> 
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def begin(*arguments: Argument) -> "subprocess.Popen[bytes]":
+def begin(*arguments: Argument, env: Mapping[str, str | None] | None = None) -> "subprocess.Popen[bytes]":
     """Start a command in a process group of its own, as a terminal does, with its output piped."""
     return subprocess.Popen(
         command(*arguments),
         cwd=ROOT,
-        env=environment(),
+        env=environment(env),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

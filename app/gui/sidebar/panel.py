@@ -18,8 +18,9 @@ _PREFERENCES: tuple[tuple[theme.Preference, str], ...] = (
     ("dark", "Dark"),
 )
 SAVED_KEYS = "Ctrl+,"
+BACKUP_KEYS = "Ctrl+Shift+B"
 HELP_KEYS = "F1"
-"""Opens the settings of saved state."""
+"""Open the settings of saved state, the backups, and the help."""
 
 
 class SearchField(QLineEdit):
@@ -58,10 +59,11 @@ def settings_menu(
     parent: QWidget,
     choose: Callable[[theme.Preference], None],
     open_saved: Callable[[], None],
+    open_backups: Callable[[], None],
     open_help: Callable[[], None],
     export_all: Callable[[], None],
 ) -> QMenu:
-    """The system's colours, light or dark; the settings of saved state; exporting everything; and what is kept."""
+    """The system's colours, light or dark; saved state; backups; exporting everything; and what is kept."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -75,6 +77,10 @@ def settings_menu(
     saved.setShortcut(QKeySequence(SAVED_KEYS))
     saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
     saved.triggered.connect(lambda _=False: open_saved())
+    backups = menu.addAction(icons.blank(), "Back up and restore…")
+    backups.setShortcut(QKeySequence(BACKUP_KEYS))
+    backups.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+    backups.triggered.connect(lambda _=False: open_backups())
     every = menu.addAction(icons.blank(), "Export all chats…")
     every.triggered.connect(lambda _=False: export_all())
     kept = menu.addAction(icons.blank(), "What is kept?")
@@ -103,6 +109,7 @@ class Panel(QWidget):
     export_all_requested = Signal()
     theme_chosen = Signal(str)
     saved_settings = Signal()
+    backups_requested = Signal()
     help_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -177,6 +184,7 @@ class Panel(QWidget):
                 self.settings_button,
                 self._on_theme,
                 self.saved_settings.emit,
+                self.backups_requested.emit,
                 self.help_requested.emit,
                 self.export_all_requested.emit,
             )

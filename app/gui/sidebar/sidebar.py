@@ -38,6 +38,8 @@ class Sidebar(QWidget):
     """`system`, `light` or `dark`, already in effect; to be remembered."""
     saved_settings = Signal()
     """Show the settings of saved state."""
+    backups_requested = Signal()
+    """Show the backups, to make one or to restore one."""
     help_requested = Signal()
     """Show what is kept, and why."""
 
@@ -179,6 +181,7 @@ class Sidebar(QWidget):
         panel.search_requested.connect(self.search_requested)
         panel.theme_chosen.connect(self.theme_chosen)
         panel.saved_settings.connect(self.saved_settings)
+        panel.backups_requested.connect(self.backups_requested)
         panel.help_requested.connect(self.help_requested)
         theme.notifier().changed.connect(self.update)
 

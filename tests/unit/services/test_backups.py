@@ -8,6 +8,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
+from app.services.backup_copies import Copy
 from app.services.backups import Backups, Schedule, is_due, make_scheduled
 from app.services.workspace import Workspace
 from app.storage.backup_format import look_into
@@ -69,7 +70,7 @@ def test_keeping_one_keeps_the_one_that_was_just_made(workspace: Workspace, tmp_
 
 
 def test_a_due_copy_is_made_at_the_start_while_the_library_is_open(backups: Backups, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(backups.finished) as finished:
+    with qtbot.waitSignal(backups.copied) as finished:
         backups.set_schedule(Schedule(every="week"))
     assert finished.args is not None
     (path,) = finished.args
@@ -85,16 +86,62 @@ def test_nothing_is_made_unless_it_was_asked_for(backups: Backups, workspace: Wo
     assert not workspace.data_dir.backups.exists()
 
 
-def test_a_folder_that_cannot_be_used_is_said(backups: Backups, tmp_path: Path, qtbot: QtBot) -> None:
+def test_what_a_killed_restore_left_in_the_data_folder_goes_at_the_start(
+    workspace: Workspace, backups: Backups
+) -> None:
+    left = workspace.data_dir.root / ".ember-work-0123456789abcdef"
+    left.mkdir()
+    (left / "ember.db").touch()
+    backups.follow_schedule()
+    assert not left.exists()
+
+
+def test_a_folder_that_cannot_be_used_is_said_once_and_remembered_until_a_copy_is_made(
+    workspace: Workspace, tmp_path: Path, qtbot: QtBot
+) -> None:
+    now = [NOW]
+    backups = Backups(workspace.data_dir, workspace.settings, workspace, clock=lambda: now[0])
+    told: list[tuple[EmberError, bool]] = []
+    backups.copy_failed.connect(lambda error, is_new: told.append((error, is_new)))
     (tmp_path / "file").touch()
-    with qtbot.waitSignal(backups.failed) as failed:
+    with qtbot.waitSignal(backups.copy_failed):
         backups.set_schedule(Schedule(every="day", folder=str(tmp_path / "file" / "x")))
-    assert failed.args is not None
-    (error,) = failed.args
-    assert isinstance(error, EmberError)
-    assert (
-        "a file stands where a folder should be" in error.sentence and "Your library is not touched" in error.sentence
-    )
+    sentence = told[0][0].sentence
+    assert "a file stands where a folder should be" in sentence and "Your library is not touched" in sentence
+    for now[0] in (NOW + DAY, NOW + 8 * DAY):
+        with qtbot.waitSignal(backups.copy_failed):
+            backups.run_if_due()
+    assert [is_new for _, is_new in told] == [True, False, True]
+    assert backups.failure == sentence
+    with qtbot.waitSignal(backups.copied):
+        backups.set_schedule(Schedule(every="day", folder=str(tmp_path / "copies")))
+    assert backups.failure == ""
+
+
+def test_the_copies_that_there_are_have_their_dates_and_kinds(backups: Backups, tmp_path: Path, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(backups.copied):
+        backups.set_schedule(Schedule(every="day", folder=str(tmp_path / "copies")))
+    with qtbot.waitSignal(backups.finished):
+        backups.back_up(tmp_path / "mine.emberbackup")
+    gone = tmp_path / "gone.emberbackup"
+    with qtbot.waitSignal(backups.finished):
+        backups.back_up(gone)
+    gone.unlink()
+    backups.kept_in.mkdir(exist_ok=True)
+    (backups.kept_in / "ember-v3-20261120-101500.db").write_bytes(b"1234")
+    (backups.kept_in / "notes.txt").touch()
+    found: list[list[Copy]] = []
+    backups.list_copies(found.append)
+    qtbot.waitUntil(lambda: bool(found))
+    by_name = {copy.path.name: copy for copy in found[0]}
+    assert {name: copy.kind for name, copy in by_name.items()} == {
+        "Ember-20261122-120000.emberbackup": "scheduled",
+        "mine.emberbackup": "own",
+        "ember-v3-20261120-101500.db": "kept",
+    }
+    assert by_name["Ember-20261122-120000.emberbackup"].when == NOW
+    assert by_name["ember-v3-20261120-101500.db"].bytes == 4
+    assert found[0] == sorted(found[0], key=lambda copy: -copy.when)
 
 
 def test_a_cancelled_backup_says_so_and_leaves_nothing(backups: Backups, tmp_path: Path, qtbot: QtBot) -> None:

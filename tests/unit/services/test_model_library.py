@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from app.paths import DataDir
 from app.services import model_library
+from app.services.added_models import remember_added
+from app.services.download_record import DownloadRecord, RecordedFile, write_record
 from app.services.model_library import MOST_RECENT, STARTER_NAME, ModelLibrary, display_name
 from app.storage.conversations import ConversationStore
 from app.storage.settings import SettingsStore
@@ -20,8 +23,8 @@ def starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def library(store: ConversationStore) -> ModelLibrary:
-    return ModelLibrary(SettingsStore(store.database))
+def library(store: ConversationStore, tmp_path: Path) -> ModelLibrary:
+    return ModelLibrary(SettingsStore(store.database), DataDir(tmp_path / "data"))
 
 
 def made(folder: Path, *names: str) -> list[Path]:
@@ -71,6 +74,22 @@ def test_only_the_latest_files_are_remembered(library: ModelLibrary, starter: Pa
     for path in paths:
         library.opened(path)
     assert [model.path for model in library.known()[1:]] == paths[: -MOST_RECENT - 1 : -1]
+
+
+def test_downloaded_and_added_models_are_offered_after_those_that_were_opened(
+    library: ModelLibrary, starter: Path, tmp_path: Path
+) -> None:
+    data_dir = DataDir(tmp_path / "data")
+    opened, added = made(tmp_path, "opened", "added")
+    downloaded, unfinished = (data_dir.models / name for name in ("whole.gguf", "part.gguf"))
+    for path, is_done in ((downloaded, True), (unfinished, False)):
+        file = RecordedFile(path.name, path.name, 1, "0" * 64)
+        record = DownloadRecord("o/r", "c", "Q4_0", "", (file,), 0.0, is_done=is_done)
+        write_record(path.with_name(path.name + ".ember.json"), record)
+        path.touch()
+    remember_added(data_dir, added)
+    library.opened(opened)
+    assert [model.path for model in library.known()] == [starter, opened, downloaded, added]
 
 
 def test_the_starter_has_a_name_of_its_own_and_others_the_one_in_their_header(starter: Path) -> None:

@@ -1,6 +1,8 @@
 """A data folder, opened to be written by one and read by others."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +10,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
+from app.services.download_record import DownloadRecord, RecordedFile, write_record
 from app.services.turns import TurnRequest
 from app.services.workspace import Reading, Workspace
 from app.storage.conversations import INTERRUPTED
+from tests.support.command import ROOT
 from tests.unit.services.fakes import FakeClient, model_info
 from tests.unit.storage.made import CHAT, forked_tree, put
 
@@ -114,3 +118,24 @@ def test_what_a_killed_export_or_import_left_is_removed_when_the_folder_is_opene
     (left / f"{'a' * 64}.chunk").write_bytes(b"state")
     Workspace(tmp_path / "data").close()
     assert not left.parent.exists()
+
+
+def test_nothing_that_speaks_to_a_hub_is_loaded_before_somebody_asks() -> None:
+    code = "import sys, app.services.workspace; print([name for name in sys.modules if name in ('httpx2', 'keyring')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_offline_no_download_goes_on(tmp_path: Path, qtbot: QtBot) -> None:
+    record = DownloadRecord("o/r", "c", "Q4_0", "", (RecordedFile("m.gguf", "m.gguf", 10, "0" * 64),), 0.0)
+    write_record(tmp_path / "models" / "o" / "m.gguf.ember.json", record)
+    workspace = Workspace(tmp_path)
+    try:
+        (download,) = workspace.downloads.downloads
+        assert download.state == "paused"
+        workspace.model_search.set_offline(True)
+        workspace.downloads.resume(download.path)
+        qtbot.waitUntil(lambda: workspace.downloads.downloads[0].state == "failed")
+        assert "stay offline" in workspace.downloads.downloads[0].problem
+    finally:
+        workspace.close()

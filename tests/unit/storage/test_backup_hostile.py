@@ -94,7 +94,7 @@ def changed_by(saved: Path, *statements: str) -> Path:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda m: m.update(version=2, surprise=1), "newer Ember"),
+        (lambda m: m.update(version=3, surprise=1), "newer Ember"),
         (lambda m: m.update(format="ember-conversation"), "another format"),
         (lambda m: m.update(conversations=2), "another number"),
         (lambda m: m.update(messages=5), "another number"),
@@ -145,7 +145,7 @@ def test_two_manifests_are_refused(saved: Path, library: Path) -> None:
     with zipfile.ZipFile(saved, "w") as archive:
         archive.writestr("manifest.json", b"{}")
         archive.writestr("manifest.json", b"{}")
-    assert "no manifest" in refusal(saved, library)
+    assert "nothing else" in refusal(saved, library)
 
 
 def test_a_link_is_refused(saved: Path, library: Path) -> None:
