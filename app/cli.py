@@ -35,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
     )
     parser.add_argument("--version", action="version", version=f"Ember {__version__}")
+    parser.add_argument(
+        "--open", nargs="+", type=Path, default=[], metavar="FILE", help="import these in the window; or only FILE…"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     send = commands.add_parser("send", parents=[common], help="send messages and print the replies")
@@ -135,6 +138,11 @@ def _add_transfer_commands(commands: "argparse._SubParsersAction[_Parser]", comm
     imported.add_argument(
         "--trust-state", action="store_true", help="use the state in them even if another installation wrote it"
     )
+    imported.add_argument(
+        "--merge",
+        action="store_true",
+        help="add what is new of a conversation that is here already to it; without it comes a copy",
+    )
     imported.add_argument("--json", action="store_true", help="one line of JSON a conversation")
 
 
@@ -188,10 +196,23 @@ def _folder(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"there is no such home folder: {text}") from error
 
 
+def _with_open(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with --open before files that stand in the place of a command, as on a double click.
+
+    What looks like no file stays a command's name that was mistyped.
+    """
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("--data-dir"):
+        at += 1 if "=" in arguments[at] else 2
+    first = arguments[at] if at < len(arguments) else ""
+    is_file = first[:1] not in ("", "-") and (bool(Path(first).suffix) or Path(first).name != first)
+    return [*arguments[:at], *(["--open"] if is_file else []), *arguments[at:]]
+
+
 def run(arguments: Sequence[str]) -> int:
     """Carry out a command; the exit status: 0, 1 for a failure, 2 for a wrong call."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_with_open(arguments))
     root: Path | None = getattr(options, "data_dir", None)
     prepare(as_json=getattr(options, "json", False))
     try:
@@ -199,7 +220,7 @@ def run(arguments: Sequence[str]) -> int:
             case None:
                 from app.gui.application import run_window
 
-                return run_window(root)
+                return run_window(root, options.open)
             case "send" | "regenerate":
                 return _send(parser, options, root)
             case "cache":
@@ -385,37 +406,11 @@ def _export_with_state(options: argparse.Namespace, root: Path | None) -> int:
 
 
 def _import(options: argparse.Namespace, root: Path | None) -> int:
-    from app.services.archive_commands import take_archive
-    from app.services.transfer import ImportedOne, Stored, import_files
-    from app.services.workspace import Workspace
-    from app.storage.archive_format import ImportedConversation
+    from app.services.import_command import ImportOptions, import_conversations
 
-    def told(one: ImportedOne) -> None:
-        if not options.json:
-            write_line(one.id)
-            if one.why:
-                tell(one.why)
-            return
-        facts = {"id": one.id, "title": one.title, "messages": one.messages, "file": str(one.file)}
-        state = {"state": one.state, "state_bytes": one.state_bytes, "why": one.why}
-        write_json(facts | {"remarks": list(one.remarks)} | state)
-
-    def take(file: Path, imported: ImportedConversation) -> Stored:
-        return take_archive(workspace, file, imported, trust_state=options.trust_state)
-
-    _answer_interrupts()
-    workspace = Workspace(root)
-    try:
-        if workspace.notice is not None:
-            tell(workspace.notice)
-        report = import_files(workspace.store, options.files, told, take)
-    finally:
-        workspace.close()
-    for refused in report.not_taken:
-        if options.json:
-            write_json({"file": str(refused.file), "title": refused.title, "error": refused.sentence})
-        tell(refused.sentence)
-    return FAILURE if report.not_taken else 0
+    return import_conversations(
+        ImportOptions(tuple(options.files), options.trust_state, options.merge, options.json), root
+    )
 
 
 def _library(options: argparse.Namespace, root: Path | None) -> int:

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -72,14 +73,15 @@ def _tell_of_bugs(window: "MainWindow", logs: Path) -> None:
     sys.excepthook = report
 
 
-def run_window(root: Path | None) -> int:
-    """Open the window on a data folder and run until it is closed; the exit status.
+def run_window(root: Path | None, files: Sequence[Path] = ()) -> int:
+    """Open the window on a data folder, import `files`, and run until it is closed; the exit status.
 
     A window that closes for a backup to be put in place opens again. A second one on the same folder brings the first
-    to the front. Raises EmberError.
+    to the front, and hands the files over. Raises EmberError.
     """
     check_display()
     application = make_application()
+    from app.services.import_command import hand_over
     from app.services.single_instance import SingleInstance
     from app.services.workspace import Workspace
 
@@ -88,17 +90,23 @@ def run_window(root: Path | None) -> int:
         try:
             workspace = Workspace(root)
         except EmberError as error:
-            if error.kind == "in_use" and SingleInstance(open_data_dir(root).root).raise_other():
-                return 0
-            raise
-        status, replacement = _run(application, workspace, outcome)
+            if error.kind != "in_use":
+                raise
+            there = hand_over(files, root) if files else SingleInstance(open_data_dir(root).root).raise_other()
+            if not there:
+                raise
+            return 0
+        status, replacement = _run(application, workspace, outcome, files)
         if replacement is None:
             return status
-        outcome = _put_in_place(application, replacement, root)
+        outcome, files = _put_in_place(application, replacement, root), ()
 
 
 def _run(
-    application: QApplication, workspace: "Workspace", outcome: "Restored | EmberError | None"
+    application: QApplication,
+    workspace: "Workspace",
+    outcome: "Restored | EmberError | None",
+    files: Sequence[Path],
 ) -> tuple[int, "Replacement | None"]:
     """Run a window on an open workspace until it is closed; the exit status, and what shall take its library's place.
 
@@ -112,6 +120,8 @@ def _run(
         window = MainWindow(workspace)
         _tell_of_bugs(window, workspace.data_dir.logs)
         window.start()
+        if files:
+            window.importing.take([file.absolute() for file in files])
         workspace.model_settings.measure_when_idle()
         if outcome is not None:
             window.backing_up.tell(outcome)

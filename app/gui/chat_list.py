@@ -1,5 +1,6 @@
 """Keeps the sidebar in step with the stored conversations."""
 
+import time
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +24,10 @@ NOTICED: Final = 0.1
 """Rates that changed by less than this share are told as before."""
 _FEW: Final = 8
 """More changes than these at once are one reading of the whole list."""
+_FRAME: Final = 0.016
+_REST: Final = 8
+"""Where showing changes took longer than a frame (seconds), the next ones wait that many times as long: during an
+import they come without end, and the window has other things to do."""
 
 
 class ChatList(QObject):
@@ -42,6 +47,8 @@ class ChatList(QObject):
         self._words: dict[TipUsage, str] = {}
         """What is said of saved state with these rates: ten thousand sentences are not made anew each time."""
         self._changed: set[str] = set()
+        self._not_before = 0.0
+        self._is_closed = False
         self._later = QTimer(self)  # many changes in one turn of the event loop are shown together
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._read_changed)
@@ -51,6 +58,11 @@ class ChatList(QObject):
         workspace.chats.queue_changed.connect(self.show_states)
         workspace.saved.changed.connect(self.show_states)
         self.read()
+
+    def close(self) -> None:
+        """Show nothing more: the database closes."""
+        self._is_closed = True
+        self._later.stop()
 
     def read(self) -> None:
         """Read the whole list again."""
@@ -88,9 +100,17 @@ class ChatList(QObject):
     def _note_change(self, kind: str, conversation: str) -> None:
         if kind not in QUIET_CHANGES:
             self._changed.add(conversation)
-            self._later.start(0)
+            if not self._later.isActive() and not self._is_closed:
+                self._later.start(max(0, round(1e3 * (self._not_before - time.monotonic()))))
 
     def _read_changed(self) -> None:
+        """Read the conversations that have changed, and rest after much work."""
+        began = time.monotonic()
+        self._show_changed()
+        took = time.monotonic() - began
+        self._not_before = began + took * (1 + _REST) if took > _FRAME else 0.0
+
+    def _show_changed(self) -> None:
         """Read the conversations that have changed, and no others."""
         if len(self._changed) > _FEW:
             self.read()

@@ -1,13 +1,11 @@
-"""The dialogs: the chat's instructions, removing saved state, and what to reload."""
+"""The dialogs: the chat's instructions, and removing saved state."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QLabel,
     QMessageBox,
     QPlainTextEdit,
@@ -59,9 +57,3 @@ def ask_to_remove(parent: QWidget, what: str, size: str, remove: Callable[[], No
     box.setEscapeButton(keep)
     yes.clicked.connect(lambda: remove())
     box.open()
-
-
-def import_path(parent: QWidget) -> Path | None:
-    """Ask which .ember file to reload."""
-    name, _ = QFileDialog.getOpenFileName(parent, "Reload a chat", "", "Ember conversation (*.ember);;All files (*)")
-    return Path(name) if name else None

@@ -143,6 +143,7 @@ class Header(QWidget):
     cancel_load = Signal()
     export_requested = Signal()
     import_requested = Signal()
+    import_folder_requested = Signal()
     rename_requested = Signal(str)
     """The new title."""
     delete_requested = Signal()
@@ -160,7 +161,7 @@ class Header(QWidget):
         self.pill = ModelPill(self)
         self.instructions_button = icon_button("instructions", "Instructions for this chat…", self)
         self.instructions_button.clicked.connect(self.instructions_requested)
-        self.export_button = icon_button("export", "Export or reload", self)
+        self.export_button = icon_button("export", "Export or import", self)
         self.export_button.setMenu(self._build_export_menu())
         self.more_button = icon_button("more", "More for this chat", self)
         self.more_button.setMenu(self._build_more_menu())
@@ -234,7 +235,8 @@ class Header(QWidget):
         export = self._add(menu, "Export…", self.export_requested.emit, of_chat=True)
         export.setShortcut(QKeySequence(EXPORT_KEYS))
         export.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
-        self._add(menu, "Reload an .ember file…", self.import_requested.emit)
+        self._add(menu, "Import…", self.import_requested.emit)
+        self._add(menu, "Import a folder…", self.import_folder_requested.emit)
         return menu
 
     def _build_more_menu(self) -> QMenu:

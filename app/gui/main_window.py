@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QObject, Qt, QTimer, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QResizeEvent, QShortcut, QShowEvent
@@ -20,6 +22,7 @@ from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import EXPORT_KEYS, Header
 from app.gui.help_feed import HelpFeed
+from app.gui.importing import Importing
 from app.gui.memory_trouble import MemoryTrouble
 from app.gui.model_control import ModelControl
 from app.gui.model_pill import SETTINGS_KEYS
@@ -34,9 +37,7 @@ from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
 from app.protocol.messages import ModelInfo
-from app.services.background import run_in_background
 from app.services.estimator import Estimator
-from app.services.transfer import import_conversation
 from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
 
@@ -67,6 +68,7 @@ class MainWindow(QMainWindow):
         self.transcript = TranscriptView()
         self.empty = EmptyState()
         self.notices = NoticeBar()
+        self.import_strip = ProgressStrip()
         self.export_strip = ProgressStrip()
         self.composer = Composer()
         self.strip = GaugeStrip()
@@ -82,6 +84,9 @@ class MainWindow(QMainWindow):
         self.backing_up = BackingUp(self.notices, workspace, self)
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
+        self.importing = Importing(
+            self.import_strip, self.chat, self.notices, workspace, self.open, self.model.choose_file, self
+        )
         self.exporting = Exporting(self.export_strip, self.notices, workspace, self)
         self.commands = WindowRequests(workspace, self)
         self._connect()
@@ -104,6 +109,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.header)
         column.addWidget(self._pages, 1)
         column.addWidget(self.notices)
+        column.addWidget(self.import_strip)
         column.addWidget(self.export_strip)
         column.addWidget(self.composer)
         column.addWidget(self.strip)
@@ -124,7 +130,7 @@ class MainWindow(QMainWindow):
         self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
         self.sidebar.export_requested.connect(lambda id_: self.exporting.open(ConversationId(id_)))
         self.sidebar.export_all_requested.connect(self.exporting.open_all)
-        self.sidebar.import_requested.connect(self.reload)
+        self.sidebar.import_requested.connect(self.importing.choose)
         self.sidebar.focus_released.connect(self.composer.focus_draft)
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
         self.sidebar.saved_settings.connect(self.settings.open)
@@ -134,7 +140,8 @@ class MainWindow(QMainWindow):
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))
         self.header.export_requested.connect(lambda: self._with_open(self.exporting.open))
-        self.header.import_requested.connect(self.reload)
+        self.header.import_requested.connect(self.importing.choose)
+        self.header.import_folder_requested.connect(self.importing.choose_folder)
         self.header.instructions_requested.connect(self.edit_instructions)
         self.empty.action.connect(self._empty_action)
         self.empty.example_chosen.connect(self._take_example)
@@ -144,6 +151,8 @@ class MainWindow(QMainWindow):
         self.workspace.engine.load_failed.connect(lambda _kind, _sentence: self._show_empty_state())
         self.workspace.engine.state_changed.connect(lambda _state: self._show_empty_state())
         self.workspace.instance.raise_requested.connect(self.come_to_front)
+        self.commands.open_requested.connect(self.open_files)
+        self.commands.imported.connect(self.importing.show_added)
 
     def _shortcuts(self) -> None:
         for keys, call in (
@@ -155,7 +164,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(BACKUP_KEYS), self.backing_up.open),
             (QKeySequence(HELP_KEYS), self.help.open),
             (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
-            (QKeySequence(QKeySequence.StandardKey.Open), self.reload),
+            (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
         ):
             QShortcut(keys, self).activated.connect(call)
@@ -211,6 +220,7 @@ class MainWindow(QMainWindow):
         except EmberError as error:
             logger.error("the window's place was not stored: %s", error)
         self.workspace.engine.watch_statistics(False)
+        self.chat_list.close()
         self.memory_trouble.close()
         self.model_settings.close()
         self.exporting.close()
@@ -228,6 +238,11 @@ class MainWindow(QMainWindow):
         self.show()
         self.raise_()
         self.activateWindow()
+
+    def open_files(self, paths: Sequence[Path]) -> None:
+        """A second start brings files."""
+        self.come_to_front()
+        self.importing.take(paths)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """A narrow window is for the text."""
@@ -291,18 +306,6 @@ class MainWindow(QMainWindow):
 
         text = f"“{title}” was deleted."
         self.notices.show_notice(Notice(text, "info", actions=[("Undo", bring_back)], timeout_ms=UNDO_MS))
-
-    def reload(self) -> None:
-        """Read an .ember file and open the conversation in it."""
-        path = dialogs.import_path(self)
-        if path is None:
-            return
-        run_in_background(
-            self,
-            lambda: import_conversation(self.workspace.store, path),
-            self.open,
-            lambda error: self.notices.show_notice(Notice(error.sentence, "error", key="import")),
-        )
 
     def edit_instructions(self) -> None:
         """Edit the open conversation's system prompt."""

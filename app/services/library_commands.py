@@ -7,12 +7,12 @@ from pathlib import Path
 from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count, format_seconds
 from app.paths import open_data_dir, read_data_dir
-from app.services.archive_commands import waited
 from app.services.backup_state import TakenState
 from app.services.backups import OF_THIS_MACHINE, back_up
 from app.services.output import Percent, tell, write_json, write_line
 from app.services.single_instance import SingleInstance, in_use
 from app.services.state_transfer import OnFailed
+from app.services.waiting import waited
 from app.services.window_socket import BackupRequest, ask_window
 from app.services.workspace import Workspace
 from app.storage.backup_format import BackupState, look_into

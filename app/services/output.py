@@ -64,8 +64,8 @@ def write_line(text: str) -> None:
 
 
 def tell(sentence: str) -> None:
-    """Say something to the person, beside the output."""
-    print(sentence, file=sys.stderr)
+    """Say something to the person, beside the output; names in it may come from any file."""
+    print(sentence.translate(CONTROL_CHARACTERS), file=sys.stderr)
 
 
 class Percent:

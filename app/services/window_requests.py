@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.services.backup_calls import BackupCalls
 from app.services.cache_command import CacheDeeds, CacheOptions
 from app.services.export_command import begin_export
+from app.services.import_command import order_of, paths_of, report_answer
+from app.services.import_files import ImportReport
 from app.services.memory_report import report_memory
 from app.services.single_instance import Caller
 from app.services.window_socket import (
@@ -17,6 +19,8 @@ from app.services.window_socket import (
     CacheRequest,
     ExportRequest,
     Found,
+    ImportRequest,
+    OpenRequest,
     Progress,
     Refused,
     Reply,
@@ -30,6 +34,11 @@ logger = logging.getLogger(__name__)
 
 class WindowRequests(QObject):
     """Takes the requests of a workspace's socket."""
+
+    open_requested = Signal(object)
+    """The paths of files that a second start was given."""
+    imported = Signal(object)
+    """The ImportReport of what a command imported."""
 
     def __init__(self, workspace: Workspace, parent: QObject) -> None:
         """Answer from now on what comes to the window's socket."""
@@ -65,6 +74,22 @@ class WindowRequests(QObject):
 
     def _begin(self, request: WindowRequest, write: Callable[[Reply], None]) -> Callable[[], None]:
         """Carry a request out; what comes back stops it."""
+        if isinstance(request, OpenRequest):
+            write(Found(answer={}))
+            self.open_requested.emit(paths_of(request.paths))
+            return lambda: None
+        if isinstance(request, ImportRequest):
+
+            def imported(report: ImportReport) -> None:
+                write(Found(answer=report_answer(report)))
+                self.imported.emit(report)
+
+            return self._workspace.imports.run(
+                order_of(request),
+                imported,
+                lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
+                lambda progress: write(Progress(done=progress.done, total=progress.total)),
+            )
         if isinstance(request, BackupRequest):
             return self._backups.begin(request, write)
         if isinstance(request, ExportRequest):

@@ -31,6 +31,21 @@ class MemoryRequest(_Line, frozen=True, tag="memory"):
     """What the window's loaded model takes, by device."""
 
 
+class ImportRequest(_Line, frozen=True, tag="import"):
+    """What the `import` command was asked for."""
+
+    paths: tuple[bytes, ...]
+    """Absolute, as the file system has them."""
+    trust_state: bool = False
+    merge: bool = False
+
+
+class OpenRequest(_Line, frozen=True, tag="open"):
+    """Files that a second start was given: the window imports them and comes to the front."""
+
+    paths: tuple[bytes, ...]
+
+
 class BackupRequest(_Line, frozen=True, tag="backup"):
     """The library with its saved state, to be written to a file; its path is absolute."""
 
@@ -65,7 +80,7 @@ class Refused(_Line, frozen=True, tag="refused"):
     sentence: str
 
 
-WindowRequest = CacheRequest | MemoryRequest | ExportRequest | BackupRequest
+WindowRequest = CacheRequest | MemoryRequest | ExportRequest | BackupRequest | ImportRequest | OpenRequest
 Reply = Progress | Found | Refused
 
 _request_decoder: msgspec.json.Decoder[WindowRequest] = msgspec.json.Decoder(WindowRequest)

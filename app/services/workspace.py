@@ -15,6 +15,7 @@ from app.services.chats import Chats
 from app.services.downloads import Downloads
 from app.services.engine_client import EngineClient
 from app.services.exports import Exports
+from app.services.imports import Imports
 from app.services.model_catalogue import ModelCatalogue, Sources, model_sources
 from app.services.model_library import ModelLibrary
 from app.services.model_search import ModelSearch
@@ -84,6 +85,7 @@ class Workspace(QObject):
         self.engine = EngineClient(self.data_dir.logs, self)
         self.roots = SavedRoots(self._database)
         self.saved = SavedStates(self.data_dir.kv, self.roots, self.settings, self.engine, self)
+        self.imports = Imports(self.data_dir, self.store, self.engine, self.saved, self.roots, self)
         self.backup_states = BackupStates(self.data_dir, self.engine, self.saved, self.roots, self)
         self.backups = Backups(self.data_dir, self.settings, self, states=self.backup_states)
         self.chats = Chats(self.store, self.engine, self.saved, self)
@@ -123,6 +125,7 @@ class Workspace(QObject):
         self.model_settings.close()
         self.chats.close()
         self.saved.close()
+        self.imports.close()
         for work in (self.backups, self.backup_states, self.restoring, self.exports):
             work.cancel()
         wait_for_background()

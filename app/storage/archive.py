@@ -241,13 +241,6 @@ class Placed:
     messages: Mapping[MessageId, MessageId]
 
 
-def import_into(
-    store: ConversationStore, imported: ImportedConversation, *, trust_token_ids: bool = False
-) -> ConversationId:
-    """As `place`; the conversation's id in the database."""
-    return place(store, imported, trust_token_ids=trust_token_ids).conversation
-
-
 def place(store: ConversationStore, imported: ImportedConversation, *, trust_token_ids: bool = False) -> Placed:
     """Add an imported conversation in one transaction.
 
@@ -257,7 +250,7 @@ def place(store: ConversationStore, imported: ImportedConversation, *, trust_tok
     """
     tree = imported.tree
     token_ids: TokenIds = imported.token_ids if trust_token_ids else {}
-    tree = ConversationTree(tree.conversation, messages_by_id(map(_ended, tree.messages.values())))
+    tree = ConversationTree(tree.conversation, messages_by_id(map(ended, tree.messages.values())))
     before = tuple(tree.messages)
     with store.database.transaction():
         if store.knows_any(tree.conversation.id, tree.messages):
@@ -266,8 +259,8 @@ def place(store: ConversationStore, imported: ImportedConversation, *, trust_tok
     return Placed(tree.conversation.id, dict(zip(before, tree.messages, strict=True)))
 
 
-def _ended(message: Message) -> Message:
-    """The message; a reply that had not ended when it was exported will not go on here, and says so."""
+def ended(message: Message) -> Message:
+    """The message to be stored; a reply that had not ended when it was exported will not go on here, and says so."""
     if message.role == "user" or message.finish_reason is not None:
         return message
     return replace(message, finish_reason="failed", error=message.error or _UNFINISHED)

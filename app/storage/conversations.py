@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -240,6 +240,10 @@ class ConversationStore:
         """Whether that conversation (also a deleted one) or any of those messages is in the database."""
         if self.database.row("SELECT 1 FROM conversations WHERE id = ?", (conversation,)):
             return True
+        return self.knows_any_message(messages)
+
+    def knows_any_message(self, messages: Iterable[MessageId]) -> bool:
+        """Whether any of those messages is in the database, in whatever conversation."""
         return any(self.database.row("SELECT 1 FROM messages WHERE id = ?", (message,)) for message in messages)
 
     # --- messages --------------------------------------------------------------------------------------
@@ -260,6 +264,36 @@ class ConversationStore:
                 )
             self._touch(message.conversation)
             self._changed("message", message.conversation)
+
+    def add_messages(self, conversation: ConversationId, messages: Sequence[Message]) -> None:
+        """Add messages whose parents are there or stand before them; what is shown stays."""
+        with self.database.transaction():
+            self._require(conversation)
+            self.database.write_many(_ADD_MESSAGE, map(message_values, messages))
+            self._touch(conversation)
+            self._changed("message", conversation)
+
+    def remove_messages(self, conversation: ConversationId, messages: Collection[MessageId]) -> None:
+        """Undo `add_messages`; where one of them was shown, what stands above is shown.
+
+        Raises EmberError "in_use" if the conversation has gone on below one of them; then all stay.
+        """
+        with self.database.transaction():
+            tree = self.tree(conversation)
+            gone = set(messages)
+            if any(each.parent in gone and each.id not in gone for each in tree.messages.values()):
+                raise EmberError(
+                    f"“{tree.conversation.title}” has gone on from what was added, so all of it stays.", kind="in_use"
+                )
+            if tree.conversation.leaf in gone:
+                kept = [message.id for message in tree.path() if message.id not in gone]
+                self._set(conversation, "leaf", kept[-1] if kept else None, "leaf")
+            self.database.write_many(
+                "INSERT OR IGNORE INTO kv_drops (tip) SELECT tip FROM kv_roots WHERE message = ?",
+                ((message,) for message in gone),
+            )
+            self.database.write_many("DELETE FROM messages WHERE id = ?", ((message,) for message in gone))
+            self._changed("message", conversation)
 
     def update_reply(
         self,

@@ -15,10 +15,9 @@ from PySide6.QtCore import QCoreApplication
 from app.core.conversation import Conversation, ConversationId, Message, new_conversation_id, new_message_id
 from app.kvstore.keys import MAX_CHUNK_TOKENS, Digest
 from app.kvstore.store import Store
-from app.services.archive_commands import take_archive
 from app.services.exports import ExportOrder, ExportReport
+from app.services.import_files import ImportedOne, ImportOrder, ImportReport
 from app.services.workspace import Workspace
-from app.storage.archive import read_archive
 from app.storage.saved_roots import SavedModel, SavedTip
 from tests.bench.figure import Bar, Figure
 from tests.bench.prose import text_of
@@ -53,11 +52,11 @@ def measure() -> Iterator[Figure]:
                 out.append(seconds)
                 copied_out.append(_timed(lambda: _copy(file, copy, forced=True))[0])
                 _clear(workspace, application)
-                seconds, reloaded = _timed(lambda: take_archive(workspace, file, read_archive(file)))
+                seconds, reloaded = _timed(partial(_reload, workspace, application, file))
                 back.append(seconds)
                 copied_back.append(_timed(lambda: _copy(copy, folder / "back", forced=False))[0])
-                assert reloaded.state == "used" and reloaded.state_bytes > TOKENS * BYTES_A_TOKEN, reloaded
-                conversation = reloaded.conversation
+                assert reloaded.state.fate == "used" and reloaded.state.written > TOKENS * BYTES_A_TOKEN, reloaded
+                conversation = reloaded.id
         finally:
             workspace.close()
     size = f"{TOKENS:,} tokens with state"
@@ -94,6 +93,19 @@ def _conversation(workspace: Workspace, root: Digest, tip: Digest) -> Conversati
     workspace.store.add_message(Message(message, conversation, None, "user", text_of(4 * TOKENS), created=1.0))
     workspace.roots.adopt([SavedTip(message, root, tip)], {root: SavedModel("", "a model")})
     return conversation
+
+
+def _reload(workspace: Workspace, application: QCoreApplication, file: Path) -> ImportedOne:
+    """Import the archive, as the window does."""
+    reports: list[ImportReport] = []
+
+    def done(report: ImportReport) -> None:
+        reports.append(report)
+        application.quit()
+
+    workspace.imports.run(ImportOrder((file,)), done, lambda _error: application.quit())
+    application.exec()
+    return reports[0].taken[0]
 
 
 def _export(workspace: Workspace, application: QCoreApplication, conversation: ConversationId, file: Path) -> None:

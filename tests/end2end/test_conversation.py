@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
-from app.gui import dialogs
+from app.gui import dialogs, dialogs_import
 from app.gui.transcript import ShownMessage
 from tests.end2end.conftest import REPLY_MS, Ember, Start, use_greedy
 from tests.unit.gui.person import export
@@ -277,17 +277,18 @@ def test_a_conversation_is_exported_and_reloaded(
     use_greedy(ember, max_tokens=8)
     ember.say("Name a colour.")
     path = tmp_path_factory.mktemp("export") / "colours.ember"
-    monkeypatch.setattr(dialogs, "import_path", lambda *_: path)
+    monkeypatch.setattr(dialogs_import, "import_paths", lambda *_: [path])
     original = ember.window.chat.conversation_id
     assert original is not None
+    texts = [m.text for m in ember.workspace.store.tree(original).path()]
     export(ember.window, ember.qtbot, path, "ember")
+    ember.workspace.store.delete(original)
     ember.window.header.import_requested.emit()
     ember.qtbot.waitUntil(lambda: ember.window.chat.conversation_id != original, timeout=10_000)
     copy = ember.window.chat.conversation_id
     assert copy is not None
-    store = ember.workspace.store
-    assert [m.text for m in store.tree(copy).path()] == [m.text for m in store.tree(original).path()]
-    assert "(copy)" in store.get(copy).title
+    assert [m.text for m in ember.workspace.store.tree(copy).path()] == texts
+    assert "(copy)" in ember.workspace.store.get(copy).title
 
 
 def test_a_file_that_is_no_model_is_refused_in_the_window(ember: Ember, tmp_path: object, qtbot: QtBot) -> None:

@@ -178,9 +178,7 @@ def test_an_exported_conversation_is_imported_as_a_copy_that_says_so(folder: Pat
     assert told["messages"] == 6
 
 
-def test_an_import_into_another_folder_keeps_id_and_title(
-    folder: Path, tmp_path: Path, capsys: Shown, qtbot: QtBot
-) -> None:
+def test_an_place_another_folder_keeps_id_and_title(folder: Path, tmp_path: Path, capsys: Shown, qtbot: QtBot) -> None:
     file = folder / "roads.ember"
     run(["export", CHAT, "--to", str(file), "--data-dir", str(folder)])
     assert run(["import", str(file), "--data-dir", str(tmp_path / "other")]) == 0
@@ -312,3 +310,32 @@ def test_a_damaged_database_is_kept_aside_by_a_command_that_writes_and_said(
     assert kept.name in told.err
     assert kept.read_bytes() == b"damage" * 5000
     assert told.out == f"{CHAT}\n"
+
+
+# --- files in the place of a command ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files"),
+    [
+        ([], []),
+        (["roads.ember"], ["roads.ember"]),
+        (["./send"], ["./send"]),
+        (["/tmp/two words.zip", "b.json"], ["/tmp/two words.zip", "b.json"]),
+        (["--data-dir", "D", "roads.ember"], ["roads.ember"]),
+        (["--data-dir=D.d", "a/folder"], ["a/folder"]),
+        (["--open", "send"], ["send"]),
+    ],
+)
+def test_files_open_the_window_with_them(
+    arguments: list[str], files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[list[Path]] = []
+
+    def window(_root: Path | None, given: list[Path]) -> int:
+        opened.append(given)
+        return 0
+
+    monkeypatch.setattr("app.gui.application.run_window", window)
+    assert run(arguments) == 0
+    assert opened == [[Path(file) for file in files]]

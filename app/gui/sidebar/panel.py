@@ -189,7 +189,7 @@ class Panel(QWidget):
                 self.export_all_requested.emit,
             )
         )
-        self.import_button = icon_button("import", "Reload an .ember file…", self)
+        self.import_button = icon_button("import", "Import chats…", self)
         self.import_button.clicked.connect(self.import_requested)
         promise = ElidedLabel("Nothing leaves this computer", self)
         promise.setFont(theme.font("small"))

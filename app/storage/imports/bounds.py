@@ -1,6 +1,5 @@
 """Reading what another program wrote: how much of it, and JSON that cannot take more memory than it may."""
 
-import io
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +30,6 @@ LINE_LIMIT: Final = 100_000
 _MILLISECONDS: Final = 1e11
 """A Unix time beyond this (the year 5138) counts milliseconds."""
 
-_TAIL: Final = 64 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 
 _T = TypeVar("_T")
@@ -39,7 +37,7 @@ _T = TypeVar("_T")
 
 def read_file(path: Path) -> bytes:
     """The bytes of a file of at most FILE_LIMIT, without a byte order mark; raises RefusedError."""
-    with _opened(path) as file:
+    with opened(path) as file:
         if file.read(len(_BOM)) != _BOM:
             file.seek(0)
         data = file.read(FILE_LIMIT + 1)
@@ -48,16 +46,15 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def ends_of(path: Path) -> tuple[bytes, bytes]:
-    """The first and the last bytes of a file, by which packed ones are known; raises RefusedError."""
-    with _opened(path) as file:
-        begin = file.read(4)
-        file.seek(max(0, file.seek(0, io.SEEK_END) - _TAIL))
-        return begin, file.read(_TAIL)
+def begin_of(path: Path) -> bytes:
+    """The first bytes of a file, by which packed ones are known; raises RefusedError."""
+    with opened(path) as file:
+        return file.read(4)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file, open to be read; raises RefusedError for what is none, or cannot be."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
             raise RefusedError("it is not a file")
@@ -65,6 +62,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise RefusedError(plain_reason(error)) from error
+    except ValueError as error:
+        raise RefusedError("that is no name of a file") from error
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:

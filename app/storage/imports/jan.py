@@ -12,6 +12,8 @@ from app.storage.imports.openai_chat import ChatMessage, words_of
 
 THREAD = "thread.json"
 MESSAGES = "messages.jsonl"
+_ANY_MODEL = "*"
+"""Stands in for the model of a thread that has none."""
 
 
 class _Model(msgspec.Struct, frozen=True):
@@ -28,7 +30,8 @@ class _Thread(msgspec.Struct, frozen=True):
     title: str | None = None
     created: float | str | None = None
     updated: float | str | None = None
-    assistants: list[_Assistant] | None = None
+    assistants: list[_Assistant | str] | None = None
+    """In old versions their names alone."""
 
 
 def draft_of(thread: bytes | None, lines: Sequence[bytes]) -> Draft:
@@ -36,8 +39,10 @@ def draft_of(thread: bytes | None, lines: Sequence[bytes]) -> Draft:
     head = _Thread() if thread is None else decode(thread, _Thread)
     if len(lines) > MESSAGE_LIMIT:
         raise RefusedError(f"it has more than {MESSAGE_LIMIT:,} messages")
-    assistant = head.assistants[0] if head.assistants else _Assistant()
+    first = head.assistants[0] if head.assistants else None
+    assistant = first if isinstance(first, _Assistant) else _Assistant()
     model = assistant.model.id if isinstance(assistant.model, _Model) else assistant.model
+    model = None if model == _ANY_MODEL else model
     messages = decode(b"[" + b",".join(lines) + b"]", list[ChatMessage])
     nodes = []
     for at, message in enumerate(messages):

@@ -9,7 +9,13 @@ from app.storage.archive_format import MESSAGE_LIMIT, RefusedError
 from app.storage.imports.bounds import decode, unix_time
 from app.storage.imports.draft import Draft, Node, placeholder, text_of
 
-_KINDS = {"image_url": "an image", "input_image": "an image", "input_audio": "a recording", "file": "a file"}
+_KINDS = {
+    "image_url": "an image",
+    "input_image": "an image",
+    "input_audio": "a recording",
+    "file": "a file",
+    "tool_call": "a step of a tool",
+}
 _TEXTS = ("text", "input_text", "output_text")
 
 

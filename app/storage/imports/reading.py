@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,14 +11,14 @@ import msgspec
 from app.storage.archive import read_archive
 from app.storage.archive_format import RefusedError
 from app.storage.imports import chatgpt, jan, llama_web, lm_studio, openai_chat, own_markdown
-from app.storage.imports.bounds import CONVERSATION_LIMIT, decode, ends_of, items_of, lines_of, read_file
+from app.storage.imports.bounds import CONVERSATION_LIMIT, begin_of, decode, items_of, lines_of, read_file
 from app.storage.imports.draft import Draft, Taken, conversation_of
+from app.storage.imports.packed import documents_in
 
 _UNKNOWN: Final = (
-    "it is no conversation that Ember knows: it reads .ember, ChatGPT's conversations.json, Jan, LM Studio, "
+    "it is no conversation that Ember knows: it reads .ember, ChatGPT's export, Jan, LM Studio, "
     "llama.cpp's web UI, OpenAI's form, and Markdown that Ember wrote"
 )
-_PACKED: Final = b"conversations.json"
 _LEAD: Final = 1_000
 """Bytes among which something must stand."""
 
@@ -40,6 +41,7 @@ class _Head(msgspec.Struct, frozen=True):
     role: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     thread_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    harness: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Titled(msgspec.Struct, frozen=True):
@@ -55,30 +57,43 @@ class _Versioned(msgspec.Struct, frozen=True):
     messages: list[_Versions]
 
 
-def conversations_in(path: Path) -> Iterator[Taken | Refused]:
+Counted = Callable[[int], None]
+"""Is told how many conversations a file holds, before the first is read; a wrong guess for some formats."""
+
+
+def conversations_in(path: Path, counted: Counted = lambda _number: None) -> Iterator[Taken | Refused]:
     """Each conversation of a file, or why it was not taken.
 
     Raises RefusedError for a file of which nothing can be read, EmberError for an .ember file that is refused.
     """
-    begin, end = ends_of(path)
-    if begin.startswith(b"PK"):
-        if _PACKED in end:  # the names of what is packed stand at the end
-            raise RefusedError(f"it is packed; unpack it, and import the {_PACKED.decode()} that is in it")
+    if not begin_of(path).startswith(b"PK"):
+        yield from _of_document(read_file(path), path, counted)
+        return
+    documents = documents_in(path)
+    if documents is None:
         yield Taken(read_archive(path))
         return
-    data = read_file(path)
+    for document in documents:
+        try:
+            yield from _of_document(document.read(), None, counted)
+        except RefusedError as error:
+            yield Refused(str(error), document.name)
+
+
+def _of_document(data: bytes, path: Path | None, counted: Counted) -> Iterator[Taken | Refused]:
+    """The conversations of a text; it lies at `path`, or in a zip file. Raises RefusedError."""
     begin = data[:_LEAD].lstrip()[:1]
     if begin == b"[":
-        yield from _of_list(items_of(data), data)
+        yield from _of_list(items_of(data), data, None, counted)
     elif begin == b"{":
-        yield from _of_objects(path, data)
+        yield from _of_objects(path, data, counted)
     elif own_markdown.looks_like_ours(data[:CONVERSATION_LIMIT].decode("utf-8", "replace")):
         yield _taken(lambda: own_markdown.draft_of(data))
     else:
         raise RefusedError(_UNKNOWN)
 
 
-def _of_objects(path: Path, text: bytes) -> Iterator[Taken | Refused]:
+def _of_objects(path: Path | None, text: bytes, counted: Counted) -> Iterator[Taken | Refused]:
     """A file that begins with an object: one conversation, or one object a line."""
     try:
         head = decode(text, _Head)
@@ -86,16 +101,17 @@ def _of_objects(path: Path, text: bytes) -> Iterator[Taken | Refused]:
         lines = lines_of(text)
         if len(lines) < 2 or not lines[0].endswith(b"}"):  # not an object a line
             raise
-        yield from _of_list(lines, text, path)
+        yield from _of_list(lines, text, path, counted)
         return
     if head.assistants or (head.object and bytes(head.object) == b'"thread"'):
-        beside = path.parent / jan.MESSAGES
-        if not beside.exists():
+        beside = path.parent / jan.MESSAGES if path is not None else None
+        if beside is None or not beside.exists():
             raise RefusedError(f"it is a thread of Jan, and its {jan.MESSAGES} does not lie beside it")
         messages = read_file(beside)
         yield _taken(lambda: jan.draft_of(text, _lines(messages)))
     elif head.thread_id:
-        yield _taken(lambda: jan.draft_of(_thread_beside(path), _lines(text)))
+        thread = None if path is None else _thread_beside(path)
+        yield _taken(lambda: jan.draft_of(thread, _lines(text)))
     else:
         yield from _of_list([text], text)
 
@@ -110,11 +126,23 @@ def _thread_beside(path: Path) -> bytes | None:
     return read_file(beside) if beside.exists() else None
 
 
-def _of_list(items: Sequence[msgspec.Raw | bytes], whole: bytes, path: Path | None = None) -> Iterator[Taken | Refused]:
-    """The conversations of a list; a list of messages is one conversation."""
+def _of_list(
+    items: Sequence[msgspec.Raw | bytes],
+    whole: bytes,
+    path: Path | None = None,
+    counted: Counted = lambda _number: None,
+) -> Iterator[Taken | Refused]:
+    """The conversations of a list, or of lines; a list of messages is one conversation."""
     if not items:
         raise RefusedError("it holds no conversation")
-    head = decode(items[0], _Head)
+    try:
+        head = decode(items[0], _Head)
+    except RefusedError:  # too large or broken, which says nothing about those behind it
+        head = _Head()
+    if head.harness:
+        for lines in llama_web.sessions_of([bytes(item) for item in items]):
+            yield _taken(partial(llama_web.draft_of_lines, lines), lines[0])
+        return
     if head.thread_id:
         thread = None if path is None else _thread_beside(path)
         yield _taken(lambda: jan.draft_of(thread, [bytes(item) for item in items]))
@@ -123,6 +151,7 @@ def _of_list(items: Sequence[msgspec.Raw | bytes], whole: bytes, path: Path | No
         listed = whole if whole.lstrip()[:1] == b"[" else b"[" + b",".join(map(bytes, items)) + b"]"
         yield _taken(lambda: openai_chat.draft_of_list(decode(listed, list[openai_chat.ChatMessage]), listed))
         return
+    counted(len(items))
     branches: list[bytes] = []
     group = ""
     for item in items:

@@ -77,6 +77,10 @@ class Person:
         """The turn that runs cannot be carried out."""
         self.engine.say(Failed(id=self.asked().id, kind=kind, sentence=sentence))
 
+    def fail_request(self, request: int, kind: str, sentence: str) -> None:
+        """Something else that was asked of the engine cannot be done."""
+        self.engine.say(Failed(id=request, kind=kind, sentence=sentence))
+
     def restart(self) -> None:
         """Let the next process come and greet."""
         before = len(FakeProcess.made)

@@ -176,3 +176,21 @@ def test_the_neighbour_of_a_chat_is_the_next_older_one_as_the_list_shows_it(
     ask(workspace, old)
     qtbot.waitUntil(lambda: titles(model) == ["O", "N", "M"])
     assert (chats.neighbour(old), chats.neighbour(middle)) == (new, new)
+
+
+def test_after_much_work_the_next_changes_are_gathered_for_a_while(
+    workspace: Workspace, sidebar: Sidebar, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, model: ConversationModel
+) -> None:
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.01  # each look at it takes that long: showing a change takes longer than a frame
+        return now[0]
+
+    monkeypatch.setattr("app.gui.chat_list.time.monotonic", lambda: 2 * clock())
+    chats = ChatList(sidebar, workspace, workspace)
+    first = add(workspace, "First", 1.0)
+    qtbot.waitUntil(lambda: model.item(first) is not None)
+    second, third = add(workspace, "Second", 2.0), add(workspace, "Third", 3.0)
+    assert chats._later.interval() > 50
+    qtbot.waitUntil(lambda: model.item(second) is not None and model.item(third) is not None)

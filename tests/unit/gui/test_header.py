@@ -84,7 +84,7 @@ def test_a_new_chat_can_be_neither_renamed_nor_exported_nor_deleted(header: Head
     assert not more["Delete"].isEnabled()
     assert more["Instructions…"].isEnabled()
     assert not export["Export…"].isEnabled()
-    assert export["Reload an .ember file…"].isEnabled()
+    assert export["Import…"].isEnabled()
 
 
 def test_the_menus_report(qtbot: QtBot, header: Header) -> None:
@@ -92,7 +92,7 @@ def test_the_menus_report(qtbot: QtBot, header: Header) -> None:
     with qtbot.waitSignal(header.export_requested):
         export["Export…"].trigger()
     with qtbot.waitSignal(header.import_requested):
-        export["Reload an .ember file…"].trigger()
+        export["Import…"].trigger()
     with qtbot.waitSignal(header.instructions_requested):
         more["Instructions…"].trigger()
     with qtbot.waitSignal(header.delete_requested):

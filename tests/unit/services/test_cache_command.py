@@ -18,6 +18,7 @@ from app.protocol.messages import (
     SavedUsage,
     SavedVerified,
     StoreOpened,
+    TipUsage,
     VerifyProgress,
     VerifySaved,
 )
@@ -61,7 +62,7 @@ class Window:
         def holds() -> bool:
             for asked in self.engine.asked(GetSavedUsage)[self._told :]:
                 self._told += 1
-                self.engine.say(usage(asked.id))
+                self.engine.say(usage(asked.id, len(asked.groups)))
             return condition()
 
         self.qtbot.waitUntil(holds, timeout=1000 * PATIENCE)
@@ -95,9 +96,10 @@ def window(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Ite
     FakeProcess.made.clear()
 
 
-def usage(request: int) -> SavedUsage:
+def usage(request: int, chats: int = 0) -> SavedUsage:
+    groups = (TipUsage(own=3, shared=2, tokens=1),) * chats
     return SavedUsage(
-        id=request, groups=(), roots=(), budget=1 << 30, disk_free=1 << 40, bytes_written=7, quarantined=0
+        id=request, groups=groups, roots=(), budget=1 << 30, disk_free=1 << 40, bytes_written=7, quarantined=0
     )
 
 

@@ -75,3 +75,8 @@ def test_a_full_disk_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(sys, "stdout", stream)
         with pytest.raises(EmberError, match="the disk is full"):
             output.write("a")
+
+
+def test_what_is_told_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    output.tell("“\x1b[2Jroads\x07” was not imported.")
+    assert capsys.readouterr().err == "“\N{REPLACEMENT CHARACTER}[2Jroads\N{REPLACEMENT CHARACTER}” was not imported.\n"

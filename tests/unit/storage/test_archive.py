@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.core.conversation import Conversation, ConversationId, ConversationTree, MessageId, messages_by_id
 from app.core.errors import EmberError
 from app.storage import archive
-from app.storage.archive import export_archive, import_into, read_archive
+from app.storage.archive import export_archive, place, read_archive
 from app.storage.archive_format import MESSAGE_LIMIT, ImportedConversation
 from app.storage.conversations import TITLE_LIMIT, ConversationStore
 from app.storage.database import Database
@@ -65,7 +65,7 @@ def test_the_folder_of_the_model_stays_at_home(tmp_path: Path, path: str) -> Non
 def test_into_another_database_it_comes_as_it_was(file: Path, tmp_path: Path) -> None:
     with closing(Database.open(tmp_path / "other.db", tmp_path)) as database:
         store = ConversationStore(database)
-        assert import_into(store, read_archive(file)) == CHAT
+        assert place(store, read_archive(file)).conversation == CHAT
         assert store.tree(CHAT) == forked_tree()
         assert store.packed_token_ids(CHAT) == {}
         store.rename(CHAT, "An automatic title", by_person=False)
@@ -73,7 +73,7 @@ def test_into_another_database_it_comes_as_it_was(file: Path, tmp_path: Path) ->
 
 
 def test_token_ids_are_taken_only_from_a_trusted_file(file: Path, store: ConversationStore) -> None:
-    import_into(store, read_archive(file), trust_token_ids=True)
+    place(store, read_archive(file), trust_token_ids=True)
     assert store.packed_token_ids(CHAT) == IDS
 
 
@@ -85,7 +85,7 @@ def test_where_it_exists_a_copy_is_added_and_nothing_overwritten(
     store.rename(CHAT, "Mine")
     if deleted:
         store.delete(CHAT)
-    new = import_into(store, read_archive(file), trust_token_ids=True)
+    new = place(store, read_archive(file), trust_token_ids=True).conversation
     copy = store.tree(new)
     assert copy.conversation.title == "Roman roads (copy)"
     assert [m.text for m in copy.path()] == [m.text for m in forked_tree().path()]
@@ -101,7 +101,7 @@ def test_where_it_exists_a_copy_is_added_and_nothing_overwritten(
 def test_a_message_that_exists_in_another_conversation_makes_it_a_copy(store: ConversationStore) -> None:
     put(store, forked_tree())
     other = replace(forked_tree().conversation, id=ConversationId("e" * 32), title="t" * TITLE_LIMIT)
-    new = import_into(store, ImportedConversation(ConversationTree(other, forked_tree().messages), {}, None))
+    new = place(store, ImportedConversation(ConversationTree(other, forked_tree().messages), {}, None)).conversation
     assert store.get(new).title.endswith("ttt (copy)")
     assert store.tree(CHAT) == forked_tree()
 
@@ -114,7 +114,7 @@ def test_an_import_that_fails_half_way_leaves_nothing(
 
     monkeypatch.setattr(store.database, "write_many", fail)
     with pytest.raises(EmberError):
-        import_into(store, read_archive(file))
+        place(store, read_archive(file))
     assert store.summaries() == []
 
 
@@ -122,7 +122,7 @@ def test_a_reply_exported_while_it_streams_is_said_to_be_unfinished(store: Conve
     tree = ConversationTree(
         Conversation(CHAT), messages_by_id([message(1, None), message(2, 1, "assistant", finish_reason=None)])
     )
-    import_into(store, read_archive(exported(tmp_path, tree)))
+    place(store, read_archive(exported(tmp_path, tree)))
     question, reply = store.tree(CHAT).messages.values()
     assert (question.finish_reason, reply.finish_reason) == (None, "failed")
     assert "was exported" in str(reply.error)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from app.core.conversation import ConversationTree
-from app.storage.archive_format import RefusedError
+from app.core.errors import EmberError
+from app.storage.imports import packed as packed_files
+from app.storage.imports.bounds import CONVERSATION_LIMIT
 from app.storage.imports.draft import Taken
 from app.storage.imports.reading import Refused, conversations_in
 from tests.unit.storage.imports import samples
@@ -66,6 +68,12 @@ def test_many_conversations_in_one_file_are_taken_one_by_one_and_a_broken_one_is
     assert found[1].title == "Broken"
 
 
+def test_a_first_conversation_that_is_too_large_keeps_none_of_the_others_out(tmp_path: Path) -> None:
+    large = chatgpt(chatgpt_node("q", "sys", "user", "x" * CONVERSATION_LIMIT))
+    found = found_in(tmp_path, [large, samples.CHATGPT])
+    assert [type(each) for each in found] == [Refused, Taken]
+
+
 def test_parts_that_are_no_text_are_named_where_they_stood(tmp_path: Path) -> None:
     content = {
         "content_type": "multimodal_text",
@@ -113,12 +121,50 @@ def test_a_reply_that_was_given_twice_after_a_tool_stays_two_messages(tmp_path: 
     assert [text for _, text in shown(tree)] == ["Why?", "I look it up.", "Stone."]
 
 
-def test_the_packed_export_says_what_to_import_of_it(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "export.zip", "w") as packed:
-        packed.writestr("chat.html", "x" * 100_000)
-        packed.writestr("conversations.json", "[]")
-    with pytest.raises(RefusedError, match=r"unpack it, and import the conversations\.json"):
-        list(conversations_in(tmp_path / "export.zip"))
+def packed(path: Path, **members: str) -> list[Taken | Refused]:
+    """What a zip file with these members holds; a member's name has its suffix behind an underscore."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images/photo.png", "x" * 100_000)
+        for name, text in members.items():
+            archive.writestr(name.replace("_", "."), text)
+    return list(conversations_in(path))
+
+
+def test_chatgpts_export_is_taken_packed_as_it_comes(tmp_path: Path) -> None:
+    found = packed(
+        tmp_path / "export.zip",
+        chat_html="<p>",
+        user_json="{}",
+        conversations_json=json.dumps([samples.CHATGPT]),
+    )
+    assert shown(only(found).imported.tree)[0] == ("user", "Why?")
+
+
+def test_a_long_export_in_several_packed_files_is_taken_whole_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    members = {f"conversations-00{at}_json": json.dumps([samples.CHATGPT]) for at in range(2)}
+    found = packed(tmp_path / "export.zip", **members, **{"conversations-002_json": "[broken"})
+    assert [type(each) for each in found] == [Taken, Taken, Refused]
+    assert isinstance(found[2], Refused)
+    assert found[2].title == "conversations-002.json"
+
+
+def test_a_packed_export_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path) -> None:
+    (found,) = packed(tmp_path / "export.zip", conversations_json="[" + " " * 50_000_000 + "]")
+    assert isinstance(found, Refused)
+    assert found.reason == "it unpacks to far more than its size"
+
+
+def test_of_a_packed_export_no_more_than_a_bound_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_files, "TOTAL_LIMIT", 3000)
+    members = {f"conversations-00{at}_json": json.dumps([samples.CHATGPT]) for at in range(4)}
+    found = packed(tmp_path / "export.zip", **members)
+    assert isinstance(found[0], Taken)
+    assert isinstance(found[-1], Refused) and "larger than" in found[-1].reason
+
+
+def test_a_zip_file_of_anything_else_is_no_conversation(tmp_path: Path) -> None:
+    with pytest.raises(EmberError, match="not an Ember archive"):
+        packed(tmp_path / "photos.zip", notes_txt="Hello")
 
 
 # --- the others ------------------------------------------------------------------------------------------------------
@@ -131,6 +177,61 @@ def test_llama_cpps_web_ui_keeps_branches_reasoning_and_the_system_prompt(severa
     assert shown(tree) == [("user", "Why?"), ("assistant", "<think>\nLet me see.\n</think>\n\nStone.")]
     assert len(tree.messages) == 3
     assert tree.path()[0].created == 1700000000.0
+
+
+def session_lines(**header: Any) -> bytes:
+    """The same conversation in the lines that the web UI writes since 2026."""
+    first = {"type": "session", "harness": "llama.app"} | samples.LLAMA_WEB["conv"] | header
+    rest = [{"type": "message", "message": each} for each in samples.LLAMA_WEB["messages"]]
+    return "\n".join(map(json.dumps, [first, *rest])).encode()
+
+
+def test_llama_cpps_session_lines_are_the_same_conversation(tmp_path: Path) -> None:
+    tree = only(found_in(tmp_path, session_lines(), "session.jsonl")).imported.tree
+    assert shown(tree) == [("user", "Why?"), ("assistant", "<think>\nLet me see.\n</think>\n\nStone.")]
+    assert tree.conversation.title == "Roads"
+    assert tree.conversation.id == tree_in(tmp_path, samples.LLAMA_WEB).conversation.id
+
+
+def test_several_sessions_come_packed_or_one_behind_the_other(tmp_path: Path) -> None:
+    first, second = session_lines(), session_lines(id="conv-2", name="Bridges")
+    behind = found_in(tmp_path, first + b"\n" + second, "sessions.jsonl")
+    together = packed(tmp_path / "all.zip", a_jsonl=first.decode(), b_jsonl=second.decode())
+    for found in (behind, together):
+        taken = [each.imported.tree.conversation.title for each in found if isinstance(each, Taken)]
+        assert taken == ["Roads", "Bridges"]
+
+
+def test_a_session_whose_messages_name_no_parent_is_one_branch(tmp_path: Path) -> None:
+    lines = [
+        {"type": "session", "harness": "my-agent", "id": "b1"},
+        {"type": "message", "message": {"role": "user", "content": [{"type": "text", "text": "Why?"}]}},
+        {"type": "message", "message": {"role": "assistant", "content": "Layers.", "reasoning_content": "Hm."}},
+    ]
+    tree = only(found_in(tmp_path, "\n".join(map(json.dumps, lines)).encode(), "trace.jsonl")).imported.tree
+    assert shown(tree) == [("user", "Why?"), ("assistant", "<think>\nHm.\n</think>\n\nLayers.")]
+
+
+def test_lm_studios_own_system_prompt_of_a_chat_stands_among_its_settings(tmp_path: Path) -> None:
+    fields = [
+        {"key": "llm.prediction.temperature", "value": 0.7},
+        {"key": "llm.prediction.systemPrompt", "value": "Be kind."},
+    ]
+    chat = samples.LM_STUDIO | {"systemPrompt": "", "perChatPredictionConfig": {"fields": fields}}
+    assert tree_in(tmp_path, chat).conversation.system_prompt == "Be kind."
+
+
+def test_lm_studios_steps_tell_the_time_and_the_model(tmp_path: Path) -> None:
+    step = {
+        "type": "contentBlock",
+        "stepIdentifier": "1748000002000-0.52",
+        "content": [{"type": "text", "text": "Stone."}],
+        "genInfo": {"identifier": "gemma-3-1b", "stats": {"tokensPerSecond": 9}},
+    }
+    version = {"type": "multiStep", "role": "assistant", "steps": [step]}
+    chat = samples.LM_STUDIO | {"messages": [samples.LM_STUDIO["messages"][0], {"versions": [version]}]}
+    reply = tree_in(tmp_path, chat).path()[1]
+    assert (reply.created, reply.model) == (1748000002.0, "gemma-3-1b")
 
 
 def test_lm_studio_keeps_versions_and_shows_the_selected_one(tmp_path: Path) -> None:
@@ -151,6 +252,15 @@ def test_jans_two_files_are_read_together_whichever_is_given(begin: str, tmp_pat
     assert tree.conversation.system_prompt == "Be brief."
     assert shown(tree) == [("user", "Why?"), ("assistant", "Layers.")]
     assert tree.path()[1].model == "gemma"
+
+
+@pytest.mark.parametrize("assistants", [["jan"], [{"id": "jan", "model": {"id": "*", "engine": "llamacpp"}}], []])
+def test_jans_threads_name_a_model_only_where_there_is_one(assistants: Any, tmp_path: Path) -> None:
+    (tmp_path / "thread.json").write_text(json.dumps(samples.JAN_THREAD | {"assistants": assistants}))
+    (tmp_path / "messages.jsonl").write_text("\n".join(map(json.dumps, samples.JAN_MESSAGES)))
+    tree = only(list(conversations_in(tmp_path / "thread.json"))).imported.tree
+    assert tree.conversation.title == "Roads"
+    assert tree.path()[1].model is None
 
 
 def test_jans_messages_alone_are_a_conversation_too(tmp_path: Path) -> None:
