@@ -104,6 +104,6 @@ def _unpacked(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
                 data += piece
                 if len(data) > limit:
                     raise RefusedError(f"it is larger than {format_bytes(limit)}")
-    except ZIP_ERRORS as error:
+    except (*ZIP_ERRORS, OSError) as error:  # it may send us to before the beginning
         raise RefusedError("it is damaged") from error
     return bytes(data)

@@ -162,6 +162,16 @@ def test_of_a_packed_export_no_more_than_a_bound_is_unpacked(tmp_path: Path, mon
     assert isinstance(found[-1], Refused) and "larger than" in found[-1].reason
 
 
+def test_a_packed_export_that_points_to_before_its_beginning_is_refused(tmp_path: Path) -> None:
+    packed(tmp_path / "export.zip", conversations_json=json.dumps([samples.CHATGPT]))
+    data = bytearray((tmp_path / "export.zip").read_bytes())
+    data[-6:-2] = (int.from_bytes(data[-6:-2], "little") + 1_000_000).to_bytes(4, "little")  # where the directory is
+    (tmp_path / "export.zip").write_bytes(data)
+    (found,) = conversations_in(tmp_path / "export.zip")
+    assert isinstance(found, Refused)
+    assert found.reason == "it is damaged"
+
+
 def test_a_zip_file_of_anything_else_is_no_conversation(tmp_path: Path) -> None:
     with pytest.raises(EmberError, match="not an Ember archive"):
         packed(tmp_path / "photos.zip", notes_txt="Hello")
