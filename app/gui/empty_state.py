@@ -1,6 +1,7 @@
-"""The page before the first message: one sentence, one button, a few examples."""
+"""The page before the first message: one sentence, one button, a few examples or other ways to begin."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from PySide6.QtCore import Qt, Signal
@@ -8,6 +9,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.gui import theme
+from app.gui.flow_layout import FlowLayout
 from app.gui.parts import announce
 
 _MARGIN: Final = 24
@@ -27,6 +29,8 @@ class EmptyState(QWidget):
     """The button was pressed."""
     example_chosen = Signal(str)
     """The words of an example, to be put into the composer."""
+    choice_made = Signal(str)
+    """The key of another way to begin."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,6 +51,7 @@ class EmptyState(QWidget):
         self.button.setMinimumHeight(36)
         self.button.clicked.connect(self.action)
         self.examples: tuple[QPushButton, ...] = ()
+        self.choices: tuple[QPushButton, ...] = ()
         self._build()
         self.set_message("", None)
 
@@ -71,6 +76,16 @@ class EmptyState(QWidget):
         for button in self.examples:
             self._column_of_examples.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
 
+    def set_choices(self, choices: Sequence[tuple[str, str]]) -> None:
+        """Offer other ways than the button: each a key and its words; none hides them."""
+        for old in self.choices:
+            self._row_of_choices.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self.choices = tuple(self._quiet(words, partial(self.choice_made.emit, key)) for key, words in choices)
+        for button in self.choices:
+            self._row_of_choices.addWidget(button)
+
     def _build(self) -> None:
         middle = QWidget(self)
         middle.setMaximumWidth(480)
@@ -83,6 +98,8 @@ class EmptyState(QWidget):
         column.addSpacing(8)
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addSpacing(4)
+        self._row_of_choices = FlowLayout(is_centred=True)
+        column.addLayout(self._row_of_choices)
         self._column_of_examples = QVBoxLayout()
         self._column_of_examples.setSpacing(8)
         column.addLayout(self._column_of_examples)
@@ -99,7 +116,10 @@ class EmptyState(QWidget):
         self._outer.setContentsMargins(_MARGIN, max(_MARGIN, above), _MARGIN, _MARGIN)
 
     def _example(self, words: str) -> QPushButton:
+        return self._quiet(words, partial(self.example_chosen.emit, words))
+
+    def _quiet(self, words: str, what: Callable[[], None]) -> QPushButton:
         button = QPushButton(words.replace("&", "&&"), self)
         button.setProperty("kind", "quiet")
-        button.clicked.connect(lambda _=False: self.example_chosen.emit(words))
+        button.clicked.connect(lambda _=False: what())
         return button

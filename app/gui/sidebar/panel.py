@@ -8,6 +8,7 @@ from PySide6.QtGui import QKeyEvent, QKeySequence, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from app.gui import icons, theme
+from app.gui.model_pill import LIBRARY_KEYS
 from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
 from app.gui.sidebar.conversation_list import ConversationList
 from app.gui.sidebar.model import ConversationModel
@@ -57,11 +58,12 @@ class SearchField(QLineEdit):
 def settings_menu(
     parent: QWidget,
     choose: Callable[[theme.Preference], None],
+    open_models: Callable[[], None],
     open_saved: Callable[[], None],
     open_help: Callable[[], None],
     export_all: Callable[[], None],
 ) -> QMenu:
-    """The system's colours, light or dark; the settings of saved state; exporting everything; and what is kept."""
+    """The system's colours; the models; the settings of saved state; exporting everything; and what is kept."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -71,9 +73,13 @@ def settings_menu(
         action.triggered.connect(lambda _=False, preference=preference: choose(preference))
         colours.append(action)
     menu.addSeparator()
+    models = menu.addAction(icons.blank(), "Models…")
+    models.setShortcut(QKeySequence(LIBRARY_KEYS))
+    models.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has them, also while the menu is hidden
+    models.triggered.connect(lambda _=False: open_models())
     saved = menu.addAction(icons.blank(), "Saved state…")
     saved.setShortcut(QKeySequence(SAVED_KEYS))
-    saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
+    saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
     saved.triggered.connect(lambda _=False: open_saved())
     every = menu.addAction(icons.blank(), "Export all chats…")
     every.triggered.connect(lambda _=False: export_all())
@@ -103,6 +109,7 @@ class Panel(QWidget):
     export_all_requested = Signal()
     theme_chosen = Signal(str)
     saved_settings = Signal()
+    models_requested = Signal()
     help_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -176,6 +183,7 @@ class Panel(QWidget):
             settings_menu(
                 self.settings_button,
                 self._on_theme,
+                self.models_requested.emit,
                 self.saved_settings.emit,
                 self.help_requested.emit,
                 self.export_all_requested.emit,

@@ -38,6 +38,8 @@ class Sidebar(QWidget):
     """`system`, `light` or `dark`, already in effect; to be remembered."""
     saved_settings = Signal()
     """Show the settings of saved state."""
+    models_requested = Signal()
+    """Show the library of models."""
     help_requested = Signal()
     """Show what is kept, and why."""
 
@@ -179,6 +181,7 @@ class Sidebar(QWidget):
         panel.search_requested.connect(self.search_requested)
         panel.theme_chosen.connect(self.theme_chosen)
         panel.saved_settings.connect(self.saved_settings)
+        panel.models_requested.connect(self.models_requested)
         panel.help_requested.connect(self.help_requested)
         theme.notifier().changed.connect(self.update)
 
