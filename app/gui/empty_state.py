@@ -88,7 +88,7 @@ class EmptyState(QWidget):
 
     def _build(self) -> None:
         middle = QWidget(self)
-        middle.setMaximumWidth(480)
+        middle.setMaximumWidth(540)
         middle.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)

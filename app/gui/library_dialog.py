@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QTabWidget, QVBoxLayout, QWidget
 
 from app.gui.library_downloads_page import DownloadsPage
@@ -40,6 +40,12 @@ class LibraryDialog(QDialog):
         for button in buttons.buttons():
             button.setProperty("autoDefault", False)
         self.tabs.currentChanged.connect(self._focus)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Whoever comes back may have changed a model's settings."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
+            self.models.list.looked.emit()
 
     def show_count(self, unfinished: int) -> None:
         """How many downloads are not finished."""

@@ -108,8 +108,11 @@ class LibraryFind(QObject):
         machine = this_machine(self._statistics)
         if self._found is None:
             rows = [self._first_row(number, model) for number, model in enumerate(first_models())]
-            self._page.show_results(f"{not_asked(self._hub)}\n{FIRST_HEADING}", rows, "")
+            self._page.show_results(FIRST_HEADING, rows, "")
+            self._page.note.setText(not_asked(self._hub))
+            self._page.note.show()
             return
+        self._page.note.hide()
         only = self._page.only_fitting.isChecked()
         shown = [found for found in self._found if not (only and is_hopeless(found.parameters, machine))]
         hidden = len(self._found) - len(shown)
@@ -123,9 +126,8 @@ class LibraryFind(QObject):
         machine = this_machine(self._statistics)
         told = fit(Need(model.about_bytes, 0, 0), machine)
         tone = words.FIT_TONES[told.verdict]
-        lines = [(model.why, "soft"), (words.first_line(model), "faint")]
-        if model == first_model_for(machine.cpu.total):
-            lines.append(("Suits this computer.", ""))
+        suits = "It suits this computer." if model == first_model_for(machine.cpu.total) else ""
+        lines = [(f"{model.why} {suits}".strip(), "soft"), (words.first_line(model), "faint")]
         if told.verdict == "too_large":
             lines.append((told.sentence, tone))
         return Row(f"{FIRST}{number}", model.name, format_bytes(model.about_bytes), tuple(lines))
@@ -153,7 +155,7 @@ class LibraryFind(QObject):
         self._is_first_wish = False
         self._page.say("")
         self._page.trouble.show_trouble("", "")
-        self._page.show_repository(repository, "")
+        self._page.show_repository(repository)
         self._page.set_busy(f"Asking {self._hub}…")
         self._search.look(repository)
 
@@ -166,7 +168,7 @@ class LibraryFind(QObject):
             "Its owner asks you to accept conditions on its page." if repository.is_gated else "",
             offer.problem,
         ]
-        self._page.about.setText(" ".join(filter(None, about)))
+        self._page.show_about(" ".join(filter(None, about)))
         proposed = choose(repository.variants, self._wanted_file) if self._wanted_file else None
         proposed = proposed or preferred(repository.variants)
         self._show_variants(proposed.label if proposed is not None else "")

@@ -28,6 +28,8 @@ SORTS: Final = (
     ("Newest", "last_modified"),
     ("Trending", "trending_score"),
 )
+FIELD: Final = 32
+"""The height of a field and of what stands beside it, in pixels."""
 TYPING_MS: Final = 600
 """A search begins when nobody has typed for so long."""
 SHORTEST: Final = 2
@@ -75,10 +77,15 @@ class FindPage(QWidget):
         self.nothing.setText(nothing)
         self.nothing.setVisible(not rows)
 
-    def show_repository(self, name: str, about: str) -> None:
+    def show_about(self, words: str) -> None:
+        """What is to be known of the repository; empty for nothing yet."""
+        self.about.setText(words)
+        self.about.setVisible(bool(words))
+
+    def show_repository(self, name: str) -> None:
         """Turn to a repository, of which nothing is known yet but its name."""
         self.title.setText(name)
-        self.about.setText(about)
+        self.show_about("")
         self.show_variants((), "")
         for stack in (self._top, self._body):
             stack.setCurrentIndex(1)
@@ -89,6 +96,8 @@ class FindPage(QWidget):
         self.variants.setVisible(bool(rows))
         if chosen:
             self.variants.choose(chosen)
+        if rows and self.back.hasFocus():
+            self.variants.setFocus(Qt.FocusReason.OtherFocusReason)
         self._show_chosen()
 
     def show_search(self) -> None:
@@ -158,6 +167,8 @@ class FindPage(QWidget):
         self.sort.addItems([words for words, _key in SORTS])
         self.sort.setAccessibleName("Order of the results")
         self.only_fitting = QCheckBox("Only what fits this computer", page)
+        self.note = self._words("soft")
+        self.sort.setMinimumHeight(FIELD)
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.words, 1)
@@ -167,6 +178,7 @@ class FindPage(QWidget):
         column.setSpacing(8)
         column.addLayout(row)
         column.addWidget(self.only_fitting)
+        column.addWidget(self.note)
         return page
 
     def _build_head(self) -> QWidget:

@@ -1,5 +1,6 @@
 """Fills the page of models on this computer from the catalogue, and carries out what is wanted with one of them."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from functools import partial
@@ -63,6 +64,7 @@ class LibraryModels(QObject):
         self._saved.changed.connect(self.fill)
         self._engine.model_changed.connect(self._model_changed)
         self._engine.statistics.connect(self._take)
+        workspace.model_settings.changed.connect(self._settings_changed)
         self._engine.refresh_statistics()
         self._saved.refresh()
         self._catalogue.refresh()
@@ -79,15 +81,28 @@ class LibraryModels(QObject):
         """Show what is known now."""
         model = self._engine.model
         loaded, today = Path(model.path) if model is not None else None, date.today()
-        entries = [self._entry(each, each.path == loaded, today) for each in self._catalogue.models]
+        saved = self._saved_bytes()
+        entries = [
+            self._entry(each, each.path == loaded, saved.get(str(each.path), 0), today)
+            for each in self._catalogue.models
+        ]
         self._page.show_entries(entries, is_looking=self._catalogue.is_scanning)
 
-    def _entry(self, model: ModelFile, is_loaded: bool, today: date) -> Entry:
+    def _saved_bytes(self) -> dict[str, int]:
+        """What is saved of each model's file, by its path; looked up once for all of them."""
+        usage, models = self._saved.usage, self._saved.models()
+        sums: dict[str, int] = defaultdict(int)
+        for root in usage.roots if usage is not None else ():
+            if root.root in models:
+                sums[models[root.root].path] += root.bytes
+        return sums
+
+    def _entry(self, model: ModelFile, is_loaded: bool, saved: int, today: date) -> Entry:
         estimated = model.fit(self._machine)
         fit, tone = words.fit_line(estimated, self._verdicts.of(model.path))
         if is_loaded:
             fit, tone = "In memory now.", "soft"
-        facts, saved = words.facts_line(model), self._saved.bytes_of(model.path)
+        facts = words.facts_line(model)
         place = words.place_line(model, saved, today)
         lines = ((facts, "soft"), (model.problem, "warning"), (model.notice, "warning"), (fit, tone), (place, "faint"))
         row = Row(
@@ -118,6 +133,9 @@ class LibraryModels(QObject):
             self._measure_again()
 
     def _model_changed(self, _model: ModelInfo | None) -> None:
+        self._measure_again()
+
+    def _settings_changed(self, _path: str) -> None:
         self._measure_again()
 
     def _measure_again(self) -> None:

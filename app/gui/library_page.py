@@ -22,6 +22,8 @@ from app.gui.flow_layout import FlowLayout
 from app.gui.library_rows import Row, RowsView
 from app.gui.parts import announce, set_tone
 
+FIELD: Final = 32
+"""The height of a field and of what stands beside it, in pixels."""
 NOTHING: Final = "No model is on this computer yet. Find one to download, or add a file."
 LOOKING: Final = "Looking for models…"
 
@@ -124,6 +126,7 @@ class LibraryPage(QWidget):
         self.order = QComboBox(self)
         self.order.addItems([words for words, _key in ORDERS])
         self.order.setAccessibleName("Order of the models")
+        self.order.setMinimumHeight(FIELD)
         self.order.setToolTip("What the list is ordered by")
         self.add = QPushButton("Add a file…", self)
         self.add.setToolTip("Lists a GGUF file where it lies; nothing is copied.")

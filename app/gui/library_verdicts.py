@@ -6,6 +6,7 @@ from typing import Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.core.load_options import LoadOptions
 from app.gui.live_costs import Asks
 from app.protocol.messages import Failed, MemoryPlan
 from app.services.model_settings import ModelSettings
@@ -25,7 +26,7 @@ class Verdicts(QObject):
         super().__init__(parent)
         self._settings, self._make = settings, estimator
         self._asks: Asks | None = None
-        self._known: dict[Path, MemoryPlan | None] = {}
+        self._known: dict[Path, tuple[LoadOptions, MemoryPlan | None]] = {}
         self._wanted: tuple[Path, ...] = ()
         self._asked: Path | None = None
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
@@ -33,7 +34,8 @@ class Verdicts(QObject):
 
     def of(self, path: Path) -> MemoryPlan | None:
         """What is known of a model with the options that it would be loaded with."""
-        return self._known.get(path)
+        known = self._known.get(path)
+        return known[1] if known is not None else None
 
     def want(self, paths: Iterable[Path]) -> None:
         """These are in sight now; those that were wanted before and are not known yet do not matter any more."""
@@ -57,7 +59,7 @@ class Verdicts(QObject):
     def _next(self) -> None:
         if self._asked is not None:
             return
-        path = next((path for path in self._wanted if path not in self._known), None)
+        path = next((path for path in self._wanted if not self._is_known(path)), None)
         if path is None:
             return
         if self._asks is None:
@@ -69,13 +71,19 @@ class Verdicts(QObject):
             options,
             self._settings.calibration(path, options),
             self._settings.learnt(path),
-            lambda answer: self._answered(path, answer),
+            lambda answer: self._answered(path, options, answer),
         )
 
-    def _answered(self, path: Path, answer: MemoryPlan | Failed) -> None:
+    def _is_known(self, path: Path) -> bool:
+        """Whether it was answered for the options of now, which the person may have changed since."""
+        known = self._known.get(path)
+        return known is not None and known[0] == self._settings.options(path)
+
+    def _answered(self, path: Path, options: LoadOptions, answer: MemoryPlan | Failed) -> None:
         if path != self._asked:  # it was asked before everything was forgotten
             return
         self._asked = None
-        self._known[path] = answer if isinstance(answer, MemoryPlan) else None  # then the header's estimate stays
+        plan = answer if isinstance(answer, MemoryPlan) else None  # without one the header's estimate stays
+        self._known[path] = (options, plan)
         self.changed.emit()
         self._next()

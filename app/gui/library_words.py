@@ -121,8 +121,8 @@ def popularity(found: FoundRepository) -> str:
 
 
 def first_line(model: FirstModel) -> str:
-    """The size of one of the good first models, and for whom it is."""
-    return f"About {format_bytes(model.about_bytes)}{BETWEEN}for computers with {model.memory_gib} GiB of memory"
+    """For whom one of the good first models is."""
+    return f"For computers with {model.memory_gib} GiB of memory or more"
 
 
 # --- downloads -------------------------------------------------------------------------------------------------------
