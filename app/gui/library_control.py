@@ -62,9 +62,9 @@ class LibraryControl(QObject):
         """Show the models on this computer, or the library as it is where it is open already."""
         if self.dialog is None:
             self._open()
-        assert self.dialog is not None
-        self.dialog.raise_()
-        self.dialog.activateWindow()
+        elif not self.dialog.isActiveWindow():
+            self.dialog.raise_()
+            self.dialog.activateWindow()
 
     def open_search(self) -> None:
         """Show where models can be found."""
