@@ -118,6 +118,7 @@ class LibraryControl(QObject):
         models.load_requested.connect(self._load)
         models.settings_requested.connect(self._model.settings_requested)
         self._find.started.connect(self._started)
+        self._page_of_downloads.look_requested.connect(self._look)
         dialog.finished.connect(lambda _result: self._closed(models))
         dialog.show_count(len(self._downloads.downloads))
         dialog.show()
@@ -136,6 +137,11 @@ class LibraryControl(QObject):
         self._model.load(path)
 
     # --- downloads ---------------------------------------------------------------------------------------------------
+
+    def _look(self, repository: str) -> None:
+        self.open_search()
+        if self._find is not None:
+            self._find.look(repository)
 
     def _started(self, path: Path) -> None:
         self.open_downloads()

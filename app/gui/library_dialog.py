@@ -39,7 +39,7 @@ class LibraryDialog(QDialog):
         column.addWidget(buttons)
         for button in buttons.buttons():
             button.setProperty("autoDefault", False)
-        self.tabs.currentChanged.connect(self._focus)
+        self.tabs.currentChanged.connect(self._turned)
 
     def changeEvent(self, event: QEvent) -> None:
         """Whoever comes back may have changed a model's settings."""
@@ -55,12 +55,14 @@ class LibraryDialog(QDialog):
     def turn_to(self, page: QWidget) -> None:
         """Show one of the pages."""
         self.tabs.setCurrentWidget(page)
-        self._focus()
+        self._focus(page)
 
-    def _focus(self) -> None:
-        """The keyboard goes where one begins; not while it is on the tabs themselves."""
-        if self.tabs.tabBar().hasFocus():
-            return
-        page = self.tabs.currentWidget()
+    def _turned(self) -> None:
+        """Whoever walks through the tabs by keyboard stays on them."""
+        if not self.tabs.tabBar().hasFocus():
+            self._focus(self.tabs.currentWidget())
+
+    def _focus(self, page: QWidget) -> None:
+        """The keyboard goes where one begins."""
         first = {self.models: self.models.filter, self.search: self.search.words, self.downloads: self.downloads.list}
         first[page].setFocus(Qt.FocusReason.OtherFocusReason)

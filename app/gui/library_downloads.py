@@ -3,8 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QMessageBox
 
 from app.core.errors import EmberError
@@ -13,12 +12,14 @@ from app.gui import library_words as words
 from app.gui.library_downloads_page import DownloadEntry, DownloadsPage
 from app.gui.library_rows import Row
 from app.services.downloads import Download
-from app.services.model_search import hub_address
 from app.services.workspace import Workspace
 
 
 class LibraryDownloads(QObject):
     """Connects the page with `Downloads`; made with the dialog and gone with it."""
+
+    look_requested = Signal(str)
+    """A repository shall be looked at."""
 
     def __init__(self, page: DownloadsPage, workspace: Workspace) -> None:
         """Show those that are not finished."""
@@ -29,7 +30,7 @@ class LibraryDownloads(QObject):
         page.resume_requested.connect(self._resume)
         page.first_requested.connect(self._prefer)
         page.cancel_requested.connect(self._ask_to_cancel)
-        page.page_requested.connect(self._show_page)
+        page.about_requested.connect(self._show_repository)
         self._downloads.changed.connect(self.fill)
         self.fill()
 
@@ -88,12 +89,10 @@ class LibraryDownloads(QObject):
         except EmberError as error:
             self._page.say(error.sentence, "warning")
 
-    def _show_page(self, key: str) -> None:
+    def _show_repository(self, key: str) -> None:
         download = self._find(key)
         if download is not None:
-            address = f"{hub_address()}/{download.record.repository}"
-            if not QDesktopServices.openUrl(QUrl(address)):
-                self._page.say(f"No program here shows web pages. The address is {address}.")
+            self.look_requested.emit(download.record.repository)
 
 
 def _entry(download: Download, downloads: tuple[Download, ...]) -> DownloadEntry:

@@ -39,7 +39,8 @@ class DownloadsPage(QWidget):
     resume_requested = Signal(str)
     first_requested = Signal(str)
     cancel_requested = Signal(str)
-    page_requested = Signal(str)
+    about_requested = Signal(str)
+    """The repository shall be shown, with its licence and what a token may be needed for."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -52,11 +53,11 @@ class DownloadsPage(QWidget):
             label.setWordWrap(True)
             label.setProperty("tone", tone)
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.go_on, self.first, self.page, self.cancel = (
-            QPushButton(words, self) for words in ("Pause", "Next in turn", "Its page", "Cancel…")
+        self.go_on, self.first, self.about, self.cancel = (
+            QPushButton(words, self) for words in ("Pause", "Next in turn", "About it…", "Give up…")
         )
         buttons = FlowLayout()
-        for button in (self.go_on, self.first, self.page, self.cancel):
+        for button in (self.go_on, self.first, self.about, self.cancel):
             button.setAutoDefault(False)
             buttons.addWidget(button)
         column = QVBoxLayout(self)
@@ -72,7 +73,7 @@ class DownloadsPage(QWidget):
         self.list.acted.connect(lambda _key: self._go_on())
         self.go_on.clicked.connect(self._go_on)
         self.first.clicked.connect(lambda: self._tell(self.first_requested))
-        self.page.clicked.connect(lambda: self._tell(self.page_requested))
+        self.about.clicked.connect(lambda: self._tell(self.about_requested))
         self.cancel.clicked.connect(lambda: self._tell(self.cancel_requested))
         self.show_entries(())
 
@@ -96,7 +97,7 @@ class DownloadsPage(QWidget):
 
     def _show_chosen(self) -> None:
         entry = self._entries.get(self.list.chosen_key())
-        for button in (self.go_on, self.first, self.page, self.cancel):
+        for button in (self.go_on, self.first, self.about, self.cancel):
             button.setVisible(bool(self._entries))
             button.setEnabled(entry is not None)
         if entry is not None:

@@ -81,7 +81,7 @@ class LibraryFind(QObject):
 
     def get_first(self, model: FirstModel) -> None:
         """Look at one of the good first models, and download it as soon as the hub told what it is."""
-        self._look(model.repository, model.file)
+        self.look(model.repository, model.file)
         self._is_first_wish = True
 
     # --- searching ---------------------------------------------------------------------------------------------------
@@ -146,11 +146,12 @@ class LibraryFind(QObject):
     def _open(self, key: str) -> None:
         if key.startswith(FIRST):
             model = first_models()[int(key.removeprefix(FIRST))]
-            self._look(model.repository, model.file)
+            self.look(model.repository, model.file)
         else:
-            self._look(key.removeprefix(FOUND))
+            self.look(key.removeprefix(FOUND))
 
-    def _look(self, repository: str, file: str = "") -> None:
+    def look(self, repository: str, file: str = "") -> None:
+        """Turn to a repository and ask what it offers; `file` is proposed of it."""
         self._repository, self._wanted_file, self._offer = repository, file, None
         self._is_first_wish = False
         self._page.say("")
@@ -228,7 +229,7 @@ class LibraryFind(QObject):
     def _try_again(self) -> None:
         if self._page.is_at_repository:
             is_first_wish = self._is_first_wish
-            self._look(self._repository, self._wanted_file)
+            self.look(self._repository, self._wanted_file)
             self._is_first_wish = is_first_wish
         else:
             self._ask(self._asked_words, self._sort)

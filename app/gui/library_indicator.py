@@ -26,6 +26,7 @@ class DownloadIndicator(QToolButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._fraction = 0.0
         self._state = ""
+        name_button(self, "Downloads")
         theme.notifier().changed.connect(self.update)
         self.hide()
 

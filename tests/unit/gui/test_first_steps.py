@@ -7,7 +7,7 @@ import pytest
 from app.gui import first_steps
 from app.gui.first_steps import FILE, SENTENCE
 from app.protocol.messages import LoadModel
-from tests.unit.gui.library_support import FIRST, Library, home, hub, library  # noqa: F401
+from tests.unit.gui.library_support import FIRST, Library
 from tests.unit.gui.person import Person
 
 
@@ -44,7 +44,7 @@ def test_offline_no_download_is_offered(bare: Person) -> None:
     assert bare.window.empty.detail.text() == "Nothing leaves this computer."
 
 
-def test_all_models_opens_the_library(bare: Person, home: Path) -> None:  # noqa: F811
+def test_all_models_opens_the_library(bare: Person, home: Path) -> None:
     bare.window.empty.choices[-1].click()
     assert bare.window.library.dialog is not None
 
@@ -65,14 +65,14 @@ def test_the_ways_go_with_the_first_model_and_come_back_without_one(bare: Person
     assert "All models…" in ways(bare)
 
 
-def test_the_download_that_was_chosen_is_loaded_when_it_is_here(library: Library, bare: Person) -> None:  # noqa: F811
+def test_the_download_that_was_chosen_is_loaded_when_it_is_here(library: Library, bare: Person) -> None:
     bare.window.empty.button.click()
     library.wait(lambda: bool(bare.engine.asked(LoadModel)))
     assert Path(bare.engine.asked(LoadModel)[-1].path).read_bytes() == library.data
     assert bare.window.library.dialog is None
 
 
-def test_a_download_that_was_chosen_takes_no_model_away(library: Library, bare: Person) -> None:  # noqa: F811
+def test_a_download_that_was_chosen_takes_no_model_away(library: Library, bare: Person) -> None:
     bare.window.empty.button.click()
     bare.load("/models/other.gguf")
     library.wait(lambda: bool(bare.notices))

@@ -14,16 +14,13 @@ from app.services.downloads import Download
 from tests.unit.gui.library_support import (
     REPOSITORY,
     Library,
-    home,  # noqa: F401
-    hub,  # noqa: F401
-    library,  # noqa: F401
     titles,
     words,
 )
 from tests.unit.gui.person import Person
 
 
-def start(library: Library, *labels: str) -> None:  # noqa: F811
+def start(library: Library, *labels: str) -> None:
     """Begin downloads that stand still in the middle."""
     library.open()
     library.look()
@@ -37,7 +34,7 @@ def start(library: Library, *labels: str) -> None:  # noqa: F811
     library.dialog.turn_to(library.dialog.downloads)
 
 
-def test_a_download_is_paused_and_goes_on_where_it_was(library: Library) -> None:  # noqa: F811
+def test_a_download_is_paused_and_goes_on_where_it_was(library: Library) -> None:
     start(library, "Q4_K_M")
     page = library.dialog.downloads
     assert page.go_on.text() == "Pause"
@@ -51,7 +48,7 @@ def test_a_download_is_paused_and_goes_on_where_it_was(library: Library) -> None
     assert page.nothing.isVisible()
 
 
-def test_another_download_can_have_its_turn_first(library: Library) -> None:  # noqa: F811
+def test_another_download_can_have_its_turn_first(library: Library) -> None:
     library.hub.repositories[REPOSITORY].files["tiny-Q5_0.gguf"] = library.data
     start(library, "Q4_K_M", "Q8_0", "Q5_0")
     page = library.dialog.downloads
@@ -64,7 +61,7 @@ def test_another_download_can_have_its_turn_first(library: Library) -> None:  # 
     assert library.dialog.tabs.tabText(2) == "Downloads (3)"
 
 
-def test_giving_up_what_has_come_is_asked_first(library: Library) -> None:  # noqa: F811
+def test_giving_up_what_has_come_is_asked_first(library: Library) -> None:
     start(library, "Q4_K_M")
     page = library.dialog.downloads
     page.cancel.click()
@@ -76,7 +73,7 @@ def test_giving_up_what_has_come_is_asked_first(library: Library) -> None:  # no
     assert titles(page.list) == []
 
 
-def test_a_failure_says_why_in_the_list_and_over_a_closed_library(library: Library) -> None:  # noqa: F811
+def test_a_failure_says_why_in_the_list_and_over_a_closed_library(library: Library) -> None:
     start(library, "Q4_K_M")
     library.dialog.reject()
     library.hub.mood.lies_about_bytes = True
@@ -100,7 +97,7 @@ def test_a_failure_says_why_in_the_list_and_over_a_closed_library(library: Libra
     library.wait(lambda: not library.workspace.downloads.downloads)
 
 
-def test_offline_a_download_rests_and_says_how_it_can_go_on(library: Library) -> None:  # noqa: F811
+def test_offline_a_download_rests_and_says_how_it_can_go_on(library: Library) -> None:
     start(library, "Q4_K_M")
     library.dialog.search.offline.click()
     page = library.dialog.downloads
@@ -110,7 +107,16 @@ def test_offline_a_download_rests_and_says_how_it_can_go_on(library: Library) ->
     assert library.workspace.downloads.downloads[0].state == "paused"
 
 
-def test_closing_the_window_keeps_what_has_come(library: Library) -> None:  # noqa: F811
+def test_a_download_leads_to_its_repository(library: Library) -> None:
+    start(library, "Q4_K_M")
+    library.release()
+    library.dialog.search.back.click()
+    library.dialog.downloads.about.click()
+    assert library.dialog.tabs.currentWidget() is library.dialog.search
+    assert library.dialog.search.title.text() == REPOSITORY
+
+
+def test_closing_the_window_keeps_what_has_come(library: Library) -> None:
     start(library, "Q4_K_M")
     download = library.workspace.downloads.downloads[0]
     library.person.window.close()
@@ -120,7 +126,7 @@ def test_closing_the_window_keeps_what_has_come(library: Library) -> None:  # no
 
 
 @pytest.fixture
-def unfinished(home: Path) -> None:  # noqa: F811
+def unfinished(home: Path) -> None:
     """An earlier run of Ember left a download behind."""
     models = DataDir(home / "data").models
     file = HubFile("big-Q4_0.gguf", 4 * 1024**2, "0" * 64)

@@ -12,16 +12,13 @@ from tests.unit.gui.library_support import (
     GATED,
     REPOSITORY,
     Library,
-    home,  # noqa: F401
-    hub,  # noqa: F401
-    library,  # noqa: F401
     titles,
     words,
 )
 from tests.unit.gui.person import Person
 
 
-def test_nothing_is_asked_before_someone_searches(library: Library) -> None:  # noqa: F811
+def test_nothing_is_asked_before_someone_searches(library: Library) -> None:
     page = library.open().search
     library.dialog.turn_to(page)
     assert page.note.text() == "Searching asks 127.0.0.1. Nothing was asked yet."
@@ -29,7 +26,7 @@ def test_nothing_is_asked_before_someone_searches(library: Library) -> None:  # 
     assert library.hub.requests == []
 
 
-def test_typing_finds_repositories_with_what_the_hub_says_of_them(library: Library) -> None:  # noqa: F811
+def test_typing_finds_repositories_with_what_the_hub_says_of_them(library: Library) -> None:
     library.open()
     library.search("tiny")
     page = library.dialog.search
@@ -41,7 +38,7 @@ def test_typing_finds_repositories_with_what_the_hub_says_of_them(library: Libra
     assert titles(page.results) == ["Tiny one"]
 
 
-def test_what_is_too_large_for_this_computer_can_be_left_out(library: Library) -> None:  # noqa: F811
+def test_what_is_too_large_for_this_computer_can_be_left_out(library: Library) -> None:
     facts = library.hub.repositories[REPOSITORY].gguf | {"total": 10**15}
     library.hub.repositories["acme/Vast-GGUF"] = type(library.hub.repositories[REPOSITORY])({}, gguf=facts)
     library.open()
@@ -53,13 +50,13 @@ def test_what_is_too_large_for_this_computer_can_be_left_out(library: Library) -
     assert page.heading.text() == "2 found, 1 too large"
 
 
-def test_a_search_that_finds_nothing_says_so(library: Library) -> None:  # noqa: F811
+def test_a_search_that_finds_nothing_says_so(library: Library) -> None:
     library.open()
     library.search("nobody")
     assert library.dialog.search.nothing.text() == "127.0.0.1 has no GGUF models with “nobody” in their names."
 
 
-def test_a_repository_shows_its_quantisations_and_proposes_a_good_one(library: Library) -> None:  # noqa: F811
+def test_a_repository_shows_its_quantisations_and_proposes_a_good_one(library: Library) -> None:
     library.open()
     library.look()
     page = library.dialog.search
@@ -71,7 +68,7 @@ def test_a_repository_shows_its_quantisations_and_proposes_a_good_one(library: L
     assert titles(page.results) == [GATED, REPOSITORY] or titles(page.results) == [REPOSITORY, GATED]
 
 
-def test_a_download_that_begins_is_shown_with_its_progress(library: Library) -> None:  # noqa: F811
+def test_a_download_that_begins_is_shown_with_its_progress(library: Library) -> None:
     library.open()
     library.look()
     library.hold()
@@ -86,7 +83,7 @@ def test_a_download_that_begins_is_shown_with_its_progress(library: Library) -> 
     assert library.person.notices == ["tiny-Q4_K_M is here; its checksum is right."]
 
 
-def test_a_second_download_of_the_same_file_is_refused_in_words(library: Library) -> None:  # noqa: F811
+def test_a_second_download_of_the_same_file_is_refused_in_words(library: Library) -> None:
     library.open()
     library.look()
     page = library.dialog.search
@@ -97,7 +94,7 @@ def test_a_second_download_of_the_same_file_is_refused_in_words(library: Library
     assert page.outcome.text() == f"{FILE} is downloaded already."
 
 
-def test_a_gated_model_asks_for_a_token_which_is_kept_and_used(library: Library) -> None:  # noqa: F811
+def test_a_gated_model_asks_for_a_token_which_is_kept_and_used(library: Library) -> None:
     library.open()
     library.look(GATED)
     page = library.dialog.search
@@ -113,7 +110,7 @@ def test_a_gated_model_asks_for_a_token_which_is_kept_and_used(library: Library)
     assert not trouble.isVisible()
 
 
-def test_a_hub_in_trouble_is_asked_again_with_one_click(library: Library) -> None:  # noqa: F811
+def test_a_hub_in_trouble_is_asked_again_with_one_click(library: Library) -> None:
     library.hub.mood.answers = [(500, {})]
     page = library.open().search
     library.dialog.turn_to(page)
@@ -126,7 +123,7 @@ def test_a_hub_in_trouble_is_asked_again_with_one_click(library: Library) -> Non
     assert not page.trouble.isVisible()
 
 
-def test_offline_nothing_is_asked_until_the_network_is_allowed(library: Library) -> None:  # noqa: F811
+def test_offline_nothing_is_asked_until_the_network_is_allowed(library: Library) -> None:
     page = library.open().search
     library.dialog.turn_to(page)
     page.offline.click()
@@ -139,7 +136,7 @@ def test_offline_nothing_is_asked_until_the_network_is_allowed(library: Library)
     assert not page.offline.isChecked()
 
 
-def test_an_answer_that_nobody_waits_for_any_more_changes_nothing(library: Library) -> None:  # noqa: F811
+def test_an_answer_that_nobody_waits_for_any_more_changes_nothing(library: Library) -> None:
     page = library.open().search
     library.dialog.turn_to(page)
     page.words.setText("tiny")
@@ -150,7 +147,7 @@ def test_an_answer_that_nobody_waits_for_any_more_changes_nothing(library: Libra
     assert titles(page.results) == ["Tiny one"]
 
 
-def test_closing_the_library_with_a_search_under_way_is_safe(library: Library, qtbot: QtBot) -> None:  # noqa: F811
+def test_closing_the_library_with_a_search_under_way_is_safe(library: Library, qtbot: QtBot) -> None:
     page = library.open().search
     page.words.setText("tiny")
     page.search()
@@ -159,7 +156,7 @@ def test_closing_the_library_with_a_search_under_way_is_safe(library: Library, q
     assert library.person.window.library.dialog is None
 
 
-def test_the_search_says_whom_it_asks(person: Person, home: Path) -> None:  # noqa: F811
+def test_the_search_says_whom_it_asks(person: Person, home: Path) -> None:
     person.window.library.open_search()
     dialog = person.window.library.dialog
     assert dialog is not None

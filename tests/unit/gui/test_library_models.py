@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QMessageBox
 
 from app.gui.library_words import IN_MEMORY
 from app.protocol.messages import LoadModel
-from tests.unit.gui.library_support import Library, home, hub, library, titles, words  # noqa: F401
+from tests.unit.gui.library_support import Library, titles, words
 from tests.unit.gui.model_fakes import FakeEstimator, plan_of
 from tests.unit.gui.person import Person
 
@@ -161,7 +161,7 @@ def test_llama_cpps_own_verdict_takes_the_place_of_the_estimate(library: Library
     assert estimator.is_closed
 
 
-def test_the_library_opens_from_the_pill_the_menu_and_the_keyboard(person: Person, home: Path) -> None:  # noqa: F811
+def test_the_library_opens_from_the_pill_the_menu_and_the_keyboard(person: Person, home: Path) -> None:
     window = person.window
     for way in (window.header.pill.library.emit, window.sidebar.models_requested.emit, window.library.open):
         way()
