@@ -169,3 +169,14 @@ def test_the_library_opens_from_the_pill_the_menu_and_the_keyboard(person: Perso
         assert dialog is not None
         dialog.reject()
         assert window.library.dialog is None
+
+
+def test_the_settings_of_a_model_open_that_is_not_loaded(library: Library) -> None:
+    library.model(FOREIGN)
+    page = library.open().models
+    library.choose(page.list, "foreign-Q4_0")
+    page.settings.click()
+    dialog = library.person.window.model_settings.dialog
+    assert dialog is not None
+    assert "foreign-Q4_0" in dialog.windowTitle()
+    assert library.person.window.library.dialog is not None
