@@ -10,7 +10,7 @@ from app.gui.library_find_page import FindPage
 from app.gui.library_page import LibraryPage
 
 SIZE: Final = QSize(820, 640)
-MINIMUM: Final = QSize(400, 360)
+MINIMUM: Final = QSize(460, 440)
 
 
 class LibraryDialog(QDialog):

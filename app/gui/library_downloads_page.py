@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from app.gui import theme
 from app.gui.flow_layout import FlowLayout
 from app.gui.library_rows import Row, RowsView
-from app.gui.parts import announce, set_tone
+from app.gui.parts import announce, set_tone, small_words
 from app.services.downloads import DownloadState
 
 NOTHING: Final = "Nothing is being downloaded. What is finished is listed under “On this computer”."
@@ -46,12 +45,7 @@ class DownloadsPage(QWidget):
         super().__init__(parent)
         self._entries: dict[str, DownloadEntry] = {}
         self.list = RowsView("Downloads", self)
-        self.nothing, self.outcome = QLabel(NOTHING, self), QLabel(self)
-        for label, tone in ((self.nothing, "faint"), (self.outcome, "soft")):
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setFont(theme.font("small"))
-            label.setWordWrap(True)
-            label.setProperty("tone", tone)
+        self.nothing, self.outcome = small_words(NOTHING, self, "faint"), small_words("", self)
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.go_on, self.first, self.about, self.cancel = (
             QPushButton(words, self) for words in ("Pause", "Next in turn", "About it…", "Give up…")

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -20,7 +21,7 @@ from PySide6.QtWidgets import (
 from app.gui import icons, theme
 from app.gui.library_rows import Row, RowsView
 from app.gui.library_trouble import TroubleBox
-from app.gui.parts import ElidedLabel, icon_button, set_tone
+from app.gui.parts import ElidedLabel, icon_button, set_tone, small_words
 
 SORTS: Final = (
     ("Most downloaded", "downloads"),
@@ -87,8 +88,8 @@ class FindPage(QWidget):
         self.title.setText(name)
         self.show_about("")
         self.show_variants((), "")
-        for stack in (self._top, self._body):
-            stack.setCurrentIndex(1)
+        self._turn(1)
+        self.back.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def show_variants(self, rows: Sequence[Row], chosen: str) -> None:
         """What can be downloaded from the repository, and which of it is proposed."""
@@ -102,8 +103,7 @@ class FindPage(QWidget):
 
     def show_search(self) -> None:
         """Turn back to the results."""
-        for stack in (self._top, self._body):
-            stack.setCurrentIndex(0)
+        self._turn(0)
 
     @property
     def is_at_repository(self) -> bool:
@@ -136,14 +136,17 @@ class FindPage(QWidget):
         self.trouble = TroubleBox(self)
         self.offline = QCheckBox("Stay offline: ask nothing of any hub", self)
         self.offline.setToolTip("Nothing is searched, and downloads rest; the models on this computer work as ever.")
-        self.outcome = self._words("soft")
+        self.outcome = small_words("", self, "soft")
         self.outcome.hide()
         self._top, self._body = QStackedWidget(self), QStackedWidget(self)
-        self._top.addWidget(self._build_search())
-        self._top.addWidget(self._build_head())
+        self._parts = (self._build_search(), self._build_head())
+        for part in self._parts:
+            self._top.addWidget(part)
         self._body.addWidget(self._build_results())
         self._body.addWidget(self._build_variants())
-        self._top.setSizePolicy(self._top.sizePolicy().horizontalPolicy(), self.offline.sizePolicy().Policy.Maximum)
+        self._top.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._body.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)  # what is above goes first
+        self._turn(0)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 12, 0, 0)
         column.setSpacing(8)
@@ -167,7 +170,7 @@ class FindPage(QWidget):
         self.sort.addItems([words for words, _key in SORTS])
         self.sort.setAccessibleName("Order of the results")
         self.only_fitting = QCheckBox("Only what fits this computer", page)
-        self.note = self._words("soft")
+        self.note = small_words("", self, "soft")
         self.sort.setMinimumHeight(FIELD)
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -189,7 +192,7 @@ class FindPage(QWidget):
         self.page_link = QPushButton("Its page", page)
         self.page_link.setProperty("kind", "link")
         self.page_link.setToolTip(f"Opens the model's page at {self._hub} in the browser: its description and licence.")
-        self.about = self._words("soft")
+        self.about = small_words("", self, "soft")
         row = QHBoxLayout()
         row.setSpacing(4)
         row.addWidget(self.back)
@@ -207,8 +210,9 @@ class FindPage(QWidget):
         bar = QProgressBar(self._busy)
         bar.setRange(0, 0)
         bar.setTextVisible(False)
-        self._busy_words = self._words("soft")
-        self._busy_words.setWordWrap(False)
+        self._busy_words = QLabel(self._busy)
+        self._busy_words.setFont(theme.font("small"))
+        self._busy_words.setProperty("tone", "soft")
         self.stop = QPushButton("Stop", self._busy)
         row = QHBoxLayout(self._busy)
         row.setContentsMargins(0, 0, 0, 0)
@@ -226,7 +230,7 @@ class FindPage(QWidget):
         self.heading.setProperty("tone", "soft")
         self.heading.setTextFormat(Qt.TextFormat.PlainText)
         self.results = RowsView("Models that were found", page)
-        self.nothing = self._words("faint")
+        self.nothing = small_words("", self, "faint")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
@@ -248,14 +252,6 @@ class FindPage(QWidget):
         column.addStretch(0)
         column.addWidget(self.download, 0, Qt.AlignmentFlag.AlignLeft)
         return page
-
-    def _words(self, tone: str) -> QLabel:
-        label = QLabel(self)
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setFont(theme.font("small"))
-        label.setWordWrap(True)
-        label.setProperty("tone", tone)
-        return label
 
     def _timer(self, milliseconds: int, call: object) -> QTimer:
         timer = QTimer(self, singleShot=True, interval=milliseconds)
@@ -280,6 +276,14 @@ class FindPage(QWidget):
         self.offline.clicked.connect(self.offline_chosen)
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _turn(self, page: int) -> None:
+        """Show the search (0) or a repository (1); the top takes only the room that the shown one needs."""
+        for number, part in enumerate(self._parts):
+            vertical = QSizePolicy.Policy.Preferred if number == page else QSizePolicy.Policy.Ignored
+            part.setSizePolicy(QSizePolicy.Policy.Preferred, vertical)
+        for stack in (self._top, self._body):
+            stack.setCurrentIndex(page)
 
     def search(self) -> None:
         """Ask for what is written in the field, as Enter does."""

@@ -20,7 +20,7 @@ from app.core.units import format_bytes
 from app.gui import icons, theme
 from app.gui.flow_layout import FlowLayout
 from app.gui.library_rows import Row, RowsView
-from app.gui.parts import announce, set_tone
+from app.gui.parts import ElidedLabel, announce, set_tone, small_words
 
 FIELD: Final = 32
 """The height of a field and of what stands beside it, in pixels."""
@@ -41,8 +41,8 @@ class Entry:
     parameters: int
     rank: int
     """The better it fits, the smaller."""
-    about: str
-    """Where the file is, and what to know of it."""
+    path: str
+    """Where the file is."""
     can_load: bool
     remove_words: str = "Remove…"
     remove_refusal: str = ""
@@ -131,9 +131,11 @@ class LibraryPage(QWidget):
         self.add = QPushButton("Add a file…", self)
         self.add.setToolTip("Lists a GGUF file where it lies; nothing is copied.")
         self.list = RowsView("Models on this computer", self)
-        self.nothing, self.about, self.outcome = (_words(self, tone) for tone in ("faint", "faint", "soft"))
+        self.nothing, self.about, self.outcome = (small_words("", self, tone) for tone in ("faint", "faint", "soft"))
+        self.path = ElidedLabel("", self)
+        self.path.setFont(theme.font("small"))
+        self.path.setProperty("tone", "faint")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.load, self.settings, self.reveal, self.verify, self.remove = (
             QPushButton(words, self) for words in ("Load", "Settings…", "Show in folder", "Verify", "Remove…")
         )
@@ -153,6 +155,7 @@ class LibraryPage(QWidget):
         column.addLayout(top)
         column.addWidget(self.list, 1)
         column.addWidget(self.nothing, 1)
+        column.addWidget(self.path)
         column.addWidget(self.about)
         column.addLayout(buttons)
         column.addWidget(self._build_progress())
@@ -224,8 +227,8 @@ class LibraryPage(QWidget):
         self.remove.setEnabled(is_there and not refusal)
         self.remove.setToolTip(refusal)
         self.remove.setAccessibleDescription(refusal)
-        self.about.setText("\n".join(filter(None, (entry.about, refusal))) if entry is not None else "")
-        self.about.setVisible(is_there)
+        self.path.setText(entry.path if entry is not None else "")
+        self.about.setText(refusal)
 
     def _show_progress(self) -> None:
         self._progress_row.setVisible(self._is_verifying)
@@ -236,12 +239,3 @@ class LibraryPage(QWidget):
         if key and button.isEnabled():
             self.show_outcome("")
             signal.emit(key)
-
-
-def _words(parent: QWidget, tone: str) -> QLabel:
-    label = QLabel(parent)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setFont(theme.font("small"))
-    label.setWordWrap(True)
-    label.setProperty("tone", tone)
-    return label

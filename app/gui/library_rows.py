@@ -1,5 +1,6 @@
 """The list that the library's pages share: rows of a title and a few lines, painted by one delegate."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPen, QResizeEvent
+from PySide6.QtGui import QFont, QFontMetrics, QKeyEvent, QPainter, QPen, QResizeEvent, QTextLayout, QTextOption
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -42,7 +43,6 @@ _BAR: Final = 6
 _BAR_GAP: Final = 7
 _NARROWEST: Final = 120
 _MOST_HEIGHTS: Final = 5000
-_WRAP: Final = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignLeft
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class RowsDelegate(QStyledItemDelegate):
             top += _GAP
             height = self._height(words, inner.width())
             painter.setPen(theme.color(TONES[tone]))
-            painter.drawText(QRect(inner.left(), top, inner.width(), height), _WRAP, words)
+            painter.drawText(QRectF(inner.left(), top, inner.width(), height), words, _wrapping())
             top += height
         if row.progress is not None:
             _paint_bar(painter, QRectF(inner.left(), top + _BAR_GAP, inner.width(), _BAR), row)
@@ -191,9 +191,29 @@ class RowsDelegate(QStyledItemDelegate):
         if known is None:
             if len(self._heights) > _MOST_HEIGHTS:
                 self._heights.clear()
-            known = self._small_metrics.boundingRect(QRect(0, 0, width, 10_000), _WRAP, words).height()
+            known = _height_of(words, self._small, width)
             self._heights[words, width] = known
         return known
+
+
+def _wrapping() -> QTextOption:
+    """Between words, and within one that is longer than the line, such as a file's name."""
+    option = QTextOption()
+    option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+    return option
+
+
+def _height_of(words: str, font: QFont, width: int) -> int:
+    """The height of words that wrap at a width, in pixels."""
+    layout = QTextLayout(words, font)
+    layout.setTextOption(_wrapping())
+    layout.beginLayout()
+    height = 0.0
+    while (line := layout.createLine()).isValid():
+        line.setLineWidth(width)
+        height += line.height()
+    layout.endLayout()
+    return math.ceil(height)
 
 
 def _row(index: Index) -> Row:

@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from app.gui import theme
 from app.gui.flow_layout import FlowLayout
-from app.gui.parts import announce
+from app.gui.parts import announce, small_words
 
 WANTS_TOKEN: Final = frozenset(("gated", "bad_token", "no_repository", "forbidden", "no_keyring"))
 """Kinds of refusals that a token may help against."""
@@ -30,12 +30,11 @@ class TroubleBox(QWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.sentence = QLabel(self)
-        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
-        self.sentence.setWordWrap(True)
-        self.sentence.setProperty("tone", "warning")
-        self.retry, self.network, self.page = (
-            QPushButton(words, self) for words in ("Try again", "Allow the network", "Open its page")
+        self.sentence = small_words("", self, "warning")
+        self.sentence.setFont(theme.font("body"))
+        self.retry, self.network, self.page, self.forget = (
+            QPushButton(words, self)
+            for words in ("Try again", "Allow the network", "Open its page", "Forget the kept token")
         )
         self._build()
         self.retry.clicked.connect(self.retry_requested)
@@ -53,25 +52,21 @@ class TroubleBox(QWidget):
         self.network.setVisible(kind == OFFLINE)
         self.retry.setVisible(kind != OFFLINE)
         self.page.setVisible(has_page)
-        self._token_row.setVisible(kind in WANTS_TOKEN and has_page)
+        for widget in (self._token_row, self.forget):
+            widget.setVisible(kind in WANTS_TOKEN and has_page)
         self.setVisible(bool(sentence))
         if sentence:
             announce(self, sentence)
 
     def _build(self) -> None:
         self._token_row = QWidget(self)
-        about = QLabel(ABOUT_TOKEN, self._token_row)
-        about.setFont(theme.font("small"))
-        about.setProperty("tone", "faint")
-        about.setWordWrap(True)
+        about = small_words(ABOUT_TOKEN, self._token_row, "faint")
         self.token = QLineEdit(self._token_row)
         self.token.setEchoMode(QLineEdit.EchoMode.Password)
         self.token.setPlaceholderText("Token, such as hf_…")
         self.token.setAccessibleName("Token for private and gated models")
         self.use = QPushButton("Keep and use it", self._token_row)
         self.use.setEnabled(False)
-        self.forget = QPushButton("Forget the kept one", self._token_row)
-        self.forget.setProperty("kind", "quiet")
         field = QHBoxLayout()
         field.setSpacing(8)
         field.addWidget(self.token, 1)
@@ -81,9 +76,8 @@ class TroubleBox(QWidget):
         rows.setSpacing(8)
         rows.addWidget(about)
         rows.addLayout(field)
-        rows.addWidget(self.forget, 0, Qt.AlignmentFlag.AlignLeft)
         buttons = FlowLayout()
-        for button in (self.retry, self.network, self.page):
+        for button in (self.retry, self.network, self.page, self.forget):
             buttons.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 4)
