@@ -15,6 +15,8 @@ from app.gui.parts import announce
 _MARGIN: Final = 24
 _CONTENTS: Final = 190
 """Pixels that the sentence and the examples take."""
+_LOW: Final = 250
+"""Pixels of height under which there is no room for all."""
 EXAMPLES = (
     "Explain how a rainbow forms",
     "Write a haiku about rain",
@@ -60,7 +62,7 @@ class EmptyState(QWidget):
         changed = sentence != self.sentence.text()
         self.sentence.setText(sentence)
         self.detail.setText(detail)
-        self.detail.setVisible(bool(detail))
+        self._show_detail()
         self.button.setText((button or "").replace("&", "&&"))
         self.button.setVisible(button is not None)
         if changed and self.isVisible():
@@ -85,6 +87,7 @@ class EmptyState(QWidget):
         self.choices = tuple(self._quiet(words, partial(self.choice_made.emit, key)) for key, words in choices)
         for button in self.choices:
             self._row_of_choices.addWidget(button)
+        self._show_detail()
 
     def _build(self) -> None:
         middle = QWidget(self)
@@ -112,8 +115,14 @@ class EmptyState(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The sentence stands at the same height, whatever comes beneath it."""
         super().resizeEvent(event)
+        self._show_detail()
         above = min(self.height() * 3 // 10, self.height() - _CONTENTS - _MARGIN)
         self._outer.setContentsMargins(_MARGIN, max(_MARGIN, above), _MARGIN, _MARGIN)
+
+    def _show_detail(self) -> None:
+        """In the lowest window the ways to begin need its place."""
+        is_crowded = bool(self.choices) and self.height() < theme.scaled(_LOW)
+        self.detail.setVisible(bool(self.detail.text()) and not is_crowded)
 
     def _example(self, words: str) -> QPushButton:
         return self._quiet(words, partial(self.example_chosen.emit, words))

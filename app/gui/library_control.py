@@ -48,8 +48,8 @@ class LibraryControl(QObject):
         self._page_of_downloads: LibraryDownloads | None = None
         self._told: dict[Path, str] = {}
         """What was said of each download that failed."""
-        self._wished: str = ""
-        """The file of a download that is loaded when it is here, as the person asked for it to chat with it."""
+        self._wished = ""
+        """The name of the file that the person wants to chat with: it is loaded when it is here."""
         header.pill.library.connect(self.open)
         header.downloads.clicked.connect(self.open_downloads)
         self._downloads.changed.connect(self._changed)
@@ -82,7 +82,7 @@ class LibraryControl(QObject):
         """Download one of the good first models; it is loaded when it is here, if there is none by then."""
         self.open_search()
         assert self._find is not None
-        self._wished = model.file
+        self._wished = Path(model.file).name
         self._find.get_first(model)
 
     def close(self) -> None:

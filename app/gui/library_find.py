@@ -154,6 +154,8 @@ class LibraryFind(QObject):
         """Turn to a repository and ask what it offers; `file` is proposed of it."""
         self._repository, self._wanted_file, self._offer = repository, file, None
         self._is_first_wish = False
+        self._page.rest()
+        self._search.stop()  # the answer to a search would come into a page that shows something else
         self._page.say("")
         self._page.trouble.show_trouble("", "")
         self._page.show_repository(repository)
