@@ -225,10 +225,8 @@ class FindPage(QWidget):
 
     def _build_results(self) -> QWidget:
         page = QWidget(self)
-        self.heading = QLabel(page)
+        self.heading = small_words("", page)
         self.heading.setFont(theme.font("small_strong"))
-        self.heading.setProperty("tone", "soft")
-        self.heading.setTextFormat(Qt.TextFormat.PlainText)
         self.results = RowsView("Models that were found", page)
         self.nothing = small_words("", self, "faint")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
