@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtWidgets import QApplication, QMessageBox
 
+from app.core.load_options import LoadOptions
 from app.gui.library_words import IN_MEMORY
 from app.protocol.messages import LoadModel
 from tests.unit.gui.library_support import Library, titles, words
@@ -147,7 +148,7 @@ def test_a_verification_can_be_stopped(library: Library) -> None:
 
 
 def test_llama_cpps_own_verdict_takes_the_place_of_the_estimate(library: Library) -> None:
-    library.model(FOREIGN)
+    path = library.model(FOREIGN)
     page = library.open().models
     library.wait(lambda: bool(FakeEstimator.made) and FakeEstimator.made[-1].is_asked)
     estimator = FakeEstimator.made[-1]
@@ -156,7 +157,12 @@ def test_llama_cpps_own_verdict_takes_the_place_of_the_estimate(library: Library
     assert "It fits, says llama.cpp." in words(page.list, "foreign-Q4_0")
     asked = len(estimator.questions)
     page.list.looked.emit()
+    QApplication.processEvents()
     assert len(estimator.questions) == asked
+    library.workspace.model_settings.set_options(path, LoadOptions(context=1024))
+    page.list.looked.emit()
+    library.wait(lambda: estimator.is_asked)
+    assert estimator.questions[-1] == LoadOptions(context=1024)
     library.dialog.reject()
     assert estimator.is_closed
 
