@@ -118,34 +118,18 @@ class LibraryPage(QWidget):
     # --- building ----------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.filter = QLineEdit(self)
-        self.filter.setPlaceholderText("Filter models")
-        self.filter.setAccessibleName("Filter models by any of their words")
-        self.filter.setClearButtonEnabled(True)
-        self.filter.addAction(icons.icon("search", "text_faint"), QLineEdit.ActionPosition.LeadingPosition)
-        self.order = QComboBox(self)
-        self.order.addItems([words for words, _key in ORDERS])
-        self.order.setAccessibleName("Order of the models")
-        self.order.setMinimumHeight(FIELD)
-        self.order.setToolTip("What the list is ordered by")
-        self.add = QPushButton("Add a file…", self)
-        self.add.setToolTip("Lists a GGUF file where it lies; nothing is copied.")
+        top = self._build_top()
         self.list = RowsView("Models on this computer", self)
         self.nothing, self.about, self.outcome = (small_words("", self, tone) for tone in ("faint", "faint", "soft"))
+        self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.path = ElidedLabel("", self)
         self.path.setFont(theme.font("small"))
         self.path.setProperty("tone", "faint")
-        self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.load, self.settings, self.reveal, self.verify, self.remove = (
             QPushButton(words, self) for words in ("Load", "Settings…", "Show in folder", "Verify", "Remove…")
         )
         self.load.setProperty("kind", "primary")
         self.verify.setToolTip("Reads the file through and compares it with what was published, where that is known.")
-        top = QHBoxLayout()
-        top.setSpacing(8)
-        top.addWidget(self.filter, 1)
-        top.addWidget(self.order)
-        top.addWidget(self.add)
         buttons = FlowLayout()
         for button in (self.load, self.settings, self.reveal, self.verify, self.remove):
             buttons.addWidget(button)
@@ -163,6 +147,27 @@ class LibraryPage(QWidget):
         self.outcome.hide()
         for button in self.findChildren(QPushButton):
             button.setAutoDefault(False)
+
+    def _build_top(self) -> QHBoxLayout:
+        """The filter, the order, and adding a file."""
+        self.filter = QLineEdit(self)
+        self.filter.setPlaceholderText("Filter models")
+        self.filter.setAccessibleName("Filter models by any of their words")
+        self.filter.setClearButtonEnabled(True)
+        self.filter.addAction(icons.icon("search", "text_faint"), QLineEdit.ActionPosition.LeadingPosition)
+        self.order = QComboBox(self)
+        self.order.addItems([words for words, _key in ORDERS])
+        self.order.setAccessibleName("Order of the models")
+        self.order.setMinimumHeight(FIELD)
+        self.order.setToolTip("What the list is ordered by")
+        self.add = QPushButton("Add a file…", self)
+        self.add.setToolTip("Lists a GGUF file where it lies; nothing is copied.")
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self.filter, 1)
+        top.addWidget(self.order)
+        top.addWidget(self.add)
+        return top
 
     def _build_progress(self) -> QWidget:
         self._progress_row = QWidget(self)

@@ -73,20 +73,16 @@ def settings_menu(
         action.triggered.connect(lambda _=False, preference=preference: choose(preference))
         colours.append(action)
     menu.addSeparator()
-    models = menu.addAction(icons.blank(), "Models…")
-    models.setShortcut(QKeySequence(LIBRARY_KEYS))
-    models.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has them, also while the menu is hidden
-    models.triggered.connect(lambda _=False: open_models())
-    saved = menu.addAction(icons.blank(), "Saved state…")
-    saved.setShortcut(QKeySequence(SAVED_KEYS))
-    saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-    saved.triggered.connect(lambda _=False: open_saved())
-    every = menu.addAction(icons.blank(), "Export all chats…")
-    every.triggered.connect(lambda _=False: export_all())
-    kept = menu.addAction(icons.blank(), "What is kept?")
-    kept.setShortcut(QKeySequence(HELP_KEYS))
-    kept.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-    kept.triggered.connect(lambda _=False: open_help())
+    for words, keys, call in (
+        ("Models…", LIBRARY_KEYS, open_models),
+        ("Saved state…", SAVED_KEYS, open_saved),
+        ("Export all chats…", "", export_all),
+        ("What is kept?", HELP_KEYS, open_help),
+    ):
+        entry = menu.addAction(icons.blank(), words)
+        entry.setShortcut(QKeySequence(keys))
+        entry.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
+        entry.triggered.connect(lambda _=False, call=call: call())
 
     def mark() -> None:
         for action in colours:
