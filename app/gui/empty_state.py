@@ -1,6 +1,7 @@
-"""The page before the first message: one sentence, one button, a few examples."""
+"""The page before the first message: one sentence, one button, a few examples or other ways to begin."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from PySide6.QtCore import Qt, Signal
@@ -8,11 +9,14 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.gui import theme
+from app.gui.flow_layout import FlowLayout
 from app.gui.parts import announce
 
 _MARGIN: Final = 24
 _CONTENTS: Final = 190
 """Pixels that the sentence and the examples take."""
+_LOW: Final = 250
+"""Pixels of height under which there is no room for all."""
 EXAMPLES = (
     "Explain how a rainbow forms",
     "Write a haiku about rain",
@@ -27,6 +31,8 @@ class EmptyState(QWidget):
     """The button was pressed."""
     example_chosen = Signal(str)
     """The words of an example, to be put into the composer."""
+    choice_made = Signal(str)
+    """The key of another way to begin."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,6 +53,7 @@ class EmptyState(QWidget):
         self.button.setMinimumHeight(36)
         self.button.clicked.connect(self.action)
         self.examples: tuple[QPushButton, ...] = ()
+        self.choices: tuple[QPushButton, ...] = ()
         self._build()
         self.set_message("", None)
 
@@ -55,7 +62,7 @@ class EmptyState(QWidget):
         changed = sentence != self.sentence.text()
         self.sentence.setText(sentence)
         self.detail.setText(detail)
-        self.detail.setVisible(bool(detail))
+        self._show_detail()
         self.button.setText((button or "").replace("&", "&&"))
         self.button.setVisible(button is not None)
         if changed and self.isVisible():
@@ -71,9 +78,20 @@ class EmptyState(QWidget):
         for button in self.examples:
             self._column_of_examples.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
 
+    def set_choices(self, choices: Sequence[tuple[str, str]]) -> None:
+        """Offer other ways than the button: each a key and its words; none hides them."""
+        for old in self.choices:
+            self._row_of_choices.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self.choices = tuple(self._quiet(words, partial(self.choice_made.emit, key)) for key, words in choices)
+        for button in self.choices:
+            self._row_of_choices.addWidget(button)
+        self._show_detail()
+
     def _build(self) -> None:
         middle = QWidget(self)
-        middle.setMaximumWidth(480)
+        middle.setMaximumWidth(540)
         middle.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)
@@ -83,6 +101,8 @@ class EmptyState(QWidget):
         column.addSpacing(8)
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addSpacing(4)
+        self._row_of_choices = FlowLayout(is_centred=True)
+        column.addLayout(self._row_of_choices)
         self._column_of_examples = QVBoxLayout()
         self._column_of_examples.setSpacing(8)
         column.addLayout(self._column_of_examples)
@@ -95,11 +115,20 @@ class EmptyState(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The sentence stands at the same height, whatever comes beneath it."""
         super().resizeEvent(event)
+        self._show_detail()
         above = min(self.height() * 3 // 10, self.height() - _CONTENTS - _MARGIN)
         self._outer.setContentsMargins(_MARGIN, max(_MARGIN, above), _MARGIN, _MARGIN)
 
+    def _show_detail(self) -> None:
+        """In the lowest window the ways to begin need its place."""
+        is_crowded = bool(self.choices) and self.height() < theme.scaled(_LOW)
+        self.detail.setVisible(bool(self.detail.text()) and not is_crowded)
+
     def _example(self, words: str) -> QPushButton:
+        return self._quiet(words, partial(self.example_chosen.emit, words))
+
+    def _quiet(self, words: str, what: Callable[[], None]) -> QPushButton:
         button = QPushButton(words.replace("&", "&&"), self)
         button.setProperty("kind", "quiet")
-        button.clicked.connect(lambda _=False: self.example_chosen.emit(words))
+        button.clicked.connect(lambda _=False: what())
         return button

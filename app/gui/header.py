@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QSizePolicy, QStack
 
 from app.core.units import format_bytes
 from app.gui import icons, theme
+from app.gui.library_indicator import DownloadIndicator
 from app.gui.model_pill import ModelChoice, ModelPill
 from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
 
@@ -158,6 +159,7 @@ class Header(QWidget):
         super().__init__(parent)
         self._of_chat: list[QAction] = []
         self.title = EditableTitle(self)
+        self.downloads = DownloadIndicator(self)
         self.pill = ModelPill(self)
         self.instructions_button = icon_button("instructions", "Instructions for this chat…", self)
         self.instructions_button.clicked.connect(self.instructions_requested)
@@ -220,6 +222,7 @@ class Header(QWidget):
         row.setSpacing(4)
         row.addWidget(self.title, 1)
         row.addSpacing(4)
+        row.addWidget(self.downloads)
         row.addWidget(self.pill)
         row.addSpacing(4)
         for button in (self.instructions_button, self.export_button, self.more_button):

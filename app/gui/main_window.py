@@ -17,15 +17,17 @@ from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
 from app.gui.empty_state import EXAMPLES, EmptyState
 from app.gui.exporting import Exporting
+from app.gui.first_steps import FirstSteps
 from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import EXPORT_KEYS, Header
 from app.gui.help_feed import HelpFeed
 from app.gui.importing import Importing
+from app.gui.library_control import LibraryControl
 from app.gui.memory_trouble import MemoryTrouble
 from app.gui.model_control import ModelControl
-from app.gui.model_pill import SETTINGS_KEYS
+from app.gui.model_pill import LIBRARY_KEYS, SETTINGS_KEYS
 from app.gui.model_settings_control import ModelSettingsControl
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
@@ -77,6 +79,8 @@ class MainWindow(QMainWindow):
         self.chat_list = ChatList(self.sidebar, workspace, self)
         self.model = ModelControl(self.header, self.chat, self.notices, workspace, self)
         self.model_settings = ModelSettingsControl(self.notices, self.model, self._estimator, workspace, self)
+        self.library = LibraryControl(self.header, self.notices, self.model, self._estimator, workspace, self)
+        self.first_steps = FirstSteps(self.empty, self.model, self.library, workspace, self)
         self.memory_trouble = MemoryTrouble(self.chat, self.notices, self.model, self._estimator, workspace, self)
         self.gauges = GaugeFeed(self.strip, self.chat, self.notices, workspace, self)
         self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
@@ -135,6 +139,7 @@ class MainWindow(QMainWindow):
         self.sidebar.theme_chosen.connect(lambda choice: self.workspace.settings.set(THEME, choice))
         self.sidebar.saved_settings.connect(self.settings.open)
         self.sidebar.backups_requested.connect(self.backing_up.open)
+        self.sidebar.models_requested.connect(self.library.open)
         self.sidebar.help_requested.connect(self.help.open)
         self.header.help_requested.connect(self.help.open)
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
@@ -143,13 +148,13 @@ class MainWindow(QMainWindow):
         self.header.import_requested.connect(self.importing.choose)
         self.header.import_folder_requested.connect(self.importing.choose_folder)
         self.header.instructions_requested.connect(self.edit_instructions)
-        self.empty.action.connect(self._empty_action)
         self.empty.example_chosen.connect(self._take_example)
         self.transcript.link_activated.connect(lambda address: QDesktopServices.openUrl(QUrl(address)))
         self.workspace.engine.model_changed.connect(self._show_empty_state)
         self.workspace.engine.load_progress.connect(lambda _fraction: self._show_empty_state())
         self.workspace.engine.load_failed.connect(lambda _kind, _sentence: self._show_empty_state())
         self.workspace.engine.state_changed.connect(lambda _state: self._show_empty_state())
+        self.workspace.model_search.offline_changed.connect(lambda _is_offline: self._show_empty_state())
         self.workspace.instance.raise_requested.connect(self.come_to_front)
         self.commands.open_requested.connect(self.open_files)
         self.commands.imported.connect(self.importing.show_added)
@@ -162,6 +167,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(SAVED_KEYS), self.settings.open),
             (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
             (QKeySequence(BACKUP_KEYS), self.backing_up.open),
+            (QKeySequence(LIBRARY_KEYS), self.library.open),
             (QKeySequence(HELP_KEYS), self.help.open),
             (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
             (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),
@@ -199,6 +205,7 @@ class MainWindow(QMainWindow):
         self.workspace.instance.listen()
         self.workspace.engine.start()
         self.model.load_at_start()
+        self.library.offer_unfinished()
         self.composer.focus_draft()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -224,6 +231,7 @@ class MainWindow(QMainWindow):
         self.memory_trouble.close()
         self.model_settings.close()
         self.exporting.close()
+        self.library.close()
         super().closeEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
@@ -326,6 +334,7 @@ class MainWindow(QMainWindow):
 
     def _show_empty_state(self, _model: ModelInfo | None = None) -> None:
         engine = self.workspace.engine
+        self.empty.set_choices(())
         if engine.model is not None:
             name = wording.model_label(engine.model)
             self.empty.set_message(f"What would you like to ask {name}?", None)
@@ -335,11 +344,7 @@ class MainWindow(QMainWindow):
             self.empty.set_message(f"{name} is being loaded.", None, "You can write already.")
             self.empty.set_examples(())
         else:
-            self.empty.set_message("Choose a model to begin.", "Open a GGUF file…", "Nothing leaves this computer.")
-            self.empty.set_examples(())
-
-    def _empty_action(self) -> None:
-        self.model.choose_file()
+            self.first_steps.show()
 
     def _take_example(self, words: str) -> None:
         self.composer.set_draft(words)

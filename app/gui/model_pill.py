@@ -22,6 +22,7 @@ from app.gui import icons, theme
 from app.gui.parts import icon_button, popup_menu
 
 SETTINGS_KEYS: Final = "Ctrl+Shift+M"
+LIBRARY_KEYS: Final = "Ctrl+Shift+L"
 NOT_USED: Final = "A GPU is not used. Why?"
 HEIGHT: Final = 32
 _ICON: Final = 18
@@ -49,6 +50,8 @@ class ModelPill(QToolButton):
     model_chosen = Signal(str)
     """The path of a GGUF file."""
     open_model_file = Signal()
+    library = Signal()
+    """All models, and those that can be downloaded, are asked for."""
     settings = Signal()
     """The settings of the model in use are asked for."""
     hint_asked = Signal(str)
@@ -207,6 +210,10 @@ class ModelPill(QToolButton):
         opens.setShortcut(QKeySequence(QKeySequence.StandardKey.Open))
         opens.triggered.connect(self.open_model_file)
         menu.addAction(opens)
+        library = QAction(icons.icon("model"), "All models…", menu)
+        library.setShortcut(QKeySequence(LIBRARY_KEYS))
+        library.triggered.connect(self.library)
+        menu.addAction(library)
         if self._name is not None and self._saving[0]:
             menu.addSeparator()
             how = menu.addAction(icons.blank(), self._saving[0])

@@ -76,6 +76,19 @@ def set_tone(label: QLabel, tone: str) -> None:
         label.style().polish(label)
 
 
+def small_words(text: str, parent: QWidget, tone: str = "soft") -> QLabel:
+    """Plain text in small letters, which wraps; a long word such as a path is cut off and never widens a window."""
+    label = QLabel(text, parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setFont(theme.font("small"))
+    label.setWordWrap(True)
+    label.setProperty("tone", tone)
+    policy = label.sizePolicy()
+    policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
+    label.setSizePolicy(policy)
+    return label
+
+
 def paint_card(painter: QPainter, rect: QRectF, *, fill: str, line: str, radius: float = 14, width: float = 1) -> None:
     """Draw a rounded surface within `rect`; `fill` and `line` are names of the palette's colours."""
     inset = width / 2

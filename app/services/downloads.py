@@ -125,6 +125,15 @@ class Downloads(QObject):
         self._set(self._at_rest(path, download.record, "paused"))
         self._next()
 
+    def prefer(self, path: Path) -> None:
+        """Let a download have its turn before the others that wait."""
+        download = self._downloads.get(path)
+        if download is None or download.state == "running":
+            return
+        running = {each.path: each for each in self.downloads if each.state == "running"}
+        self._downloads = running | {path: download} | self._downloads
+        self.changed.emit()
+
     def pause_all(self) -> None:
         """Let all of them rest."""
         for download in self.downloads:

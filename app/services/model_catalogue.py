@@ -289,6 +289,7 @@ class ModelCatalogue(QObject):
         self._is_scanning = False
         self._scan_again = False
         self._stop_check = threading.Event()
+        self._is_closed = False
 
     @property
     def models(self) -> tuple[ModelFile, ...]:
@@ -302,6 +303,8 @@ class ModelCatalogue(QObject):
 
     def refresh(self) -> None:
         """Look through all places again; `changed` follows."""
+        if self._is_closed:
+            return
         if self._is_scanning:
             self._scan_again = True
             return
@@ -334,6 +337,11 @@ class ModelCatalogue(QObject):
         """End a verification."""
         self._stop_check.set()
 
+    def close(self) -> None:
+        """Tell nothing any more; a scan that is under way ends by itself."""
+        self._is_closed = True
+        self.stop_check()
+
     def _do(self, deed: Callable[[DataDir], str | None]) -> None:
         data_dir = self._sources().data_dir
 
@@ -346,6 +354,8 @@ class ModelCatalogue(QObject):
 
     def _take(self, models: tuple[ModelFile, ...]) -> None:
         self._is_scanning = False
+        if self._is_closed:
+            return
         self._models = models
         self.changed.emit()
         if self._scan_again:
@@ -354,4 +364,5 @@ class ModelCatalogue(QObject):
 
     def _scan_failed(self, error: EmberError) -> None:
         self._is_scanning = False
-        self.failed.emit(error.sentence)
+        if not self._is_closed:
+            self.failed.emit(error.sentence)

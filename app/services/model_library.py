@@ -79,6 +79,13 @@ class ModelLibrary:
         used = {name: when for name, when in used_models(self._settings).items() if name != str(path)}
         self._settings.set(USED_KEY, dict([*used.items(), (str(path), time.time())][-MOST_USED:]))
 
+    def forget(self, path: Path) -> None:
+        """Do not offer a file any more, nor load it at the start; the file stays."""
+        recent: list[str] = self._settings.get(RECENT_KEY, list[str], [])
+        self._settings.set(RECENT_KEY, [name for name in recent if name != str(path)])
+        if self._settings.get(LAST_KEY, str, FIRST_START) == str(path):
+            self.unloaded()
+
     def unloaded(self) -> None:
         """Remember that no model was wanted."""
         self._settings.set(LAST_KEY, "")

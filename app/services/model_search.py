@@ -1,8 +1,10 @@
 """Looking for models on a hub, for a window: nothing is asked until somebody asks, and nothing at all while offline."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, Signal
 
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 OFFLINE_KEY = "models.offline"
+HUB = "https://huggingface.co"
+
+
+def hub_address() -> str:
+    """Where models are looked for, told without importing or asking anything: HF_ENDPOINT, else Hugging Face's hub."""
+    return (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+
+
+def hub_name() -> str:
+    """What a person calls it: its host."""
+    return urlsplit(hub_address()).hostname or hub_address()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,11 @@ class ModelSearch(QObject):
     def look(self, name: str) -> None:
         """Look into a repository; `offered` or `failed` follows."""
         self._ask("look", lambda: offer_of(self.hub(), name), self.offered.emit)
+
+    def stop(self) -> None:
+        """What was asked needs no answer any more; none is told."""
+        for kind in self._questions:
+            self._questions[kind] += 1
 
     def _ask(self, kind: str, work: Callable[[], _T], told: Callable[[_T], None]) -> None:
         self._questions[kind] += 1

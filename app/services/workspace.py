@@ -121,7 +121,7 @@ class Workspace(QObject):
     def close(self) -> None:
         """End the engine, close the database, give up the lock."""
         self.downloads.close()
-        self.catalogue.stop_check()
+        self.catalogue.close()
         self.model_settings.close()
         self.chats.close()
         self.saved.close()

@@ -8,6 +8,7 @@ from PySide6.QtGui import QKeyEvent, QKeySequence, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from app.gui import icons, theme
+from app.gui.model_pill import LIBRARY_KEYS
 from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
 from app.gui.sidebar.conversation_list import ConversationList
 from app.gui.sidebar.model import ConversationModel
@@ -58,12 +59,13 @@ class SearchField(QLineEdit):
 def settings_menu(
     parent: QWidget,
     choose: Callable[[theme.Preference], None],
+    open_models: Callable[[], None],
     open_saved: Callable[[], None],
     open_backups: Callable[[], None],
     open_help: Callable[[], None],
     export_all: Callable[[], None],
 ) -> QMenu:
-    """The system's colours, light or dark; saved state; backups; exporting everything; and what is kept."""
+    """The system's colours; the models; saved state; backups; exporting everything; and what is kept."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -73,20 +75,17 @@ def settings_menu(
         action.triggered.connect(lambda _=False, preference=preference: choose(preference))
         colours.append(action)
     menu.addSeparator()
-    saved = menu.addAction(icons.blank(), "Saved state…")
-    saved.setShortcut(QKeySequence(SAVED_KEYS))
-    saved.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
-    saved.triggered.connect(lambda _=False: open_saved())
-    backups = menu.addAction(icons.blank(), "Back up and restore…")
-    backups.setShortcut(QKeySequence(BACKUP_KEYS))
-    backups.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-    backups.triggered.connect(lambda _=False: open_backups())
-    every = menu.addAction(icons.blank(), "Export all chats…")
-    every.triggered.connect(lambda _=False: export_all())
-    kept = menu.addAction(icons.blank(), "What is kept?")
-    kept.setShortcut(QKeySequence(HELP_KEYS))
-    kept.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-    kept.triggered.connect(lambda _=False: open_help())
+    for words, keys, call in (
+        ("Models…", LIBRARY_KEYS, open_models),
+        ("Saved state…", SAVED_KEYS, open_saved),
+        ("Back up and restore…", BACKUP_KEYS, open_backups),
+        ("Export all chats…", "", export_all),
+        ("What is kept?", HELP_KEYS, open_help),
+    ):
+        entry = menu.addAction(icons.blank(), words)
+        entry.setShortcut(QKeySequence(keys))
+        entry.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
+        entry.triggered.connect(lambda _=False, call=call: call())
 
     def mark() -> None:
         for action in colours:
@@ -110,6 +109,7 @@ class Panel(QWidget):
     theme_chosen = Signal(str)
     saved_settings = Signal()
     backups_requested = Signal()
+    models_requested = Signal()
     help_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -183,6 +183,7 @@ class Panel(QWidget):
             settings_menu(
                 self.settings_button,
                 self._on_theme,
+                self.models_requested.emit,
                 self.saved_settings.emit,
                 self.backups_requested.emit,
                 self.help_requested.emit,

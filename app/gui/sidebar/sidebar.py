@@ -40,6 +40,8 @@ class Sidebar(QWidget):
     """Show the settings of saved state."""
     backups_requested = Signal()
     """Show the backups, to make one or to restore one."""
+    models_requested = Signal()
+    """Show the library of models."""
     help_requested = Signal()
     """Show what is kept, and why."""
 
@@ -182,6 +184,7 @@ class Sidebar(QWidget):
         panel.theme_chosen.connect(self.theme_chosen)
         panel.saved_settings.connect(self.saved_settings)
         panel.backups_requested.connect(self.backups_requested)
+        panel.models_requested.connect(self.models_requested)
         panel.help_requested.connect(self.help_requested)
         theme.notifier().changed.connect(self.update)
 

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.gui import theme
+from tests.unit.gui.library_support import home, hub, library  # noqa: F401
 from tests.unit.gui.person import person, talking  # noqa: F401
 
 HERE = Path(__file__).parent

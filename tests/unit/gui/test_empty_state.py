@@ -44,6 +44,25 @@ def test_examples_can_go_again(page: EmptyState) -> None:
     assert page.examples == ()
 
 
+def test_other_ways_stand_beside_each_other_and_are_all_seen_in_the_lowest_window(
+    qtbot: QtBot, page: EmptyState
+) -> None:
+    page.set_message("Choose a model to begin.", "Use the one that is here", "Nothing leaves this computer.")
+    page.set_choices([("a", "Download a model (11 GiB)"), ("b", "Open a file & look…"), ("c", "All models…")])
+    page.setMinimumSize(1, 1)  # as in the window, which has a smallest size of its own
+    page.resize(424, 206)
+    QApplication.processEvents()
+    for button in page.choices:
+        assert page.rect().contains(button.geometry().translated(button.parentWidget().mapTo(page, QPoint())))
+    assert not page.choices[0].geometry().intersects(page.choices[1].geometry())
+    assert not page.detail.isVisible()
+    page.resize(600, 500)
+    assert page.detail.isVisible()
+    with qtbot.waitSignal(page.choice_made) as made:
+        page.choices[1].click()
+    assert made.args == ["b"]
+
+
 def test_the_sentence_stays_where_it_is_when_the_model_is_there(page: EmptyState) -> None:
     page.set_message("SmolLM2 135M is being loaded.", None, "You can write already.")
     QApplication.processEvents()

@@ -121,6 +121,7 @@ def test_the_models_stand_in_the_menu_and_one_can_be_chosen(qtbot: QtBot, header
         "SmolLM2 135M   92 MiB",
         "R&&D",
         "Open a GGUF file…",
+        "All models…",
         "Settings of this model…",
         "Unload the model",
     ]
@@ -129,6 +130,8 @@ def test_the_models_stand_in_the_menu_and_one_can_be_chosen(qtbot: QtBot, header
     assert chosen.args == ["/m/b.gguf"]
     with qtbot.waitSignal(header.open_model_file):
         found["Open a GGUF file…"].trigger()
+    with qtbot.waitSignal(header.pill.library):
+        found["All models…"].trigger()
     with qtbot.waitSignal(header.unload):
         found["Unload the model"].trigger()
 
@@ -144,7 +147,7 @@ def test_a_gpu_that_is_not_used_is_told_when_it_is_asked_for(qtbot: QtBot, heade
 
 def test_without_a_model_there_is_none_to_unload(header: Header) -> None:
     header.set_model(None)
-    assert list(entries(header.pill.menu())) == ["Open a GGUF file…"]
+    assert list(entries(header.pill.menu())) == ["Open a GGUF file…", "All models…"]
 
 
 def test_a_load_shows_its_progress_and_can_be_cancelled(qtbot: QtBot, header: Header) -> None:
