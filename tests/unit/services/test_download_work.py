@@ -226,7 +226,7 @@ def test_a_hub_that_falls_silent_can_be_stopped_at_once(wanted: Wanted) -> None:
     thread.join(PATIENCE)
     assert ends == ["stopped"]
     there = bytes_there(wanted.path, wanted.record)
-    assert 0 < there <= 4 * PIECE
+    assert there <= 4 * PIECE  # perhaps nothing: it may be stopped before the first piece is written
     wanted.hub.mood.holds_after = None
     wanted.run()
     assert wanted.is_whole
