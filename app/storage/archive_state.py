@@ -4,9 +4,11 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -45,6 +47,7 @@ from app.storage.zip_file import ZIP_ERRORS
 
 STATE_LIMIT: Final = 2 * 1000**3
 """Bytes of state in one archive: a zip file without its 64-bit form holds little more."""
+EXTRACTORS: Final = 2
 _PIECE: Final = 1024 * 1024
 _SPARE: Final = 64 * 1024 * 1024
 """Bytes of the disk that are left free when state is taken out of an archive."""
@@ -175,15 +178,26 @@ def extract_state(path: Path, state: StateManifest, folder: Path, progress: Prog
     try:
         if shutil.disk_usage(folder).free < total + _SPARE:
             raise RefusedError(f"the disk has no room for the {format_bytes(total)} of it")
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            for entry in state.files:
-                extract_file(archive, entry, folder / entry.name)
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive, _extractors() as extractors:
+            places = [folder / entry.name for entry in state.files]
+            written = extractors.map(partial(extract_file, archive), state.files, places)
+            for entry, _ in zip(state.files, written, strict=True):
                 done += entry.bytes
                 progress(done, total)
     except (*ZIP_ERRORS, KeyError) as error:
         raise RefusedError("it is damaged") from error
     except OSError as error:
         raise RefusedError(plain_reason(error)) from error
+
+
+@contextmanager
+def _extractors() -> Iterator[ThreadPoolExecutor]:
+    """Threads that write files: zipfile's sums take longer than the disk. What still waits when one fails is left."""
+    with ThreadPoolExecutor(EXTRACTORS, "extractor") as extractors:
+        try:
+            yield extractors
+        finally:
+            extractors.shutdown(cancel_futures=True)
 
 
 def extract_file(archive: zipfile.ZipFile, entry: StateFile, place: Path) -> None:
