@@ -409,6 +409,15 @@ def test_measuring_can_be_stopped(measuring: Choosing) -> None:
     assert measuring.dialog.measured.measure.isEnabled()
 
 
+def test_an_engine_that_ends_while_it_measures_is_told_on_the_page(measuring: Choosing) -> None:
+    begin(measuring)
+    box = measuring.dialog.measured
+    assert box.is_measuring
+    measuring.person.engine.die()
+    assert not box.is_measuring
+    assert box.outcome.text()
+
+
 def test_while_a_reply_is_written_measuring_is_refused(measuring: Choosing) -> None:
     measuring.person.send("Hello")
     measuring.dialog.measured.measure.click()
