@@ -175,7 +175,11 @@ def test_what_to_clear_has_to_be_named_and_to_exist(data: Path, two: tuple[str, 
     unknown = cache(data, "clear", "--conversation", "nothing")
     assert (unknown.status, unknown.out) == (1, "")
     assert "nothing" in unknown.err
-    assert cache(data, "clear", "--model", data / "no.gguf", "--json").line["freed_bytes"] == 0
+    no_file = cache(data, "clear", "--model", data / "no.gguf")
+    assert (no_file.status, no_file.out) == (1, "")
+    assert "no.gguf" in no_file.err
+    (other := data / "other.gguf").write_bytes(b"")
+    assert cache(data, "clear", "--model", other, "--json").line["freed_bytes"] == 0
     assert files(data)
 
 
