@@ -39,6 +39,7 @@ class GaugeHistory(QObject):
         self._strip = strip
         self._chat = chat
         self._store = workspace.store
+        self._engine = workspace.engine
         self._context = History(len(CONTEXT_ROLES))
         self._memory: dict[str, History] = {}
         """By the device's name."""
@@ -84,7 +85,8 @@ class GaugeHistory(QObject):
                 for each in strip.memories()
             )
             shown = gauge.reading()
-            return CardFigures("Memory", records or (Record(shown, MEMORY_ROLES, ()),), _notes(shown), reading.MEMORY)
+            notes = tuple(filter(None, (*_notes(shown), self._estimated())))
+            return CardFigures("Memory", records or (Record(shown, MEMORY_ROLES, ()),), notes, reading.MEMORY)
         shown = gauge.reading()
         if gauge is strip.context:
             record = Record(shown, CONTEXT_ROLES, self._context.until(now), limit=round(shown.total))
@@ -93,6 +95,12 @@ class GaugeHistory(QObject):
         reuse = self._reuse()
         sentence = " ".join(filter(None, (shown.sentence, reading.read_rate(reuse))))
         return CardFigures("Saved state", (record,), reading.read_reuse(reuse), sentence)
+
+    def _estimated(self) -> str:
+        """What the loaded model was to take; empty without one."""
+        plan = self._engine.plan if self._engine.model is not None else None
+        devices = plan.devices if plan is not None else ()
+        return reading.read_estimated(*((each.device, each.weights + each.kv + each.compute) for each in devices))
 
     # --- what was not read again -------------------------------------------------------------------------------------
 

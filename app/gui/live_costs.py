@@ -66,6 +66,7 @@ class LiveCosts(QObject):
     def want(self, chosen: LoadOptions, before: LoadOptions) -> None:
         """The options that are chosen now, and those on opening."""
         self._chosen, self._before = chosen, before
+        self._known = {options: answer for options, answer in self._known.items() if not _is_lost(answer)}
         self._patience.stop()
         if chosen in self._known:
             self.working.emit(False)
@@ -128,3 +129,8 @@ class LiveCosts(QObject):
         self.told.emit()
         if not self._debounce.isActive():
             self._next()
+
+
+def _is_lost(answer: MemoryPlan | Failed) -> bool:
+    """Whether there is no answer only because the engine ended, so that it is worth asking again."""
+    return isinstance(answer, Failed) and answer.kind == "engine_died"

@@ -78,6 +78,11 @@ class MeasuredBox(QWidget):
         """Whether the person lets flash attention change, with what is saved."""
         return self.layout_may_change.isChecked() or self.layout_may_change.isHidden()
 
+    @property
+    def is_measuring(self) -> bool:
+        """Whether it shows a measurement that is going on."""
+        return not self.progress.isHidden()
+
     def set_saved(self, size: int) -> None:
         """What is saved of this model's chats, in bytes: only if the person lets it, a measurement makes it useless."""
         self.layout_hint.setText(

@@ -27,7 +27,9 @@ from app.services.workspace import Workspace
 MEMORY: Final = "memory"
 ON_CPU: Final = "on-cpu"
 """Keys of notices: memory did not suffice after the load; a model runs on the CPU for this time."""
-DID_NOT_FIT: Final = ("out_of_memory", "too_large")
+TOO_LARGE: Final = "too_large"
+"""Refused by the estimate, which has made its offers already: where it has none, nothing would do."""
+DID_NOT_FIT: Final = ("out_of_memory", TOO_LARGE)
 BAD_OPTIONS: Final = "bad_options"
 CPU_THIS_TIME: Final = "Use the CPU this time"
 
@@ -78,7 +80,7 @@ class MemoryTrouble(QObject):
         if is_given_up or not (is_memory or is_gpu or trouble.kind == BAD_OPTIONS):
             return
         self._show(trouble, trouble.offers)
-        if is_memory and not trouble.offers:
+        if is_memory and not trouble.offers and trouble.kind != TOO_LARGE:
             self._ask(trouble)
 
     def _is_gpu(self, trouble: ModelTrouble) -> bool:

@@ -206,7 +206,8 @@ class ModelSettingsControl(QObject):
             self.dialog.measured.show_progress(done, most)
 
     def _measured(self, sentence: str) -> None:
-        if self.dialog is not None and self._is_loaded:
+        """Also where the engine is gone, and the model with it."""
+        if self.dialog is not None and (self._is_loaded or self.dialog.measured.is_measuring):
             self.dialog.measured.show_end(sentence)
 
     def _remembered(self, path: str) -> None:

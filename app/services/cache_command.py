@@ -88,6 +88,8 @@ class CacheDeeds(QObject):
                 conversation = self._workspace.store.resolve(options.conversation)
             if self._workspace.chats.is_running(conversation):
                 raise EmberError("A reply is being written in Ember's window; stop it first, or wait for it.", "busy")
+            if options.model is not None:
+                self._need_model(options.model.absolute())
             saved.ask(lambda groups, usage: self._clear(options, conversation, groups, usage, told, refused), refused)
 
     def _report(self, groups: dict[ConversationId, TipUsage], usage: SavedUsage) -> Answer:
@@ -126,6 +128,12 @@ class CacheDeeds(QObject):
                 if group.tokens
             ],
         }
+
+    def _need_model(self, file: Path) -> None:
+        """Raise EmberError for what is neither a file nor known from what was saved; a file may have gone since."""
+        if not self._workspace.saved.roots_of(file) and not file.is_file():
+            sentence = f"There is no model file {file}, and nothing was saved of one; nothing was changed."
+            raise EmberError(sentence, "no_file")
 
     def _clear(
         self,

@@ -151,4 +151,5 @@ class Estimator(QObject):
         if death is None or waiting is None:
             return
         logger.error("the engine that estimates ended: %s; %s", death.sentence, " | ".join(death.last_lines[-5:]))
-        self._tell(waiting, Failed(id=waiting.request.id, kind="engine_died", sentence=death.sentence))
+        sentence = f"What this takes could not be worked out. {death.sentence} What is loaded is untouched."
+        self._tell(waiting, Failed(id=waiting.request.id, kind="engine_died", sentence=sentence))

@@ -192,6 +192,8 @@ def _as_made(plan: MemoryPlan, asked: LoadOptions) -> Iterator[str]:
     if asked.context is not None and plan.context < asked.context:
         why = f" instead of {format_count(asked.context)}: the model was trained for no more"
     yield f"With a context of {format_count(plan.context)} tokens{why}"
+    if plan.verdict != "does_not_fit" and not plan.is_dry_run:
+        yield "Worked out from the file's header; llama.cpp's own figures could not be had, so it may not load"
     if asked.gpu_layers and not plan.gpu_layers:
         yield f"With no layer on a GPU instead of {format_count(asked.gpu_layers)}: there is none that could be used"
 

@@ -12,10 +12,10 @@ from app.protocol.messages import MemoryPlan, Offer
 def offers_below(plan: MemoryPlan, options: LoadOptions) -> tuple[Offer, ...]:
     """What takes less than `options` did, the mildest first.
 
-    The estimate's own offers where it says that they do not fit; where it was wrong and said that they do, half of what
-    was tried.
+    The estimate's own offers where it says that they do not fit, which may be none; where it was wrong and said that
+    they do, half of what was tried.
     """
-    if plan.verdict != "fits" and plan.offers:
+    if plan.verdict == "does_not_fit" or (plan.verdict != "fits" and plan.offers):
         return plan.offers
     return tuple(offer for offer in (_half_the_layers(plan, options), *_smaller_context(plan, options)) if offer)
 

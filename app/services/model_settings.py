@@ -39,6 +39,10 @@ MOST_TRIES: Final = 3
 """How often a measurement that something came in between of is begun again, until the model is loaded anew."""
 MOST_KEPT: Final = 8
 """Measurements kept for one model; the oldest goes."""
+TOO_BUSY: Final = (
+    "Other programs kept this computer too busy for an exact measurement; what was measured before stays. "
+    "Try again when it is quiet."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,7 @@ class ModelSettings(QObject):
         sentence = ""
         try:
             if isinstance(answer, Calibrated):
-                self._keep(measuring, answer.calibration)
+                sentence = self._keep(measuring, answer.calibration)
             elif isinstance(answer, Failed):
                 sentence = answer.sentence
                 if answer.kind != "cancelled":
@@ -251,12 +255,17 @@ class ModelSettings(QObject):
         self.ended.emit(sentence)
         self._wait_for_idleness()
 
-    def _keep(self, measuring: _Measuring, calibration: Calibration) -> None:
+    def _keep(self, measuring: _Measuring, calibration: Calibration) -> str:
+        """Store what was found; a sentence where it is less exact than what is stored already, which stays."""
         stored = self._stored(measuring.path)
+        known = stored.calibrations.get(measuring.circumstances)
+        if known is not None and known.is_steady and not calibration.is_steady:
+            return TOO_BUSY
         others = {key: old for key, old in stored.calibrations.items() if key != measuring.circumstances}
         latest = dict([*others.items(), (measuring.circumstances, calibration)][-MOST_KEPT:])
         given_up = tuple(key for key in stored.given_up if key != measuring.circumstances)
         self._store(measuring.path, replace(stored, calibrations=latest, given_up=given_up))
+        return ""
 
     def _give_up(self, measuring: _Measuring) -> None:
         """It did not work here: the person can try it again, Ember does not."""

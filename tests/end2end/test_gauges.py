@@ -63,7 +63,13 @@ def test_each_gauge_opens_its_last_ten_minutes(talking: Ember) -> None:
     assert budget is not None and budget.used >= statistics.context_used > 0
     assert f"Context · {budget.used:,} of {budget.limit:,} tokens" in card(talking, "context")
     (memory,) = statistics.memory
-    assert f"weights of the model {format_bytes(memory.weights)} ({memory.weights:,} bytes)" in card(talking, "memory")
+    words = card(talking, "memory")
+    assert f"weights of the model {format_bytes(memory.weights)} ({memory.weights:,} bytes)" in words
+    plan = talking.workspace.engine.plan
+    assert plan is not None
+    guess = sum(each.weights + each.kv + each.compute for each in plan.devices)
+    assert guess == pytest.approx(memory.weights + memory.kv_reserved + memory.compute, rel=0.05)
+    assert f"Before the load, {format_bytes(guess)} were estimated" in words
     assert f"({on_disk(talking):,} bytes)" in card(talking, "saved")
     for gauge in talking.window.strip.gauges():
         assert gauge.accessibleName() and gauge.accessibleDescription()

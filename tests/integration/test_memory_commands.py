@@ -110,6 +110,15 @@ def test_an_estimate_says_what_was_made_of_wishes_that_cannot_be_met(data: Path,
     assert "With no layer on a GPU instead of 2: there is none that could be used" in outcome.out
 
 
+def test_an_estimate_of_what_llama_cpp_refuses_says_that_it_may_not_load(
+    data: Path, tmp_path: Path, tiny_model: TinyModel
+) -> None:
+    before, key, behind = tiny_model(Kind.FULL).read_bytes().partition(b".attention.head_count_kv")
+    (path := tmp_path / "odd.gguf").write_bytes(before + key + behind[:4] + bytes(4) + behind[8:])
+    assert "so it may not load" in ember("estimate", path, "--data-dir", data).out
+    assert "may not load" not in ember("estimate", tiny_model(Kind.FULL), "--data-dir", data).out
+
+
 def test_what_does_not_fit_is_said_with_what_would(data: Path, tmp_path: Path) -> None:
     model = make(Kind.FULL, tmp_path / "long.gguf", context_length=2**31 - 1)
     outcome = ember("estimate", model, "--context", 2**31 - 1, "--data-dir", data)

@@ -207,6 +207,16 @@ def _about_saving(figures: SavedFigures) -> str:
     return text
 
 
+def read_estimated(*devices: tuple[str, int]) -> str:
+    """What was estimated of a load, by the names of devices and bytes, to be held against what was taken."""
+    sizes = [(name, format_bytes(size)) for name, size in devices if size]
+    if not sizes:
+        return ""
+    parts = (f"{size} {'in the RAM' if name == 'CPU' else f'on {name}'}" for name, size in sizes)
+    words = " and ".join(parts) if len(sizes) > 1 else sizes[0][1]
+    return f"Before the load, {words} were estimated for the model and its context."
+
+
 def read_reuse(figures: ReuseFigures) -> tuple[str, ...]:
     """What was not read again by now, and the time that it would have taken."""
     if figures.everywhere is None:

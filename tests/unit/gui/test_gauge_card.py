@@ -14,7 +14,7 @@ from app.core.turn import TokenCounts, TurnFigures
 from app.gui import theme
 from app.gui.gauges import ContextFigures, GaugeStrip, MemoryFigures, ReuseFigures
 from app.gui.gauges.card import CardFigures, HistoryCard
-from app.gui.gauges.reading import read_context, read_memory, read_rate, read_reuse
+from app.gui.gauges.reading import read_context, read_estimated, read_memory, read_rate, read_reuse
 from app.gui.gauges.section import NOTHING, Record, SectionView
 from tests.unit.gui.person import Person
 from tests.unit.gui.test_saved_window import Saving, saving  # noqa: F401
@@ -97,6 +97,15 @@ def test_the_chart_of_bytes_ends_at_the_next_power_of_two() -> None:
 def test_the_chart_of_the_context_ends_at_its_limit() -> None:
     shown = Record(read_context(ContextFigures(100, 8192, 0, 100)), ("history",), [Sample(0, (100,))], 8192)
     assert (shown.top, shown.words(shown.top)) == (8192, "8,192 tokens")
+
+
+def test_what_was_estimated_of_a_load_is_said_by_device() -> None:
+    words = "Before the load, {} were estimated for the model and its context."
+    assert read_estimated(("CPU", 356 * MIB)) == words.format("356 MiB")
+    assert read_estimated(("CUDA0", 4 * GIB), ("CPU", 300 * MIB)) == words.format(
+        "4.0 GiB on CUDA0 and 300 MiB in the RAM"
+    )
+    assert read_estimated() == ""
 
 
 def test_nothing_measured_is_said(strip: GaugeStrip) -> None:

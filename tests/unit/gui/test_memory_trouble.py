@@ -107,6 +107,15 @@ def test_where_the_engine_has_no_offer_the_estimate_is_asked_for_less(troubled: 
     assert troubled.estimator.is_closed
 
 
+def test_what_cannot_fit_at_all_is_said_once_and_nothing_is_offered_that_would_not_do(troubled: Troubled) -> None:
+    before = len(FakeEstimator.made)
+    troubled.load()
+    troubled.refuse()
+    assert troubled.notice.text == "“big.gguf” could not be loaded. It needs 40 GiB; 16 are free."
+    assert troubled.buttons == ["Settings…"]
+    assert len(FakeEstimator.made) == before
+
+
 def test_an_answer_that_comes_after_the_notice_was_dismissed_brings_it_not_back(troubled: Troubled) -> None:
     troubled.load()
     troubled.refuse(kind="out_of_memory")

@@ -233,6 +233,18 @@ def test_a_choice_that_takes_its_time_says_so_and_one_that_cannot_be_estimated_w
     assert dialog.save.isEnabled(), "an estimate never stands in the way"
 
 
+def test_an_estimate_that_was_lost_with_its_engine_is_asked_for_again(choosing: Choosing) -> None:
+    dialog = choosing.open()
+    dialog.context.spin.setValue(1024)
+    choosing.person.qtbot.waitUntil(lambda: choosing.asks.is_asked)
+    choosing.asks.answer(Failed(id=1, kind="engine_died", sentence="The engine ended."))
+    assert dialog.card.verdict.text() == "The engine ended."
+    for context in (1280, 1024):
+        dialog.context.spin.setValue(context)
+        choosing.estimate()
+    assert dialog.card.verdict.text() == "It fits."
+
+
 def test_what_does_not_fit_says_by_how_much(choosing: Choosing) -> None:
     dialog = choosing.open()
     dialog.context.spin.setValue(1_000)
@@ -407,6 +419,15 @@ def test_measuring_can_be_stopped(measuring: Choosing) -> None:
     measuring.person.engine.say(Failed(id=asked.id, kind="cancelled", sentence="It was stopped."))
     assert measuring.dialog.measured.outcome.text() == "It was stopped."
     assert measuring.dialog.measured.measure.isEnabled()
+
+
+def test_an_engine_that_ends_while_it_measures_is_told_on_the_page(measuring: Choosing) -> None:
+    begin(measuring)
+    box = measuring.dialog.measured
+    assert box.is_measuring
+    measuring.person.engine.die()
+    assert not box.is_measuring
+    assert box.outcome.text()
 
 
 def test_while_a_reply_is_written_measuring_is_refused(measuring: Choosing) -> None:

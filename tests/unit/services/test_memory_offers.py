@@ -27,6 +27,10 @@ def test_the_estimates_own_offers_come_first() -> None:
     assert offers_below(plan("does_not_fit", offers=(own,)), LoadOptions()) == (own,)
 
 
+def test_where_the_estimate_knows_of_nothing_that_would_fit_nothing_is_offered() -> None:
+    assert offers_below(plan("does_not_fit"), LoadOptions()) == ()
+
+
 def test_what_should_have_fitted_is_tried_with_half_the_context_or_a_smaller_kv() -> None:
     options = LoadOptions(threads=2)
     assert [(offer.label, offer.options) for offer in offers_below(plan(), options)] == [

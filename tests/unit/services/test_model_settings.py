@@ -34,7 +34,7 @@ from app.protocol.messages import (
 from app.services import model_settings
 from app.services.chats import Chats, TurnRequest
 from app.services.engine_client import EngineClient
-from app.services.model_settings import MOST_TRIES, ModelSettings
+from app.services.model_settings import MOST_TRIES, TOO_BUSY, ModelSettings
 from app.services.saved_states import SavedStates
 from app.storage.conversations import ConversationStore
 from app.storage.saved_roots import SavedRoots
@@ -351,6 +351,19 @@ def test_a_model_can_be_measured_again_with_progress_and_stopped(desk: Desk, qtb
         desk.finish(Failed)
     assert ended.args == ["It was stopped."]
     assert desk.settings.calibration(desk.path) is None
+
+
+def test_what_was_measured_exactly_outlives_a_measurement_that_the_machine_was_too_busy_for(
+    desk: Desk, qtbot: QtBot
+) -> None:
+    desk.begin()
+    for calibration, sentence in ((MEASURED, ""), (replace(MEASURED, is_steady=False, depth=64), TOO_BUSY)):
+        desk.settings.measure_again()
+        desk.say_statistics()
+        with qtbot.waitSignal(desk.settings.ended) as ended:
+            desk.process.say(Calibrated(id=desk.asked(Calibrate)[-1].id, calibration=calibration))
+        assert ended.args == [sentence]
+        assert desk.settings.calibration(desk.path) == MEASURED
 
 
 def test_without_a_model_there_is_nothing_to_measure(desk: Desk) -> None:
