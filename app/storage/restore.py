@@ -142,9 +142,7 @@ def prepare_library(source: Path, path: Path, backups_dir: Path, progress: Progr
                 written=_written(source) if manifest is None else manifest.written,
                 app=None if manifest is None else manifest.app,
                 is_ours=manifest is None or is_signed(key, manifest.signed_part(), manifest.signature),
-                state=None
-                if manifest is None or manifest.state is UNSET
-                else CarriedState(source.absolute(), manifest),
+                state=_carried(source, manifest),
             )
             return Prepared(source, copy, holds, stack.pop_all())
     except OSError as error:
@@ -172,7 +170,7 @@ def put_in_place(
             _make_ours(prepared.copy, _settings(old, keep_settings), trusted)
             kept = old.keep_copy(backups_dir)
             old.close()
-            _swap(prepared.copy, path, kept, backups_dir)
+            _swap(prepared.copy, path, backups_dir)
         except OSError as error:
             raise _failed(prepared.source, plain_reason(error)) from error
         except sqlite3.Error as error:
@@ -301,7 +299,7 @@ def _make_ours(copy: Path, settings: dict[str, str | None], trust_token_ids: boo
         connection.execute("COMMIT")
 
 
-def _swap(copy: Path, path: Path, kept: Path, backups_dir: Path) -> None:
+def _swap(copy: Path, path: Path, backups_dir: Path) -> None:
     """Put the copy in the library's place, see that it opens, and put the old one back if it does not.
 
     The old database is closed, so that its log is empty: a log that still held something would be read into the new
@@ -314,8 +312,8 @@ def _swap(copy: Path, path: Path, kept: Path, backups_dir: Path) -> None:
             "Your library is as it was; close that program and try again.",
             kind="restore_failed",
         )
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    _remove_log(path)
+    old = _second_name(path, copy.with_name("old.db"))
     _force_to_disk(copy)
     copy.replace(path)
     sync_folder(path.parent)
@@ -325,15 +323,30 @@ def _swap(copy: Path, path: Path, kept: Path, backups_dir: Path) -> None:
     except EmberError as error:
         trouble = error.sentence
     if trouble is not None:
-        again = copy.with_name("old.db")
-        shutil.copyfile(kept, again)
-        again.chmod(0o600)
-        _force_to_disk(again)
-        again.replace(path)
+        _remove_log(path)  # of the new one, which the old one would read
+        old.replace(path)
+        sync_folder(path.parent)
         raise EmberError(
             f"The restored library could not be opened, so the one before was put back. {trouble}",
             kind="restore_failed",
         )
+
+
+def _remove_log(path: Path) -> None:
+    """Remove what SQLite left beside a database that nobody has open."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _second_name(path: Path, name: Path) -> Path:
+    """The same file under another name, so that putting it back needs no room; a copy where the disk has no links."""
+    try:
+        name.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, name)
+        name.chmod(0o600)
+        _force_to_disk(name)
+    return name
 
 
 def _force_to_disk(path: Path) -> None:
