@@ -110,6 +110,17 @@ def make_scheduled(data_dir: DataDir, schedule: Schedule, now: float, progress: 
     return path
 
 
+def _fitting(state: Sequence[Path]) -> tuple[Sequence[Path], str]:
+    """The files that a backup can hold: all or none, and then a sentence why."""
+    try:
+        check_state(state)
+    except RefusedError as error:
+        return (), f"Saved state is not in it because {error}."
+    except OSError as error:
+        return (), f"Saved state is not in it because {plain_reason(error)}."
+    return state, ""
+
+
 def _no_copy(folder: Path, error: OSError) -> EmberError:
     """The sentence for a folder that the copies cannot go to."""
     return EmberError(
@@ -276,26 +287,23 @@ class Backups(QObject):
                 self._write(path, why=f"Saved state is not in it. {error.sentence}")
 
         def staged(files: list[Path]) -> None:
-            try:
-                check_state(files)
-            except RefusedError as error:
-                self._write(path, (), f"Saved state is not in it because {error}.")
-            else:
-                self._write(path, files, "" if files else "No saved state was there yet.")
+            self._write(path, files, "" if files else "No saved state was there yet.")
 
         self._states.stage(staged, failed)
 
     def _write(self, path: Path, state: Sequence[Path] | None = None, why: str = "") -> None:
         """Write it on another thread; the staging folder goes afterwards, if there is one."""
 
-        def work() -> None:
+        def work() -> str:
             try:
-                back_up(self._data_dir, path, self._tell, state or ())
+                fit, refusal = _fitting(state or ())
+                back_up(self._data_dir, path, self._tell, fit)
+                return refusal or why
             finally:
                 if state is not None and self._states is not None:
                     self._states.end()
 
-        run_in_background(self, work, lambda _: self._done(path, why), self._ended)
+        run_in_background(self, work, lambda why: self._done(path, why), self._ended)
 
     def cancel(self) -> None:
         """End the backup that is being made; nothing of it stays."""

@@ -171,15 +171,14 @@ class ExportRun(QObject):
             return
         conversation = self._left.popleft()
         self._progress(0, 0)
-        if not (self._order.with_state and self._exports.roots.of(conversation)):
-            self._write(conversation, None, "")
-            return
         try:
-            folder = self._staging.enter_context(staging_folder(self._exports.data_dir.staging))
+            if self._order.with_state and self._exports.roots.of(conversation):
+                self._stage(conversation, self._staging.enter_context(staging_folder(self._exports.data_dir.staging)))
+                return
         except EmberError as error:
             self._write(conversation, None, error.sentence)
             return
-        self._stage(conversation, folder)
+        self._write(conversation, None, "")
 
     def _stage(self, conversation: ConversationId, folder: Path) -> None:
         """Have the engine put the state into the folder; without it the text goes alone."""

@@ -230,3 +230,18 @@ def test_a_chat_that_was_deleted_meanwhile_is_said(exporting: Exporting) -> None
     report = exporting.report()
     assert not report.exported and "no conversation" in report.failed[0].sentence
     assert exporting.left() == []
+
+
+@pytest.mark.parametrize("what", ["of", "models"])
+def test_a_database_that_fails_for_a_moment_lets_the_export_end(
+    what: str, exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_given: object) -> None:
+        raise EmberError("The disk does not answer.", "database_unavailable")
+
+    exporting.open_store()
+    monkeypatch.setattr(exporting.workspace.roots, what, fails)
+    exporting.begin(CHAT, with_state=True)
+    (done,) = exporting.report().exported
+    assert (done.state_bytes, done.why) == (0, "The disk does not answer.")
+    assert exporting.left() == ["chat.ember"]

@@ -306,7 +306,7 @@ def test_the_old_library_comes_back_whole_where_the_new_one_does_not_open(
         raise EmberError("The disk is full.", "disk_full")
 
     monkeypatch.setattr(restore.Database, "open", fails)
-    with pytest.raises(EmberError, match="the one before was put back. The disk is full."):
+    with pytest.raises(EmberError, match=r"the one before was put back\. The disk is full."):
         restored(saved, other)
     monkeypatch.undo()
     with closing(opened(other)) as database:
