@@ -1,12 +1,12 @@
 """Backups that meet trouble in the middle: they end with a sentence, and leave nothing behind."""
 
-from pathlib import Path
-
 import pytest
 
 from app.core.errors import EmberError
 from app.protocol.messages import ExportSaved, SavedExported
+from app.services.backup_calls import BackupCalls
 from app.services.backups import Backups
+from app.services.window_socket import BackupRequest, Found, Reply
 from app.storage.backup_format import look_into
 from tests.unit.services.exporting import Exporting
 
@@ -41,3 +41,18 @@ def test_state_that_is_gone_before_it_is_packed_does_not_stop_the_backup(exporti
     exporting.engine.say(SavedExported(id=asked.id, files=("a" * 64 + ".chunk",), hashes=()))
     assert finished(exporting, backups) == "Saved state is not in it because it does not exist."
     assert look_into(path).conversations == 2 and exporting.left() == ["x"]
+
+
+def test_a_command_that_hangs_up_late_does_not_stop_the_backup_of_the_next_one(exporting: Exporting) -> None:
+    backups, said = exporting.workspace.backups, [list[Reply](), list[Reply]()]
+    calls = BackupCalls(backups, exporting.workspace)
+    exporting.open_store()
+    first = calls.begin(BackupRequest(file=str(exporting.folder / "a")), said[0].append)
+    exporting.tell(exporting.staged())
+    finished(exporting, backups)
+    calls.begin(BackupRequest(file=str(exporting.folder / "b")), said[1].append)
+    first()
+    exporting.tell(exporting.staged())
+    finished(exporting, backups)
+    assert [isinstance(told[-1], Found) for told in said] == [True, True]
+    assert exporting.left() == ["a", "b"]
