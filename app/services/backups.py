@@ -138,6 +138,8 @@ def folder_of(schedule: Schedule, data_dir: DataDir) -> Path:
 class Backups(QObject):
     """Backups of an open workspace, made in the background, one at a time."""
 
+    began = Signal(bool)
+    """A backup, or (True) a scheduled copy."""
     progressed = Signal(object, object)
     """(bytes done, bytes to do)"""
     finished = Signal(object, str)
@@ -255,9 +257,7 @@ class Backups(QObject):
         run_in_background(self, look, looked, could_not_look)
 
     def _copy(self, schedule: Schedule, now: float) -> None:
-        self.is_running = self.is_scheduled = True
-        self._has_staged = False
-        self._cancelled.clear()
+        self._begin(is_scheduled=True)
         run_in_background(
             self,
             lambda: make_scheduled(self._data_dir, schedule, now, self._tell),
@@ -272,8 +272,7 @@ class Backups(QObject):
         """
         if self.is_running:
             return
-        self.is_running, self.is_scheduled = True, False
-        self._cancelled.clear()
+        self._begin(is_scheduled=False)
         self._has_staged = with_state
         if not with_state or self._states is None:
             self._write(path)
@@ -290,6 +289,11 @@ class Backups(QObject):
             self._write(path, files, "" if files else "No saved state was there yet.")
 
         self._states.stage(staged, failed)
+
+    def _begin(self, *, is_scheduled: bool) -> None:
+        self.is_running, self.is_scheduled, self._has_staged = True, is_scheduled, False
+        self._cancelled.clear()
+        self.began.emit(is_scheduled)
 
     def _write(self, path: Path, state: Sequence[Path] | None = None, why: str = "") -> None:
         """Write it on another thread; the staging folder goes afterwards, if there is one."""
