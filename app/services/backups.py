@@ -97,16 +97,26 @@ def is_due(schedule: Schedule, folder: Path, now: float) -> bool:
 
 
 def make_scheduled(data_dir: DataDir, schedule: Schedule, now: float, progress: Progress) -> Path:
-    """Make a copy in the schedule's folder, then remove all but the newest; the copy's path. Raises EmberError."""
+    """Make a copy in the schedule's folder, then remove all but the newest; the copy's path. Raises EmberError.
+
+    Of older ones that cannot be removed the error says that the copy is there.
+    """
     folder = folder_of(schedule, data_dir)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = unused(folder, f"Ember-{time.strftime(STAMP, time.localtime(now))}", SUFFIX)
         back_up(data_dir, path, progress)
-        for _, old in [each for each in scheduled_copies(folder) if each[1] != path][: -schedule.keep + 1 or None]:
-            old.unlink()
     except OSError as error:
         raise _no_copy(folder, error) from error
+    try:
+        for _, old in [each for each in scheduled_copies(folder) if each[1] != path][: -schedule.keep + 1 or None]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise EmberError(
+            f"The scheduled backup to “{folder}” was written, but an older one could not be removed because "
+            f"{plain_reason(error)}. Remove some by hand, or choose another folder.",
+            kind="backup_failed",
+        ) from error
     return path
 
 

@@ -1,5 +1,6 @@
 """Scheduled backups: made when they are due, in the background, and the newest kept."""
 
+import errno
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,24 @@ def test_keeping_one_keeps_the_one_that_was_just_made(workspace: Workspace, tmp_
     for day in (3, 1):  # the clock was put back
         last = make_scheduled(workspace.data_dir, schedule, NOW + day * DAY, lambda *_: None)
     assert list((tmp_path / "copies").iterdir()) == [last]
+
+
+def test_an_older_copy_that_cannot_be_removed_is_said_as_that(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = Schedule(every="day", keep=1, folder=str(tmp_path / "copies"))
+    old = make_scheduled(workspace.data_dir, schedule, NOW, lambda *_: None)
+    real = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path == old:
+            raise PermissionError(errno.EACCES, "no")
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(EmberError, match="was written, but an older one could not be removed because"):
+        make_scheduled(workspace.data_dir, schedule, NOW + DAY, lambda *_: None)
+    assert len(list((tmp_path / "copies").iterdir())) == 2
 
 
 def test_a_due_copy_is_made_at_the_start_while_the_library_is_open(backups: Backups, qtbot: QtBot) -> None:
