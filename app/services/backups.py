@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import EmberError
 from app.paths import DataDir, plain_reason
-from app.services.background import run_in_background
+from app.services.background import run_detached, run_in_background
 from app.services.backup_copies import STAMP, SUFFIX, Copy, copies, scheduled_copies
 from app.services.backup_state import BackupStates
 from app.storage.archive_format import RefusedError
@@ -178,8 +178,8 @@ class Backups(QObject):
         self._cancelled = threading.Event()
         self._timer = QTimer(self, interval=_LOOK_MS)
         self._timer.timeout.connect(self.run_if_due)
-        self._is_looking = self._has_staged = False
-        """Whether the schedule's folder is looked into, and whether the engine was asked for saved state."""
+        self._is_closed = self._is_looking = self._has_staged = False
+        """Whether the end has come, the schedule's folder is looked into, the engine was asked for saved state."""
         self.is_running = False
         self.is_scheduled = False
         """Whether what runs is a scheduled copy."""
@@ -220,9 +220,9 @@ class Backups(QObject):
             return 0
 
     def list_copies(self, told: Callable[[list[Copy]], None]) -> None:
-        """Look for backups in the background: a folder on a network may be slow."""
+        """Look for backups in the background: a folder on a network may be slow, or never answer."""
         folder, kept_in, own = self.folder, self.kept_in, self.own
-        run_in_background(self, lambda: copies(folder, kept_in, own), told, lambda _error: told([]))
+        run_detached(self, lambda: copies(folder, kept_in, own), told, lambda _error: told([]))
 
     # --- making ------------------------------------------------------------------------------------------------------
 
@@ -257,14 +257,15 @@ class Backups(QObject):
 
         def looked(due: bool) -> None:
             self._is_looking = False
-            if due and not self.is_running:
+            if due and not self.is_running and not self._is_closed:
                 self._copy(schedule, now)
 
         def could_not_look(error: EmberError) -> None:
             self._is_looking = False
-            self._not_copied(error)
+            if not self._is_closed:
+                self._not_copied(error)
 
-        run_in_background(self, look, looked, could_not_look)
+        run_detached(self, look, looked, could_not_look)
 
     def _copy(self, schedule: Schedule, now: float) -> None:
         self._begin(is_scheduled=True)
@@ -324,6 +325,12 @@ class Backups(QObject):
         self._cancelled.set()
         if self.is_running and self._has_staged and self._states is not None:
             self._states.cancel()
+
+    def close(self) -> None:
+        """End what runs, and begin nothing any more."""
+        self._is_closed = True
+        self._timer.stop()
+        self.cancel()
 
     def _tell(self, done: int, to_do: int) -> None:
         """On the thread that writes; the signal is delivered on this object's."""

@@ -1,5 +1,7 @@
 """Backups that meet trouble in the middle: they end with a sentence, and leave nothing behind."""
 
+from pathlib import Path
+
 import pytest
 
 from app.core.errors import EmberError
@@ -41,6 +43,17 @@ def test_state_that_is_gone_before_it_is_packed_does_not_stop_the_backup(exporti
     exporting.engine.say(SavedExported(id=asked.id, files=("a" * 64 + ".chunk",), hashes=()))
     assert finished(exporting, backups) == "Saved state is not in it because it does not exist."
     assert look_into(path).conversations == 2 and exporting.left() == ["x"]
+
+
+def test_closing_in_the_middle_ends_the_engine_before_its_folder_goes(
+    exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporting.open_store()
+    exporting.workspace.backups.back_up(exporting.folder / "x", with_state=True)
+    folder, was_there = Path(exporting.staged().folder), list[bool]()
+    monkeypatch.setattr(exporting.engine, "close", lambda: was_there.append(folder.exists()))
+    exporting.workspace.close()
+    assert was_there == [True] and exporting.left() == []
 
 
 def test_a_command_that_hangs_up_late_does_not_stop_the_backup_of_the_next_one(exporting: Exporting) -> None:

@@ -1,12 +1,15 @@
 """Scheduled backups: made when they are due, in the background, and the newest kept."""
 
 import errno
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
+from shiboken6 import delete
 
 from app.core.errors import EmberError
 from app.services.backup_copies import Copy
@@ -25,6 +28,7 @@ def workspace(tmp_path: Path, qtbot: QtBot) -> Iterator[Workspace]:
     put(made.store, forked_tree())
     yield made
     made.close()
+    delete(made)  # here and now: else Python may collect it, with its timers, on a thread that works
 
 
 @pytest.fixture
@@ -97,6 +101,27 @@ def test_a_due_copy_is_made_at_the_start_while_the_library_is_open(backups: Back
     assert look_into(path).conversations == 1
     backups.run_if_due()
     assert not backups.is_running
+
+
+def test_a_folder_that_never_answers_holds_up_neither_the_window_nor_its_end(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backups = workspace.backups
+    asked, answered = threading.Barrier(3, timeout=10), threading.Event()
+
+    def silent(*_given: object) -> list[Any]:
+        asked.wait()
+        answered.wait(10)
+        return []
+
+    monkeypatch.setattr("app.services.backups.copies", silent)
+    monkeypatch.setattr("app.services.backups.scheduled_copies", silent)
+    backups.set_schedule(Schedule(every="day"))
+    backups.list_copies(lambda _copies: None)
+    asked.wait()
+    workspace.close()
+    assert not answered.is_set() and not workspace.data_dir.backups.exists()
+    answered.set()
 
 
 def test_nothing_is_made_unless_it_was_asked_for(backups: Backups, workspace: Workspace) -> None:
