@@ -1,5 +1,6 @@
 """Conversations on their way into files: with their state, without it, cancelled, and when things go wrong."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,6 +181,24 @@ def test_several_go_into_a_folder_one_after_the_other_each_with_its_state(export
     assert [each.state_bytes for each in report.exported] == [len(STATE), 0]
     assert {(step.number, step.count) for step in exporting.steps} == {(1, 2), (2, 2)}
     assert exporting.left() == ["out"]
+
+
+def test_two_orders_at_once_into_one_folder_overwrite_nothing_of_each_other(
+    exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def together(path: Path, data: bytes) -> None:
+        both.wait()
+        write_bytes_atomically(path, data)
+
+    monkeypatch.setattr(exports, "write_bytes_atomically", together)
+    for conversation in (CHAT, OTHER):
+        exporting.begin(conversation, name="out", into_folder=True, form="text")
+    exporting.qtbot.waitUntil(lambda: len(exporting.reports) == 2)
+    written = {each.file.name for report in exporting.reports for each in report.exported}
+    assert written == {path.name for path in (exporting.folder / "out").iterdir()}
+    assert written == {"Roman roads.txt", "Roman roads (2).txt"}
 
 
 def test_what_was_finished_before_it_was_cancelled_stays(exporting: Exporting) -> None:
