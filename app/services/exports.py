@@ -18,7 +18,7 @@ from app.services.state_transfer import StateTransfer, Stop, staging_folder
 from app.services.transfer import SUFFIXES, Branches, ExportFormat, FreeNames, ToPdf, contents, no_pdf
 from app.storage.archive_state import OutgoingState, export_with_state, no_progress
 from app.storage.conversations import ConversationStore
-from app.storage.files import write_bytes_atomically
+from app.storage.files import remove_dead_temporaries, write_bytes_atomically
 from app.storage.saved_roots import SavedRoots
 from app.storage.signing import installation_key
 
@@ -255,6 +255,8 @@ class ExportRun(QObject):
         """Write a conversation; raises EmberError."""
         self._check()
         with self._place(conversation) as path:
+            if not self._exported:
+                remove_dead_temporaries(path.parent)
             if state is not None:
                 try:
                     return self._with_state(conversation, path, state)

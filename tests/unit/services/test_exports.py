@@ -1,5 +1,6 @@
 """Conversations on their way into files: with their state, without it, cancelled, and when things go wrong."""
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,18 @@ def test_a_file_that_stood_there_is_still_there_when_the_export_is_cancelled(exp
     exporting.begin(CHAT).cancel()
     assert exporting.report().is_cancelled
     assert (exporting.folder / "chat.ember").read_text() == "mine"
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one_to_that_folder(exporting: Exporting) -> None:
+    left, young = (exporting.folder / f".ember-{digit * 16}.tmp" for digit in "ab")
+    others = [exporting.folder / ".ember-notes.tmp", exporting.folder / "x.tmp"]
+    for path in (left, young, *others):
+        path.touch()
+    for path in (left, *others):
+        os.utime(path, (1e9, 1e9))
+    exporting.begin(CHAT)
+    assert exporting.report().exported
+    assert exporting.left() == sorted(["chat.ember", young.name, *(path.name for path in others)])
 
 
 @pytest.mark.parametrize("engine_is_there", [True, False])
