@@ -5,12 +5,12 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from msgspec import UNSET
 
@@ -43,6 +43,8 @@ from app.storage.working_folder import working_folder
 
 _log = logging.getLogger(__name__)
 
+_INSTRUCTIONS: Final = 10_000
+"""Of SQLite's between two looks whether it shall stop."""
 _SETTLE_PARENTS = """
 UPDATE messages SET parent = NULL WHERE parent IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM messages AS above WHERE above.id = messages.parent
@@ -234,8 +236,9 @@ def _prepare(source: Path, copy: Path, manifest: BackupManifest | None, progress
             if manifest is None:
                 connection.execute("PRAGMA journal_mode = DELETE")  # a kept copy says that it has a log
             found = _checked(connection, manifest)
-            migrate(connection, MIGRATIONS)
-            _settle(connection)
+            with _stoppable(connection, copy.stat().st_size, progress):
+                migrate(connection, MIGRATIONS)
+                _settle(connection)
     except RefusedError as error:
         raise refused(source, error) from error
     except sqlite3.DatabaseError as error:
@@ -244,6 +247,27 @@ def _prepare(source: Path, copy: Path, manifest: BackupManifest | None, progress
         _log.info("The backup's database was refused: %s", error)
         raise refused(source, RefusedError("its database is damaged")) from error
     return found
+
+
+@contextmanager
+def _stoppable(connection: sqlite3.Connection, size: int, progress: Progress) -> Iterator[None]:
+    """Tell `progress` now and then, so that it can cancel what SQLite is at; raises what it raises."""
+    raised: list[EmberError] = []
+
+    def look() -> bool:
+        try:
+            progress(size, size)
+        except EmberError as error:  # SQLite only hears that it shall stop
+            raised.append(error)
+        return bool(raised)
+
+    connection.set_progress_handler(look, _INSTRUCTIONS)
+    try:
+        yield
+    except (sqlite3.OperationalError, EmberError) as error:  # an EmberError where a migration was stopped
+        raise raised[0] if raised else error from None
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _copy(file: BinaryIO, target: Path, progress: Progress) -> None:

@@ -323,3 +323,20 @@ def test_a_folder_for_what_is_replaced_that_cannot_be_used_is_named(saved: Path,
     assert refused.value.kind == "restore_failed"
     assert "a file stands where a folder should be" in refused.value.sentence
     assert "could not be opened" not in refused.value.sentence
+
+
+def test_a_try_is_cancelled_also_while_the_search_is_made_anew(
+    saved: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore, "_INSTRUCTIONS", 10)
+    after: list[int] = []
+
+    def progress(done: int, to_do: int) -> None:
+        after.append(done)
+        if after.count(to_do) > 1:  # the first is the last of the unpacking
+            raise EmberError("It was cancelled.", "cancelled")
+
+    with pytest.raises(EmberError) as refused:
+        restore.prepare_library(saved, other / "ember.db", other / "backups", progress, key=KEY)
+    assert refused.value.kind == "cancelled"
+    assert sorted(path.name for path in other.iterdir()) == ["ember.db"]
