@@ -182,7 +182,7 @@ class BackingUp(QObject):
         if self.dialog is None or self._backups.is_running:
             return
         path = dialogs_backup.ask_where(self.dialog, self._own_folder() / f"Ember {time.strftime('%Y-%m-%d')}{SUFFIX}")
-        if path is None or self.dialog is None:
+        if path is None:
             return
         if self._backups.is_running:  # it began while the person chose
             self._notices.show_notice(Notice(_NOT_BEGUN, "warning"))
