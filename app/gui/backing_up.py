@@ -182,12 +182,8 @@ class BackingUp(QObject):
         if self.dialog is None or self._backups.is_running:
             return
         path = dialogs_backup.ask_where(self.dialog, self._own_folder() / f"Ember {time.strftime('%Y-%m-%d')}{SUFFIX}")
-        if path is None:
-            return
-        if self._backups.is_running:  # it began while the person chose
-            self._notices.show_notice(Notice(_NOT_BEGUN, "warning"))
-            return
-        self._backups.back_up(path, with_state=with_state)
+        if path is not None and not self._backups.back_up(path, with_state=with_state):
+            self._notices.show_notice(Notice(_NOT_BEGUN, "warning"))  # another one began while the person chose
 
     def _own_folder(self) -> Path:
         """Where the person wrote the last backup, else the documents."""

@@ -276,18 +276,18 @@ class Backups(QObject):
             self._copy_ended,
         )
 
-    def back_up(self, path: Path, *, with_state: bool = False) -> None:
-        """Write a backup to `path` in the background; one at a time.
+    def back_up(self, path: Path, *, with_state: bool = False) -> bool:
+        """Write a backup to `path` in the background; False where another one is being written: then it is not begun.
 
         With saved state, if the engine can give it; without it the backup is written all the same, and says why.
         """
         if self.is_running:
-            return
+            return False
         self._begin(is_scheduled=False)
         self._has_staged = with_state
         if not with_state or self._states is None:
             self._write(path)
-            return
+            return True
 
         def failed(error: EmberError) -> None:
             self._has_staged = False
@@ -300,6 +300,7 @@ class Backups(QObject):
             self._write(path, files, "" if files else "No saved state was there yet.")
 
         self._states.stage(staged, failed)
+        return True
 
     def _begin(self, *, is_scheduled: bool) -> None:
         self.is_running, self.is_scheduled, self._has_staged = True, is_scheduled, False
