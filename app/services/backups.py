@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.errors import EmberError
 from app.paths import DataDir, plain_reason
-from app.services.background import run_detached, run_in_background
+from app.services.background import run_in_background
 from app.services.backup_copies import STAMP, SUFFIX, Copy, copies, scheduled_copies
 from app.services.backup_state import BackupStates
 from app.storage.archive_format import RefusedError
@@ -220,9 +220,9 @@ class Backups(QObject):
             return 0
 
     def list_copies(self, told: Callable[[list[Copy]], None]) -> None:
-        """Look for backups in the background: a folder on a network may be slow, or never answer."""
+        """Look for backups in the background: a folder on a network may be slow."""
         folder, kept_in, own = self.folder, self.kept_in, self.own
-        run_detached(self, lambda: copies(folder, kept_in, own), told, lambda _error: told([]))
+        run_in_background(self, lambda: copies(folder, kept_in, own), told, lambda _error: told([]))
 
     # --- making ------------------------------------------------------------------------------------------------------
 
@@ -265,7 +265,7 @@ class Backups(QObject):
             if not self._is_closed:
                 self._not_copied(error)
 
-        run_detached(self, look, looked, could_not_look)
+        run_in_background(self, look, looked, could_not_look)
 
     def _copy(self, schedule: Schedule, now: float) -> None:
         self._begin(is_scheduled=True)
