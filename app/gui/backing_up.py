@@ -30,6 +30,9 @@ TOLD_MS: Final = 12_000
 _KINDS: Final = {"scheduled": "By the schedule", "own": "By you", "kept": "Kept before a restore or an update"}
 _HELD: Final = "All chats and settings"
 _NO_STATE: Final = "There is no saved state yet."
+_NOT_BEGUN: Final = (
+    "Another backup is being written just now, so yours was not begun. Begin it again when that is done."
+)
 _STATE_OFF: Final = "What is saved of chats' state cannot be had at the moment."
 
 
@@ -60,6 +63,7 @@ class BackingUp(QObject):
         self.dialog: BackupDialog | None = None
         self.replacement: Replacement | None = None
         """What is to be put in place after the window is closed; the window then opens again."""
+        self._backups.began.connect(self._began)
         self._backups.progressed.connect(self._progressed)
         self._backups.finished.connect(self._finished)
         self._backups.failed.connect(self._failed)
@@ -178,14 +182,17 @@ class BackingUp(QObject):
         if self.dialog is None or self._backups.is_running:
             return
         path = dialogs_backup.ask_where(self.dialog, self._own_folder() / f"Ember {time.strftime('%Y-%m-%d')}{SUFFIX}")
-        if path is not None:
-            self.dialog.backup.show_running(is_scheduled=False)
-            self._backups.back_up(path, with_state=with_state)
+        if path is not None and not self._backups.back_up(path, with_state=with_state):
+            self._notices.show_notice(Notice(_NOT_BEGUN, "warning"))  # another one began while the person chose
 
     def _own_folder(self) -> Path:
         """Where the person wrote the last backup, else the documents."""
         documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
         return next((path.parent for path in self._backups.own), Path(documents))
+
+    def _began(self, is_scheduled: bool) -> None:
+        if self.dialog is not None:
+            self.dialog.backup.show_running(is_scheduled=is_scheduled)
 
     def _progressed(self, done: int, to_do: int) -> None:
         if self.dialog is not None:
@@ -239,7 +246,7 @@ class BackingUp(QObject):
             self._prepare(path)
 
     def _prepare(self, path: Path) -> None:
-        if self.dialog is not None and not self._restoring.is_running:
+        if self.dialog is not None:
             self._source = path
             self.dialog.restore.show_trying(path.name)
             self._restoring.prepare(path)

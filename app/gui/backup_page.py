@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtCore import QLocale, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -21,7 +20,7 @@ from PySide6.QtWidgets import (
 from app.core.units import format_bytes
 from app.gui import theme
 from app.gui.model_fields import StillWheel, words
-from app.gui.parts import ElidedLabel, set_tone
+from app.gui.parts import ElidedLabel, scrolled, set_tone
 from app.gui.progress_row import ProgressRow
 from app.services.backups import Every, Schedule
 
@@ -58,15 +57,9 @@ class BackupPage(QWidget):
         column.addSpacing(16)
         self._add_schedule(column)
         column.addStretch(1)
-        scroll = QScrollArea(self)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(page)
         around = QVBoxLayout(self)
         around.setContentsMargins(0, 0, 0, 0)
-        around.addWidget(scroll)
+        around.addWidget(scrolled(page, self))
         self._show_schedule(schedule)
 
     # --- what it shows -----------------------------------------------------------------------------------------------

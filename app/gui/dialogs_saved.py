@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QStackedWidget,
     QTabWidget,
     QVBoxLayout,
@@ -25,7 +24,7 @@ from PySide6.QtWidgets import (
 from app.core.units import format_bytes
 from app.gui import theme
 from app.gui.budget_slider import SMALLEST, BudgetSlider
-from app.gui.parts import set_tone
+from app.gui.parts import scrolled, set_tone
 from app.gui.saved_shares_model import CHATS, MODELS
 from app.gui.saved_shares_page import SharesPage
 
@@ -188,13 +187,7 @@ class SavedStateDialog(QDialog):
         column.addWidget(self._build_check())
         column.addWidget(self.outcome)
         column.addStretch(1)
-        scroll = QScrollArea(self)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(page)
-        return scroll
+        return scrolled(page, self)
 
     def _words(self, text: str, tone: str = "soft") -> QLabel:
         label = QLabel(text, self)

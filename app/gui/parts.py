@@ -12,7 +12,7 @@ from PySide6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QAbstractButton, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QLabel, QMenu, QScrollArea, QSizePolicy, QToolButton, QWidget
 
 from app.gui import icons, theme
 
@@ -37,6 +37,17 @@ def name_button(button: QAbstractButton, label: str) -> None:
     """Give a button without words its tooltip and its accessible name."""
     button.setToolTip(label)
     button.setAccessibleName(label)
+
+
+def scrolled(page: QWidget, parent: QWidget) -> QScrollArea:
+    """A page that scrolls up and down where it is too high; the keyboard goes past the area to what is on it."""
+    area = QScrollArea(parent)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(page)
+    return area
 
 
 def popup_menu(parent: QWidget) -> QMenu:

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
-    QScrollArea,
     QStackedWidget,
     QTableWidget,
     QTableWidgetItem,
@@ -24,7 +23,7 @@ from PySide6.QtWidgets import (
 
 from app.gui import theme
 from app.gui.model_fields import words
-from app.gui.parts import set_tone
+from app.gui.parts import scrolled, set_tone
 from app.gui.progress_row import ProgressRow
 
 ROW: Final = 32
@@ -260,12 +259,6 @@ class RestorePage(QWidget):
         for widget in (self.what_happens, self.trust, self.trust_words):
             column.addWidget(widget)
         column.addStretch(1)
-        scroll = QScrollArea(self)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(inner)
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addStretch(1)
@@ -276,7 +269,7 @@ class RestorePage(QWidget):
         around = QVBoxLayout(page)
         around.setContentsMargins(0, 0, 0, 0)
         around.setSpacing(8)
-        around.addWidget(scroll, 1)
+        around.addWidget(scrolled(inner, self), 1)
         around.addLayout(row)
         return page
 

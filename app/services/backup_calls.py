@@ -32,11 +32,12 @@ class BackupCalls(QObject):
             return lambda: None
         self._write = write
         self._backups.back_up(Path(request.file), with_state=True)
-        return self._cancel
 
-    def _cancel(self) -> None:
-        if self._write is not None:
-            self._backups.cancel()
+        def cancel() -> None:
+            if self._write is write:  # not another command's, which began since
+                self._backups.cancel()
+
+        return cancel
 
     def _progressed(self, done: int, to_do: int) -> None:
         if self._write is not None:

@@ -130,7 +130,10 @@ class BackupStates(QObject):
             elif why_not:
                 self._fail(EmberError(why_not, "saved_state"), failed)
             else:
-                begin(folder)
+                try:
+                    begin(folder)
+                except EmberError as error:  # of the database
+                    self._fail(error, failed)
 
         if self._is_busy:
             failed(EmberError("Saved state is being written to a backup, or taken from one, at the moment.", "busy"))

@@ -97,17 +97,38 @@ def is_due(schedule: Schedule, folder: Path, now: float) -> bool:
 
 
 def make_scheduled(data_dir: DataDir, schedule: Schedule, now: float, progress: Progress) -> Path:
-    """Make a copy in the schedule's folder, then remove all but the newest; the copy's path. Raises EmberError."""
+    """Make a copy in the schedule's folder, then remove all but the newest; the copy's path. Raises EmberError.
+
+    Of older ones that cannot be removed the error says that the copy is there.
+    """
     folder = folder_of(schedule, data_dir)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = unused(folder, f"Ember-{time.strftime(STAMP, time.localtime(now))}", SUFFIX)
         back_up(data_dir, path, progress)
-        for _, old in [each for each in scheduled_copies(folder) if each[1] != path][: -schedule.keep + 1 or None]:
-            old.unlink()
     except OSError as error:
         raise _no_copy(folder, error) from error
+    try:
+        for _, old in [each for each in scheduled_copies(folder) if each[1] != path][: -schedule.keep + 1 or None]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise EmberError(
+            f"The scheduled backup to “{folder}” was written, but an older one could not be removed because "
+            f"{plain_reason(error)}. Remove some by hand, or choose another folder.",
+            kind="backup_failed",
+        ) from error
     return path
+
+
+def _fitting(state: Sequence[Path]) -> tuple[Sequence[Path], str]:
+    """The files that a backup can hold: all or none, and then a sentence why."""
+    try:
+        check_state(state)
+    except RefusedError as error:
+        return (), f"Saved state is not in it because {error}."
+    except OSError as error:
+        return (), f"Saved state is not in it because {plain_reason(error)}."
+    return state, ""
 
 
 def _no_copy(folder: Path, error: OSError) -> EmberError:
@@ -127,6 +148,8 @@ def folder_of(schedule: Schedule, data_dir: DataDir) -> Path:
 class Backups(QObject):
     """Backups of an open workspace, made in the background, one at a time."""
 
+    began = Signal(bool)
+    """A backup, or (True) a scheduled copy."""
     progressed = Signal(object, object)
     """(bytes done, bytes to do)"""
     finished = Signal(object, str)
@@ -155,8 +178,8 @@ class Backups(QObject):
         self._cancelled = threading.Event()
         self._timer = QTimer(self, interval=_LOOK_MS)
         self._timer.timeout.connect(self.run_if_due)
-        self._is_looking = self._has_staged = False
-        """Whether the schedule's folder is looked into, and whether the engine was asked for saved state."""
+        self._is_closed = self._is_looking = self._has_staged = False
+        """Whether the end has come, the schedule's folder is looked into, the engine was asked for saved state."""
         self.is_running = False
         self.is_scheduled = False
         """Whether what runs is a scheduled copy."""
@@ -234,19 +257,18 @@ class Backups(QObject):
 
         def looked(due: bool) -> None:
             self._is_looking = False
-            if due and not self.is_running:
+            if due and not self.is_running and not self._is_closed:
                 self._copy(schedule, now)
 
         def could_not_look(error: EmberError) -> None:
             self._is_looking = False
-            self._not_copied(error)
+            if not self._is_closed:
+                self._not_copied(error)
 
         run_in_background(self, look, looked, could_not_look)
 
     def _copy(self, schedule: Schedule, now: float) -> None:
-        self.is_running = self.is_scheduled = True
-        self._has_staged = False
-        self._cancelled.clear()
+        self._begin(is_scheduled=True)
         run_in_background(
             self,
             lambda: make_scheduled(self._data_dir, schedule, now, self._tell),
@@ -254,19 +276,18 @@ class Backups(QObject):
             self._copy_ended,
         )
 
-    def back_up(self, path: Path, *, with_state: bool = False) -> None:
-        """Write a backup to `path` in the background; one at a time.
+    def back_up(self, path: Path, *, with_state: bool = False) -> bool:
+        """Write a backup to `path` in the background; False where another one is being written: then it is not begun.
 
         With saved state, if the engine can give it; without it the backup is written all the same, and says why.
         """
         if self.is_running:
-            return
-        self.is_running, self.is_scheduled = True, False
-        self._cancelled.clear()
+            return False
+        self._begin(is_scheduled=False)
         self._has_staged = with_state
         if not with_state or self._states is None:
             self._write(path)
-            return
+            return True
 
         def failed(error: EmberError) -> None:
             self._has_staged = False
@@ -276,32 +297,41 @@ class Backups(QObject):
                 self._write(path, why=f"Saved state is not in it. {error.sentence}")
 
         def staged(files: list[Path]) -> None:
-            try:
-                check_state(files)
-            except RefusedError as error:
-                self._write(path, (), f"Saved state is not in it because {error}.")
-            else:
-                self._write(path, files, "" if files else "No saved state was there yet.")
+            self._write(path, files, "" if files else "No saved state was there yet.")
 
         self._states.stage(staged, failed)
+        return True
+
+    def _begin(self, *, is_scheduled: bool) -> None:
+        self.is_running, self.is_scheduled, self._has_staged = True, is_scheduled, False
+        self._cancelled.clear()
+        self.began.emit(is_scheduled)
 
     def _write(self, path: Path, state: Sequence[Path] | None = None, why: str = "") -> None:
         """Write it on another thread; the staging folder goes afterwards, if there is one."""
 
-        def work() -> None:
+        def work() -> str:
             try:
-                back_up(self._data_dir, path, self._tell, state or ())
+                fit, refusal = _fitting(state or ())
+                back_up(self._data_dir, path, self._tell, fit)
+                return refusal or why
             finally:
                 if state is not None and self._states is not None:
                     self._states.end()
 
-        run_in_background(self, work, lambda _: self._done(path, why), self._ended)
+        run_in_background(self, work, lambda why: self._done(path, why), self._ended)
 
     def cancel(self) -> None:
         """End the backup that is being made; nothing of it stays."""
         self._cancelled.set()
         if self.is_running and self._has_staged and self._states is not None:
             self._states.cancel()
+
+    def close(self) -> None:
+        """End what runs, and begin nothing any more."""
+        self._is_closed = True
+        self._timer.stop()
+        self.cancel()
 
     def _tell(self, done: int, to_do: int) -> None:
         """On the thread that writes; the signal is delivered on this object's."""

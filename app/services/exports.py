@@ -3,7 +3,8 @@
 import logging
 import threading
 from collections import deque
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from app.services.state_transfer import StateTransfer, Stop, staging_folder
 from app.services.transfer import SUFFIXES, Branches, ExportFormat, FreeNames, ToPdf, contents, no_pdf
 from app.storage.archive_state import OutgoingState, export_with_state, no_progress
 from app.storage.conversations import ConversationStore
-from app.storage.files import write_bytes_atomically
+from app.storage.files import remove_dead_temporaries, write_bytes_atomically
 from app.storage.saved_roots import SavedRoots
 from app.storage.signing import installation_key
 
@@ -99,6 +100,9 @@ class Exports(QObject):
         self.transfer = transfer
         self.to_pdf: ToPdf = no_pdf
         self._running: list[ExportRun] = []
+        self._naming = threading.Lock()
+        self._taken: set[Path] = set()
+        """Where files are being written into folders, so that no two orders choose the same name."""
 
     def begin(self, order: ExportOrder) -> "ExportRun":
         """Carry an order out, from the event loop on."""
@@ -117,6 +121,17 @@ class Exports(QObject):
         for run in self._running:
             run.close()
         self._running.clear()
+
+    @contextmanager
+    def naming(self, names: FreeNames, title: str) -> Iterator[Path]:
+        """A name that nothing has yet, for a conversation of this title: nobody else's until the end of the block."""
+        with self._naming:
+            path = names.of(title, self._taken)
+            self._taken.add(path)
+        try:
+            yield path
+        finally:
+            self._taken.discard(path)
 
     def _finished(self, _report: ExportReport) -> None:
         self._running = [run for run in self._running if not run.is_over]
@@ -171,15 +186,14 @@ class ExportRun(QObject):
             return
         conversation = self._left.popleft()
         self._progress(0, 0)
-        if not (self._order.with_state and self._exports.roots.of(conversation)):
-            self._write(conversation, None, "")
-            return
         try:
-            folder = self._staging.enter_context(staging_folder(self._exports.data_dir.staging))
+            if self._order.with_state and self._exports.roots.of(conversation):
+                self._stage(conversation, self._staging.enter_context(staging_folder(self._exports.data_dir.staging)))
+                return
         except EmberError as error:
             self._write(conversation, None, error.sentence)
             return
-        self._stage(conversation, folder)
+        self._write(conversation, None, "")
 
     def _stage(self, conversation: ConversationId, folder: Path) -> None:
         """Have the engine put the state into the folder; without it the text goes alone."""
@@ -240,19 +254,21 @@ class ExportRun(QObject):
     def _file(self, conversation: ConversationId, state: OutgoingState | None, why: str) -> Exported:
         """Write a conversation; raises EmberError."""
         self._check()
-        path = self._path(conversation)
-        if state is not None:
-            try:
-                return self._with_state(conversation, path, state)
-            except EmberError as error:
-                if error.kind in ENDS_ALL:
-                    raise
-                why = error.sentence
-        exports, order = self._exports, self._order
-        data = contents(exports.store, conversation, order.form, order.branches, exports.to_pdf)
-        self._check()
-        write_bytes_atomically(path, data)
-        return Exported(conversation, path, len(data), why=why)
+        with self._place(conversation) as path:
+            if not self._exported:
+                remove_dead_temporaries(path.parent)
+            if state is not None:
+                try:
+                    return self._with_state(conversation, path, state)
+                except EmberError as error:
+                    if error.kind in ENDS_ALL:
+                        raise
+                    why = error.sentence
+            exports, order = self._exports, self._order
+            data = contents(exports.store, conversation, order.form, order.branches, exports.to_pdf)
+            self._check()
+            write_bytes_atomically(path, data)
+            return Exported(conversation, path, len(data), why=why)
 
     def _with_state(self, conversation: ConversationId, path: Path, state: OutgoingState) -> Exported:
         def progress(done: int, total: int) -> None:
@@ -264,14 +280,14 @@ class ExportRun(QObject):
         text_bytes, state_bytes = export_with_state(tree, token_ids, path, state, key, progress)
         return Exported(conversation, path, text_bytes, state_bytes)
 
-    def _path(self, conversation: ConversationId) -> Path:
+    def _place(self, conversation: ConversationId) -> AbstractContextManager[Path]:
         """The file of a conversation."""
         order = self._order
         if not order.into_folder:
-            return order.to
+            return nullcontext(order.to)
         if self._names is None:
             self._names = FreeNames(order.to, SUFFIXES[order.form])
-        return self._names.of(self._exports.store.get(conversation).title)
+        return self._exports.naming(self._names, self._exports.store.get(conversation).title)
 
     def _check(self) -> None:
         if self._cancelled.is_set():

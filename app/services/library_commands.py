@@ -66,7 +66,10 @@ def _back_up_with_state(path: Path, root: Path | None) -> str:
 
 def _take_state(carried: CarriedState, root: Path | None) -> tuple[int, str]:
     """Take the saved state of a restored backup; the bytes written, and a sentence where not all of it was taken."""
-    workspace = Workspace(root)
+    try:
+        workspace = Workspace(root)
+    except EmberError as error:  # as where a window was opened meanwhile; the texts are in
+        return 0, f"The saved state of the backup was not taken. {error.sentence}"
     try:
 
         def begin(told: Callable[[TakenState], None], failed: OnFailed) -> None:

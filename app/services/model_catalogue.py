@@ -167,7 +167,10 @@ def _model(
 
 def _notice(was_replaced: bool, path: Path, used: float | None) -> str:
     """What to say of a file that stands where another one stood, until it was loaded."""
-    if not was_replaced or (used is not None and used > path.stat().st_mtime):
+    try:
+        if not was_replaced or (used is not None and used > path.stat().st_mtime):
+            return ""
+    except OSError:  # gone since; the next scan finds nothing there
         return ""
     return "The file was replaced by another one since Ember looked at it last."
 
@@ -358,11 +361,17 @@ class ModelCatalogue(QObject):
             return
         self._models = models
         self.changed.emit()
-        if self._scan_again:
-            self._scan_again = False
-            self.refresh()
+        self._scan_if_asked()
 
     def _scan_failed(self, error: EmberError) -> None:
         self._is_scanning = False
-        if not self._is_closed:
-            self.failed.emit(error.sentence)
+        if self._is_closed:
+            return
+        self.failed.emit(error.sentence)
+        self._scan_if_asked()
+
+    def _scan_if_asked(self) -> None:
+        """Another one was asked for while the last ran."""
+        if self._scan_again:
+            self._scan_again = False
+            self.refresh()

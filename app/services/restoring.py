@@ -59,11 +59,15 @@ class Restoring(QObject):
         self._data_dir = data_dir
         self._cancelled = threading.Event()
         self._prepared: Prepared | None = None
+        self._next: Path | None = None
+        """What is tried as soon as what runs has ended."""
         self.is_running = False
 
     def prepare(self, path: Path) -> None:
-        """Try a backup; `ready` or `failed` follows."""
+        """Try a backup; `ready` or `failed` follows. What is being tried ends first, and nothing is told of it."""
         if self.is_running:
+            self._cancelled.set()
+            self._next = path
             return
         self.drop()
         self.is_running = True
@@ -77,6 +81,7 @@ class Restoring(QObject):
     def cancel(self) -> None:
         """End what runs; nothing of it stays."""
         self._cancelled.set()
+        self._next = None
 
     def take(self) -> Prepared | None:
         """Hand over what is ready to whoever puts it in place, and closes it."""
@@ -96,7 +101,8 @@ class Restoring(QObject):
         self.progressed.emit(done, to_do)
 
     def _done(self) -> None:
-        self.is_running = False
+        if self._goes_on():
+            return
         if self._cancelled.is_set() or self._prepared is None:
             self.drop()
             self.failed.emit(EmberError("The backup was not restored. Nothing was changed.", "cancelled"))
@@ -104,6 +110,14 @@ class Restoring(QObject):
             self.ready.emit(self._prepared.holds)
 
     def _ended(self, error: EmberError) -> None:
-        self.is_running = False
         logger.info("A backup was not prepared: %s", error)
-        self.failed.emit(error)
+        if not self._goes_on():
+            self.failed.emit(error)
+
+    def _goes_on(self) -> bool:
+        """What ran is over; whether another backup is tried now."""
+        self.is_running = False
+        path, self._next = self._next, None
+        if path is not None:
+            self.prepare(path)
+        return path is not None

@@ -1,6 +1,6 @@
 """Conversations out of the app: what the window's menu and the commands both call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -118,12 +118,12 @@ class FreeNames:
         self._folder, self._suffix = folder, suffix
         self._last: dict[str, int] = {}
 
-    def of(self, title: str) -> Path:
-        """A name for a conversation of this title."""
+    def of(self, title: str, taken: Container[Path] = ()) -> Path:
+        """A name for a conversation of this title, which is not among those that are `taken` for files to come."""
         name = file_name(title)
         for number in count(self._last.get(name, 0) + 1):
             path = self._folder / f"{name}{f' ({number})' if number > 1 else ''}{self._suffix}"
-            if not path.exists():
+            if path not in taken and not path.exists():
                 self._last[name] = number
                 return path
         raise AssertionError("numbers do not end")

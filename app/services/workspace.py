@@ -126,12 +126,13 @@ class Workspace(QObject):
         self.chats.close()
         self.saved.close()
         self.imports.close()
-        for work in (self.backups, self.backup_states, self.restoring, self.exports):
+        self.backups.close()
+        for work in (self.backup_states, self.restoring, self.exports):
             work.cancel()
         wait_for_background()
         self.restoring.drop()
-        self.backup_states.end()
         self.engine.stop()
+        self.backup_states.end()
         self.exports.close()
         self._database.close()
         self.instance.release()

@@ -231,8 +231,8 @@ class Database:
                 self._connection.execute("ROLLBACK")
 
     def keep_copy(self, backups_dir: Path) -> Path:
-        """Copy everything to `backups_dir`, as before a migration; the copy's path. Raises EmberError and OSError."""
-        with self._lock, plain_errors(self.path):
+        """Copy everything to `backups_dir`, as before a migration; its path. Raises sqlite3.Error and OSError."""
+        with self._lock:
             return upgrade.keep_copy(self._connection, backups_dir, version_of(self._connection))
 
     def _require_transaction(self) -> None:

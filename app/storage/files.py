@@ -2,17 +2,26 @@
 
 import logging
 import os
+import re
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from app.core.errors import EmberError
 from app.paths import plain_reason
 
 _log = logging.getLogger(__name__)
+
+_PREFIX: Final = ".ember-"
+_SUFFIX: Final = ".tmp"
+_NAME: Final = re.compile(rf"{re.escape(_PREFIX)}[0-9a-f]{{16}}{re.escape(_SUFFIX)}")
+"""Of temporary files."""
+_DEAD_AFTER: Final = 24 * 3600.0
+"""Seconds in which nobody has written to one whose process lives."""
 
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:
@@ -31,7 +40,7 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
     Raises EmberError of kind "cannot_write" for an OSError, also of the body; what stood at `path` is then unchanged.
     """
     # A short name of its own: the name asked for may already be as long as the file system takes.
-    temporary = path.parent / f".ember-{secrets.token_hex(8)}.tmp"
+    temporary = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
     try:
         try:
             with temporary.open("x+b") as file:
@@ -48,6 +57,16 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
             "Nothing was changed; choose another place for it.",
             kind="cannot_write",
         ) from error
+
+
+def remove_dead_temporaries(folder: Path) -> None:
+    """Remove what killed processes left in `folder` of files that they wrote atomically: untouched for a day."""
+    try:
+        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            if _NAME.fullmatch(path.name) and time.time() - path.lstat().st_mtime > _DEAD_AFTER:
+                path.unlink(missing_ok=True)
+    except OSError as error:  # it is not what was asked for, and what was may still go well
+        _log.info("What killed processes left in %s was not removed: %s", folder, error)
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,12 +5,12 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from msgspec import UNSET
 
@@ -43,6 +43,8 @@ from app.storage.working_folder import working_folder
 
 _log = logging.getLogger(__name__)
 
+_INSTRUCTIONS: Final = 10_000
+"""Of SQLite's between two looks whether it shall stop."""
 _SETTLE_PARENTS = """
 UPDATE messages SET parent = NULL WHERE parent IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM messages AS above WHERE above.id = messages.parent
@@ -142,9 +144,7 @@ def prepare_library(source: Path, path: Path, backups_dir: Path, progress: Progr
                 written=_written(source) if manifest is None else manifest.written,
                 app=None if manifest is None else manifest.app,
                 is_ours=manifest is None or is_signed(key, manifest.signed_part(), manifest.signature),
-                state=None
-                if manifest is None or manifest.state is UNSET
-                else CarriedState(source.absolute(), manifest),
+                state=_carried(source, manifest),
             )
             return Prepared(source, copy, holds, stack.pop_all())
     except OSError as error:
@@ -172,7 +172,7 @@ def put_in_place(
             _make_ours(prepared.copy, _settings(old, keep_settings), trusted)
             kept = old.keep_copy(backups_dir)
             old.close()
-            _swap(prepared.copy, path, kept, backups_dir)
+            _swap(prepared.copy, path, backups_dir)
         except OSError as error:
             raise _failed(prepared.source, plain_reason(error)) from error
         except sqlite3.Error as error:
@@ -236,8 +236,9 @@ def _prepare(source: Path, copy: Path, manifest: BackupManifest | None, progress
             if manifest is None:
                 connection.execute("PRAGMA journal_mode = DELETE")  # a kept copy says that it has a log
             found = _checked(connection, manifest)
-            migrate(connection, MIGRATIONS)
-            _settle(connection)
+            with _stoppable(connection, copy.stat().st_size, progress):
+                migrate(connection, MIGRATIONS)
+                _settle(connection)
     except RefusedError as error:
         raise refused(source, error) from error
     except sqlite3.DatabaseError as error:
@@ -246,6 +247,27 @@ def _prepare(source: Path, copy: Path, manifest: BackupManifest | None, progress
         _log.info("The backup's database was refused: %s", error)
         raise refused(source, RefusedError("its database is damaged")) from error
     return found
+
+
+@contextmanager
+def _stoppable(connection: sqlite3.Connection, size: int, progress: Progress) -> Iterator[None]:
+    """Tell `progress` now and then, so that it can cancel what SQLite is at; raises what it raises."""
+    raised: list[EmberError] = []
+
+    def look() -> bool:
+        try:
+            progress(size, size)
+        except EmberError as error:  # SQLite only hears that it shall stop
+            raised.append(error)
+        return bool(raised)
+
+    connection.set_progress_handler(look, _INSTRUCTIONS)
+    try:
+        yield
+    except (sqlite3.OperationalError, EmberError) as error:  # an EmberError where a migration was stopped
+        raise raised[0] if raised else error from None
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _copy(file: BinaryIO, target: Path, progress: Progress) -> None:
@@ -301,7 +323,7 @@ def _make_ours(copy: Path, settings: dict[str, str | None], trust_token_ids: boo
         connection.execute("COMMIT")
 
 
-def _swap(copy: Path, path: Path, kept: Path, backups_dir: Path) -> None:
+def _swap(copy: Path, path: Path, backups_dir: Path) -> None:
     """Put the copy in the library's place, see that it opens, and put the old one back if it does not.
 
     The old database is closed, so that its log is empty: a log that still held something would be read into the new
@@ -314,8 +336,8 @@ def _swap(copy: Path, path: Path, kept: Path, backups_dir: Path) -> None:
             "Your library is as it was; close that program and try again.",
             kind="restore_failed",
         )
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    _remove_log(path)
+    old = _second_name(path, copy.with_name("old.db"))
     _force_to_disk(copy)
     copy.replace(path)
     sync_folder(path.parent)
@@ -325,15 +347,30 @@ def _swap(copy: Path, path: Path, kept: Path, backups_dir: Path) -> None:
     except EmberError as error:
         trouble = error.sentence
     if trouble is not None:
-        again = copy.with_name("old.db")
-        shutil.copyfile(kept, again)
-        again.chmod(0o600)
-        _force_to_disk(again)
-        again.replace(path)
+        _remove_log(path)  # of the new one, which the old one would read
+        old.replace(path)
+        sync_folder(path.parent)
         raise EmberError(
             f"The restored library could not be opened, so the one before was put back. {trouble}",
             kind="restore_failed",
         )
+
+
+def _remove_log(path: Path) -> None:
+    """Remove what SQLite left beside a database that nobody has open."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _second_name(path: Path, name: Path) -> Path:
+    """The same file under another name, so that putting it back needs no room; a copy where the disk has no links."""
+    try:
+        name.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, name)
+        name.chmod(0o600)
+        _force_to_disk(name)
+    return name
 
 
 def _force_to_disk(path: Path) -> None:

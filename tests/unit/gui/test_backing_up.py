@@ -144,6 +144,29 @@ def test_a_backup_goes_on_when_the_dialog_is_closed_and_is_seen_again_in_it(keep
     assert keeper.dialog.backup.make.isVisible()
 
 
+def test_a_backup_that_a_command_begins_is_seen_in_the_open_dialog(keeper: Keeper, tmp_path: Path) -> None:
+    page = keeper.dialog.backup
+    with keeper.qtbot.waitSignal(keeper.backups.finished):
+        keeper.backups.back_up(tmp_path / "mine.emberbackup")
+        assert page.row.isVisible() and not page.make.isVisible()
+    assert page.make.isVisible()
+
+
+def test_a_backup_that_cannot_begin_because_another_did_meanwhile_is_told(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*_given: object) -> tuple[str, str]:
+        keeper.backups.back_up(tmp_path / "of a command")
+        return str(tmp_path / "mine"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", meanwhile)
+    with keeper.qtbot.waitSignal(keeper.backups.finished):
+        keeper.dialog.backup.make.click()
+        (told,) = keeper.person.notices
+        assert "yours was not begun" in told
+    assert not (tmp_path / "mine.emberbackup").exists()
+
+
 # --- the schedule -----------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +247,20 @@ def test_a_try_is_cancelled(keeper: Keeper, tmp_path: Path) -> None:
     keeper.dialog.restore.row.cancel.click()
     keeper.wait_for_list_again()
     assert not keeper.working() and not keeper.dialog.restore.outcome.text()
+
+
+def test_another_backup_is_tried_while_the_one_before_is_still_ending(keeper: Keeper, tmp_path: Path) -> None:
+    keeper.made(tmp_path / "first.emberbackup")
+    keeper.workspace.store.delete(CHAT)
+    keeper.made(tmp_path / "second.emberbackup")
+    keeper.controller.restore(tmp_path / "first.emberbackup")
+    keeper.dialog.close()
+    keeper.controller.restore(tmp_path / "second.emberbackup")
+    keeper.wait_for_question()
+    assert keeper.facts()["File"] == str(tmp_path / "second.emberbackup")
+    assert keeper.facts()["Chats"].startswith("0, ")
+    keeper.dialog.close()
+    assert not keeper.working()
 
 
 def test_a_file_that_is_no_backup_is_said_in_the_dialog(

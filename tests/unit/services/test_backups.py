@@ -1,11 +1,15 @@
 """Scheduled backups: made when they are due, in the background, and the newest kept."""
 
+import errno
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
+from shiboken6 import delete
 
 from app.core.errors import EmberError
 from app.services.backup_copies import Copy
@@ -24,6 +28,7 @@ def workspace(tmp_path: Path, qtbot: QtBot) -> Iterator[Workspace]:
     put(made.store, forked_tree())
     yield made
     made.close()
+    delete(made)  # here and now: else Python may collect it, with its timers, on a thread that works
 
 
 @pytest.fixture
@@ -69,6 +74,24 @@ def test_keeping_one_keeps_the_one_that_was_just_made(workspace: Workspace, tmp_
     assert list((tmp_path / "copies").iterdir()) == [last]
 
 
+def test_an_older_copy_that_cannot_be_removed_is_said_as_that(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = Schedule(every="day", keep=1, folder=str(tmp_path / "copies"))
+    old = make_scheduled(workspace.data_dir, schedule, NOW, lambda *_: None)
+    real = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path == old:
+            raise PermissionError(errno.EACCES, "no")
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(EmberError, match="was written, but an older one could not be removed because"):
+        make_scheduled(workspace.data_dir, schedule, NOW + DAY, lambda *_: None)
+    assert len(list((tmp_path / "copies").iterdir())) == 2
+
+
 def test_a_due_copy_is_made_at_the_start_while_the_library_is_open(backups: Backups, qtbot: QtBot) -> None:
     with qtbot.waitSignal(backups.copied) as finished:
         backups.set_schedule(Schedule(every="week"))
@@ -78,6 +101,21 @@ def test_a_due_copy_is_made_at_the_start_while_the_library_is_open(backups: Back
     assert look_into(path).conversations == 1
     backups.run_if_due()
     assert not backups.is_running
+
+
+def test_a_closed_window_begins_no_copy_that_was_found_due_at_the_last_moment(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+    monkeypatch.setattr(
+        "app.services.backups.scheduled_copies",
+        lambda _folder: looked.set() or [],  # type: ignore[func-returns-value]
+    )
+    workspace.backups.set_schedule(Schedule(every="day"))
+    assert looked.wait(10)
+    workspace.close()
+    QCoreApplication.sendPostedEvents()  # what the look found arrives
+    assert not workspace.backups.is_running and not workspace.data_dir.backups.exists()
 
 
 def test_nothing_is_made_unless_it_was_asked_for(backups: Backups, workspace: Workspace) -> None:

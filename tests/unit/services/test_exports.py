@@ -1,5 +1,7 @@
 """Conversations on their way into files: with their state, without it, cancelled, and when things go wrong."""
 
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +155,18 @@ def test_a_file_that_stood_there_is_still_there_when_the_export_is_cancelled(exp
     assert (exporting.folder / "chat.ember").read_text() == "mine"
 
 
+def test_what_a_killed_export_left_goes_with_the_next_one_to_that_folder(exporting: Exporting) -> None:
+    left, young = (exporting.folder / f".ember-{digit * 16}.tmp" for digit in "ab")
+    others = [exporting.folder / ".ember-notes.tmp", exporting.folder / "x.tmp"]
+    for path in (left, young, *others):
+        path.touch()
+    for path in (left, *others):
+        os.utime(path, (1e9, 1e9))
+    exporting.begin(CHAT)
+    assert exporting.report().exported
+    assert exporting.left() == sorted(["chat.ember", young.name, *(path.name for path in others)])
+
+
 @pytest.mark.parametrize("engine_is_there", [True, False])
 def test_closing_in_the_middle_leaves_nothing(engine_is_there: bool, exporting: Exporting) -> None:
     if engine_is_there:
@@ -180,6 +194,24 @@ def test_several_go_into_a_folder_one_after_the_other_each_with_its_state(export
     assert [each.state_bytes for each in report.exported] == [len(STATE), 0]
     assert {(step.number, step.count) for step in exporting.steps} == {(1, 2), (2, 2)}
     assert exporting.left() == ["out"]
+
+
+def test_two_orders_at_once_into_one_folder_overwrite_nothing_of_each_other(
+    exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def together(path: Path, data: bytes) -> None:
+        both.wait()
+        write_bytes_atomically(path, data)
+
+    monkeypatch.setattr(exports, "write_bytes_atomically", together)
+    for conversation in (CHAT, OTHER):
+        exporting.begin(conversation, name="out", into_folder=True, form="text")
+    exporting.qtbot.waitUntil(lambda: len(exporting.reports) == 2)
+    written = {each.file.name for report in exporting.reports for each in report.exported}
+    assert written == {path.name for path in (exporting.folder / "out").iterdir()}
+    assert written == {"Roman roads.txt", "Roman roads (2).txt"}
 
 
 def test_what_was_finished_before_it_was_cancelled_stays(exporting: Exporting) -> None:
@@ -230,3 +262,18 @@ def test_a_chat_that_was_deleted_meanwhile_is_said(exporting: Exporting) -> None
     report = exporting.report()
     assert not report.exported and "no conversation" in report.failed[0].sentence
     assert exporting.left() == []
+
+
+@pytest.mark.parametrize("what", ["of", "models"])
+def test_a_database_that_fails_for_a_moment_lets_the_export_end(
+    what: str, exporting: Exporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_given: object) -> None:
+        raise EmberError("The disk does not answer.", "database_unavailable")
+
+    exporting.open_store()
+    monkeypatch.setattr(exporting.workspace.roots, what, fails)
+    exporting.begin(CHAT, with_state=True)
+    (done,) = exporting.report().exported
+    assert (done.state_bytes, done.why) == (0, "The disk does not answer.")
+    assert exporting.left() == ["chat.ember"]

@@ -3,14 +3,21 @@
 import json
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from app.cli import run
+from app.services import library_commands
 from app.services.backups import Schedule
+from app.services.single_instance import in_use
 from app.services.workspace import Reading, Workspace
+from app.storage.backup_format import look_into
+from app.storage.backup_state import CarriedState
+from app.storage.restore import Restored
 from tests.unit.storage.made import CHAT, forked_tree, put
 
 Shown = pytest.CaptureFixture[str]
@@ -82,3 +89,24 @@ def test_a_restored_library_keeps_this_machine_s_own_schedule(
     other = Workspace(tmp_path / "new")
     assert other.backups.schedule == Schedule()
     other.close()
+
+
+def test_a_window_that_opens_right_after_a_restore_does_not_make_it_a_failure(
+    workspace: Workspace, tmp_path: Path, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, new = tmp_path / "x.emberbackup", tmp_path / "new"
+    assert run(["backup", str(file), "--data-dir", str(workspace.data_dir.root)]) == 0
+    real = library_commands.restore_library
+
+    def with_state(*given: Any, **named: Any) -> Restored:
+        return replace(real(*given, **named), state=CarriedState(file, look_into(file)))
+
+    def meanwhile(_root: Path) -> Workspace:
+        raise in_use(new)
+
+    monkeypatch.setattr(library_commands, "restore_library", with_state)
+    monkeypatch.setattr(library_commands, "Workspace", meanwhile)
+    assert run(["restore", str(file), "--data-dir", str(new)]) == 0
+    told = capsys.readouterr()
+    assert "Conversations: 1, messages: 6." in told.out
+    assert "The saved state of the backup was not taken. Ember is open on" in told.err

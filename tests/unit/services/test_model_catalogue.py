@@ -10,8 +10,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
-from app.services import header_cache
-from app.services.model_catalogue import ModelCatalogue, add_model, find, remove_model
+from app.services import header_cache, model_catalogue
+from app.services.model_catalogue import ModelCatalogue, ModelFile, Sources, add_model, find, remove_model
 from app.services.model_places import Computer, foreign_models
 from app.services.model_verification import verify
 from tests.support.gguf_bytes import entry, gguf
@@ -241,6 +241,22 @@ class TestForAWindow:
     def test_a_refresh_tells_what_there_is_now(self, home: Home, catalogue: ModelCatalogue, qtbot: QtBot) -> None:
         home.model("ember/models/m.gguf")
         with qtbot.waitSignal(catalogue.changed):
+            catalogue.refresh()
+        assert "m" in [model.name for model in catalogue.models]
+
+    def test_a_scan_that_fails_is_followed_by_the_one_that_was_asked_for_meanwhile(
+        self, home: Home, catalogue: ModelCatalogue, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        home.model("ember/models/m.gguf")
+        real = model_catalogue.scan
+
+        def fails_once(_sources: Sources) -> tuple[ModelFile, ...]:
+            monkeypatch.setattr(model_catalogue, "scan", real)
+            raise EmberError("The disk does not answer.", "no_disk")
+
+        monkeypatch.setattr(model_catalogue, "scan", fails_once)
+        with qtbot.waitSignals([catalogue.failed, catalogue.changed]):
+            catalogue.refresh()
             catalogue.refresh()
         assert "m" in [model.name for model in catalogue.models]
 

@@ -1,5 +1,6 @@
 """The whole library to one file and back: everything is there again, or nothing was changed."""
 
+import errno
 import sqlite3
 import zipfile
 from collections import namedtuple
@@ -278,3 +279,64 @@ def test_the_old_library_is_put_back_if_the_new_one_does_not_open(
         restored(saved, other)
     with closing(opened(other)) as database:
         assert SettingsStore(database).get("mine", list[int], []) == [1, 2]
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_the_old_library_comes_back_whole_where_the_new_one_does_not_open(
+    saved: Path, other: Path, monkeypatch: pytest.MonkeyPatch, room: bool
+) -> None:
+    real = Database.open
+    tried: list[Path] = []
+
+    def full(*_given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fails(path: Path, backups_dir: Path) -> Database:
+        """The second time the disk is full, and a log that holds something of the new library stays beside it."""
+        tried.append(path)
+        if len(tried) == 1:
+            return real(path, backups_dir)
+        log = path.with_name("ember.db-wal")
+        with closing(real(path, backups_dir)) as database:
+            SettingsStore(database).set("theme", "of the new one")
+            data = log.read_bytes()
+        log.write_bytes(data)
+        if not room:
+            monkeypatch.setattr(restore.shutil, "copyfile", full)
+        raise EmberError("The disk is full.", "disk_full")
+
+    monkeypatch.setattr(restore.Database, "open", fails)
+    with pytest.raises(EmberError, match=r"the one before was put back\. The disk is full."):
+        restored(saved, other)
+    monkeypatch.undo()
+    with closing(opened(other)) as database:
+        assert database.notice is None
+        assert SettingsStore(database).get("theme", str, "") == "light"
+        assert SettingsStore(database).get("mine", list[int], []) == [1, 2]
+    assert sorted(path.name for path in other.iterdir()) == ["backups", "ember.db"]
+
+
+def test_a_folder_for_what_is_replaced_that_cannot_be_used_is_named(saved: Path, other: Path) -> None:
+    (other / "backups").touch()
+    with pytest.raises(EmberError) as refused:
+        restored(saved, other)
+    assert refused.value.kind == "restore_failed"
+    assert "a file stands where a folder should be" in refused.value.sentence
+    assert "could not be opened" not in refused.value.sentence
+
+
+def test_a_try_is_cancelled_also_while_the_search_is_made_anew(
+    saved: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore, "_INSTRUCTIONS", 10)
+    after: list[int] = []
+
+    def progress(done: int, to_do: int) -> None:
+        after.append(done)
+        if after.count(to_do) > 1:  # the first is the last of the unpacking
+            raise EmberError("It was cancelled.", "cancelled")
+
+    with pytest.raises(EmberError) as refused:
+        restore.prepare_library(saved, other / "ember.db", other / "backups", progress, key=KEY)
+    assert refused.value.kind == "cancelled"
+    assert sorted(path.name for path in other.iterdir()) == ["ember.db"]

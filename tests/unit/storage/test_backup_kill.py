@@ -1,5 +1,6 @@
 """kill -9 while the library is backed up or restored: nothing is lost, and what was left goes with the next backup."""
 
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -56,6 +57,43 @@ else:
         restore.Database.keep_copy = lambda self, folder: folder / "none"
     restore.restore_library(file, folder / "ember.db", folder / "backups", progress, key=b"k" * 32)
     wait()
+"""
+
+RESTORES = """
+import os, random, signal, sys
+from pathlib import Path
+from app.storage.restore import restore_library
+
+file, folders = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
+
+def restore(folder, last):
+    "Restore in a process of its own, killed at its call number `last` (0: never) of any function, also of C's."
+    reading, writing = os.pipe()
+    if pid := os.fork():
+        os.close(writing)
+        calls = int(os.read(reading, 20) or 0)
+        os.close(reading)
+        return calls, os.waitpid(pid, 0)[1]
+    calls = 0
+
+    def count(_frame, _event, _argument):
+        nonlocal calls
+        calls += 1
+        if calls == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+    restore_library(file, folder / "ember.db", folder / "backups", lambda *_: None, key=b"k" * 32)
+    sys.setprofile(None)
+    os.write(writing, str(calls).encode())
+    os._exit(0)
+
+calls, status = restore(folders[0], 0)
+assert calls > 1000 and status == 0, (calls, status)
+chosen = random.Random(5)
+for number, folder in enumerate(folders[1:]):  # every other one while the library is swapped and looked at
+    last = chosen.randrange(1, calls) if number % 2 else chosen.randrange(calls * 2 // 3, calls)
+    assert restore(folder, last) == (0, signal.SIGKILL)
 """
 
 
@@ -130,3 +168,29 @@ def test_a_restore_that_was_killed_after_the_swap_is_whole(what: str, library: P
     with closing(opened(library)) as database:
         assert database.notice is None
         assert SettingsStore(database).get("other", int, 0) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_restores_killed_at_any_moment_leave_the_old_library_or_the_new_one_whole(
+    library: Path, saved: Path, tmp_path: Path
+) -> None:
+    folders = [shutil.copytree(library, tmp_path / f"data{number}") for number in range(21)]
+    subprocess.run([sys.executable, "-c", RESTORES, saved, *folders], cwd=REPOSITORY, check=True)
+    found = [which_is_there(folder) for folder in folders]
+    assert found[0] == "new" and {"old", "new"} == set(found[1:])
+    for folder in folders:
+        restored(saved, folder)
+        assert sorted(path.name for path in folder.iterdir()) == ["backups", "ember.db"]
+        assert not list((folder / "backups").glob("*.tmp"))
+
+
+def which_is_there(folder: Path) -> str:
+    """The library that a killed restore left, after a look at all of it."""
+    with closing(opened(folder)) as database:
+        assert database.notice is None and not list(folder.glob("*.damaged-*"))
+        assert [tuple(row) for row in database.rows("PRAGMA integrity_check")] == [("ok",)]
+        if SettingsStore(database).get("other", int, 0) == 1:
+            assert list(ConversationStore(database).summaries()) == []
+            return "new"
+        assert ConversationStore(database).tree(CHAT) == forked_tree()
+        return "old"
