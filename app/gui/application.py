@@ -81,10 +81,12 @@ def run_window(root: Path | None, files: Sequence[Path] = ()) -> int:
     """
     check_display()
     application = make_application()
+    from app.services.collecting import Collector
     from app.services.import_command import hand_over
     from app.services.single_instance import SingleInstance
     from app.services.workspace import Workspace
 
+    Collector(application)
     outcome: Restored | EmberError | None = None
     while True:
         try:
