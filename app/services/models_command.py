@@ -15,7 +15,7 @@ from app.core.errors import EmberError
 from app.core.fit import Fit, is_hopeless
 from app.core.hub_files import Variant, choose, preferred
 from app.core.offload import Machine
-from app.core.units import format_bytes, format_count, format_seconds
+from app.core.units import format_bytes, format_count, format_seconds, parameters_label
 from app.paths import open_data_dir
 from app.services.download_record import DownloadRecord, begin, plan
 from app.services.download_work import DownloadWork, Progress
@@ -130,17 +130,6 @@ def _lines(model: ModelFile, machine: Machine) -> Iterator[str]:
     fit = model.fit(machine)
     for sentence in filter(None, (model.problem, model.notice, fit.sentence if fit else "")):
         yield f"  {sentence}"
-
-
-def parameters_label(count: int) -> str:
-    """A number of weights as models are called by it, such as "135M" or "7.6B"; empty for none."""
-    if not count:
-        return ""
-    if count < 10**6:
-        return format_count(count)
-    if count < 999_500_000:
-        return f"{round(count / 10**6)}M"
-    return f"{count / 10**9:.1f}B".replace(".0B", "B")
 
 
 def _add(options: ModelsOptions, root: Path | None) -> int:

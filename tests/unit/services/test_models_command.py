@@ -12,7 +12,6 @@ from app.services import download_work, models_command
 from app.services.first_models import first_model_for, first_models
 from app.services.hub import Hub
 from app.services.model_search import OFFLINE_KEY
-from app.services.models_command import parameters_label
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
 from tests.support.hub import FakeHub, HubRepository, running_hub
@@ -135,10 +134,3 @@ def test_the_first_models_go_up_with_the_memory() -> None:
     assert all(size < gib * 2**30 * 0.7 for gib, size in sizes)
     assert first_model_for(2**30).memory_gib == 4
     assert first_model_for(16 * 2**30 - 400 * 2**20).memory_gib == 16
-
-
-@pytest.mark.parametrize(
-    ("count", "label"), [(0, ""), (520_618, "520,618"), (134_515_008, "135M"), (8_030_261_312, "8B"), (7.6e9, "7.6B")]
-)
-def test_numbers_of_weights_are_said_as_models_are_called(count: int, label: str) -> None:
-    assert parameters_label(int(count)) == label
