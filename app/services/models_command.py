@@ -147,13 +147,15 @@ def _verify(options: ModelsOptions, root: Path | None) -> int:
     model = find(_known(root), options.name)
     check = verify(model.files, model.checksums, lambda _done, _total: None, threading.Event())
     assert check is not None  # nobody stops it
+    damage = model.problem if model.facts is None else ""
     if options.as_json:
-        write_json({"file": str(model.path), "verdict": check.verdict, "sha256": list(check.digests)})
+        told = {"file": str(model.path), "verdict": check.verdict, "sha256": list(check.digests), "problem": damage}
+        write_json(told)
     else:
-        write_line(check.sentence)
+        write_line(f"{damage} {check.sentence}".strip())
         for path, digest in zip(model.files, check.digests, strict=True):
             write_line(f"  {digest}  {path}")
-    return 1 if check.verdict == "wrong" else 0
+    return 1 if damage or check.verdict == "wrong" else 0
 
 
 def _remove(options: ModelsOptions, root: Path | None) -> int:

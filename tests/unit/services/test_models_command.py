@@ -15,7 +15,7 @@ from app.services.model_search import OFFLINE_KEY
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
 from tests.support.hub import FakeHub, HubRepository, running_hub
-from tests.support.tiny_models import Kind, make
+from tests.support.tiny_models import Kind, make, make_truncated
 
 Shown = pytest.CaptureFixture[str]
 
@@ -105,6 +105,17 @@ def test_a_changed_file_fails_its_verification(capsys: Shown, hub: FakeHub) -> N
     file.write_bytes(data)
     out, _ = ember(capsys, "verify", "tiny-Q8_0", "--json", status=1)
     assert json.loads(out)["verdict"] == "wrong"
+
+
+def test_a_damaged_file_without_a_known_checksum_fails_its_verification(
+    capsys: Shown, home: Path, tmp_path: Path
+) -> None:
+    source = make(Kind.FULL, tmp_path / "made.bin")
+    folder = tmp_path / ".lmstudio" / "models"
+    folder.mkdir(parents=True)
+    make_truncated(source, folder / "half.gguf")
+    out, _ = ember(capsys, "verify", "half", status=1)
+    assert out.startswith("The file is 1021 KiB of the 2.0 MiB it should have")
 
 
 def test_a_quantisation_that_is_not_there_names_those_that_are(capsys: Shown, hub: FakeHub) -> None:
