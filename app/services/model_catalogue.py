@@ -200,6 +200,8 @@ def _names(model: ModelFile) -> set[str]:
 def add_model(data_dir: DataDir, path: Path) -> None:
     """Know a model from now on, without copying it; raises EmberError for a file that one cannot chat with."""
     path = path.absolute()
+    if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for somebody to write
+        raise EmberError(f"{path} cannot be added because it is no file. Nothing was changed.", "no_file")
     try:
         with path.open("rb"):
             pass

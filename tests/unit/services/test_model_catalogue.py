@@ -185,6 +185,21 @@ def test_what_cannot_chat_is_not_added(home: Home) -> None:
     assert home.scan() == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_a_pipe_is_not_waited_for(home: Home) -> None:
+    path = home.root / "pipe.gguf"
+    os.mkfifo(path)
+    with pytest.raises(EmberError, match="because it is no file"):
+        add_model(home.data_dir, path)
+    assert "pipe" not in {model.name for model in home.scan()}
+
+
+def test_jans_models_are_called_by_their_folders(home: Home) -> None:
+    home.model(".config/Jan/data/llamacpp/models/maker/Tiny-4B/model.gguf")
+    home.model(".config/Jan/data/llamacpp/models/other/named.gguf")
+    assert {"maker/Tiny-4B", "named"} <= {model.name for model in home.scan()}
+
+
 def test_an_own_model_goes_to_the_trash(home: Home) -> None:
     path = home.model("ember/models/o/r/m.gguf")
     (model,) = home.scan()
