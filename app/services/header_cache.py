@@ -15,8 +15,8 @@ from app.storage.files import write_bytes_atomically
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED = 1000
-"""Models; the oldest are forgotten."""
+REMEMBERED = 5000
+"""Models, more than one place may have (`MOST_FILES`); the oldest are forgotten."""
 
 
 class KnownHeader(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class HeaderCache:
         try:
             stats = [path.stat() for path in files]
         except OSError as error:
-            return KnownHeader("", None, f"The file cannot be read because {plain_reason(error)}.")
+            return KnownHeader("", None, f"The file cannot be read because {plain_reason(error, reading=True)}.")
         stamp = ";".join(f"{stat.st_size}.{stat.st_mtime_ns}" for stat in stats)
         before = known.pop(key, None)
         if before is None or before.stamp != stamp:
@@ -84,7 +84,7 @@ def _read(files: tuple[Path, ...], stamp: str, *, was_replaced: bool) -> KnownHe
     except GgufError as error:
         return KnownHeader(stamp, None, error.sentence, was_replaced)
     except OSError as error:
-        return KnownHeader("", None, f"The file cannot be read because {plain_reason(error)}.")
+        return KnownHeader("", None, f"The file cannot be read because {plain_reason(error, reading=True)}.")
     return KnownHeader(stamp, facts, was_replaced=was_replaced)
 
 

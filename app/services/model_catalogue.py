@@ -207,7 +207,7 @@ def add_model(data_dir: DataDir, path: Path) -> None:
             pass
     except OSError as error:
         raise EmberError(
-            f"{path} cannot be added because {plain_reason(error)}. Nothing was changed.", "no_file"
+            f"{path} cannot be added because {plain_reason(error, reading=True)}. Nothing was changed.", "no_file"
         ) from error
     cache = HeaderCache(data_dir.model_headers)
     for model in _model(Found(path, "added"), Sources(data_dir, Computer.this()), cache, {}):

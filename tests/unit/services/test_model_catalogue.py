@@ -1,10 +1,12 @@
 """Which models are known, what is wrong with some, and what may be removed."""
 
+import errno
 import hashlib
 import json
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -12,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from app.core.errors import EmberError
 from app.services import header_cache, model_catalogue
 from app.services.model_catalogue import ModelCatalogue, ModelFile, Sources, add_model, find, remove_model
-from app.services.model_places import Computer, foreign_models
+from app.services.model_places import MOST_FILES, Computer, foreign_models
 from app.services.model_verification import verify
 from tests.support.gguf_bytes import entry, gguf
 from tests.support.tiny_models import make_truncated
@@ -164,6 +166,24 @@ def test_headers_are_read_once_and_again_when_a_file_changed(home: Home, monkeyp
     assert model.notice == "The file was replaced by another one since Ember looked at it last."
     (used,) = home.scan(used={str(path): 2_000.0})
     assert used.notice == ""
+
+
+def test_headers_of_the_largest_place_are_all_remembered() -> None:
+    assert header_cache.REMEMBERED >= 2 * MOST_FILES
+
+
+def test_a_file_that_may_not_be_read_says_so(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = home.model(".lmstudio/models/locked.gguf")
+    opened = Path.open
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    (model,) = (model for model in home.scan() if model.path == path)
+    assert model.problem == "The file cannot be read because this account may not read it."
 
 
 def test_an_added_model_is_known_and_forgotten_without_being_touched(home: Home) -> None:
