@@ -41,7 +41,7 @@ class HeaderCache:
 
     def look(self, files: tuple[Path, ...]) -> KnownHeader:
         """What the files of one model say, read anew only where they changed."""
-        known, key = self._load(), os.fsencode(files[0]).decode("utf-8", "backslashreplace")
+        known, key = self._load(), _key(files[0])
         try:
             stats = [path.stat() for path in files]
         except OSError as error:
@@ -53,6 +53,10 @@ class HeaderCache:
             self._is_changed = True
         known[key] = before  # the latest last
         return before
+
+    def forget(self, path: Path) -> None:
+        """Know nothing of a model any more, so that one that comes in its place is not taken for a replaced one."""
+        self._is_changed |= self._load().pop(_key(path), None) is not None
 
     def save(self) -> None:
         """Write what was read; a disk that refuses is logged, and the headers are read again the next time."""
@@ -76,6 +80,10 @@ class HeaderCache:
             except (OSError, msgspec.DecodeError, RecursionError) as error:
                 logger.warning("what models' headers say is read again: %s", error)
         return self._known
+
+
+def _key(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _read(files: tuple[Path, ...], stamp: str, *, was_replaced: bool) -> KnownHeader:

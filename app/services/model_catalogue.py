@@ -245,6 +245,9 @@ def remove_model(data_dir: DataDir, model: ModelFile) -> str:
     for path, record in records(data_dir.models):
         if model.path in files_of(path, record):
             remove_partial(path, record)
+    cache = HeaderCache(data_dir.model_headers)
+    cache.forget(model.path)
+    cache.save()
     return f"{model.name} is in the trash."
 
 

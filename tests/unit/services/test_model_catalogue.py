@@ -228,6 +228,15 @@ def test_an_own_model_goes_to_the_trash(home: Home) -> None:
     assert [each.name for each in (home.root / "share" / "Trash" / "files").iterdir()] == ["m.gguf"]
 
 
+def test_a_model_that_was_removed_and_came_again_is_not_called_replaced(home: Home) -> None:
+    place = "ember/models/o/r/tiny.gguf"
+    for seed in (0, 1):
+        path = home.model(place, seed=seed)
+        (model,) = (model for model in home.scan() if model.path == path)
+        assert model.notice == ""
+        remove_model(home.data_dir, model)
+
+
 def test_a_file_of_another_program_is_never_removed(home: Home) -> None:
     path = home.model(".lmstudio/models/o/r/a.gguf")
     (model,) = home.scan()
