@@ -26,8 +26,10 @@ _REASONS = {
 }
 
 
-def plain_reason(error: OSError) -> str:
-    """Why the system refused, as the part of a sentence that follows "because"."""
+def plain_reason(error: OSError, *, reading: bool = False) -> str:
+    """Why the system refused to write, or to read, as the part of a sentence that follows "because"."""
+    if reading and error.errno in (errno.EACCES, errno.EPERM):
+        return "this account may not read it"
     known = _REASONS.get(error.errno) if error.errno is not None else None
     return known or f"the system says “{error.strerror or error}”"
 

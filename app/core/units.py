@@ -33,6 +33,17 @@ def format_count(n: int) -> str:
     return f"{n:,}"
 
 
+def parameters_label(count: int) -> str:
+    """A number of weights as models are called by it, such as "135M" or "7.6B"; empty for none."""
+    if not count:
+        return ""
+    if count < 10**6:
+        return format_count(count)
+    if count < 999_500_000:
+        return f"{round(count / 10**6)}M"
+    return f"{count / 10**9:.1f}B".replace(".0B", "B")
+
+
 def format_seconds(s: float) -> str:
     """Return a duration of `s` seconds, as exact as it is useful ("0.05 s", "0.3 s", "24 s", "2 min").
 

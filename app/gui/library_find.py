@@ -89,6 +89,7 @@ class LibraryFind(QObject):
     def _ask(self, text: str, sort: str) -> None:
         self._asked_words, self._sort = text, sort
         self._page.trouble.show_trouble("", "")
+        self._page.nothing.hide()  # it was said of other words
         if not text:
             self._search.stop()
             self._found = None
@@ -171,7 +172,7 @@ class LibraryFind(QObject):
             "Its owner asks you to accept conditions on its page." if repository.is_gated else "",
             offer.problem,
         ]
-        self._page.show_about(" ".join(filter(None, about)))
+        self._page.show_about(" ".join(filter(None, about)), "warning" if offer.problem else "soft")
         proposed = choose(repository.variants, self._wanted_file) if self._wanted_file else None
         proposed = proposed or preferred(repository.variants)
         self._show_variants(proposed.label if proposed is not None else "")

@@ -78,9 +78,10 @@ class FindPage(QWidget):
         self.nothing.setText(nothing)
         self.nothing.setVisible(not rows)
 
-    def show_about(self, words: str) -> None:
+    def show_about(self, words: str, tone: str = "soft") -> None:
         """What is to be known of the repository; empty for nothing yet."""
         self.about.setText(words)
+        set_tone(self.about, tone)
         self.about.setVisible(bool(words))
 
     def show_repository(self, name: str) -> None:

@@ -124,6 +124,7 @@ class LibraryModels(QObject):
             can_load=model.is_usable and not is_loaded,
             remove_words="Remove…" if model.is_own or refusal else "Take off the list",
             remove_refusal=refusal,
+            is_useless=not model.is_usable,
         )
 
     def _take(self, statistics: Statistics) -> None:

@@ -47,6 +47,8 @@ class Entry:
     remove_words: str = "Remove…"
     remove_refusal: str = ""
     """Why it cannot be removed; empty where it can."""
+    is_useless: bool = False
+    """Whether one cannot chat with it; such files come after the others that were never used."""
 
 
 def _by_name(entry: Entry) -> Any:
@@ -54,7 +56,7 @@ def _by_name(entry: Entry) -> Any:
 
 
 ORDERS: Final[tuple[tuple[str, Callable[[Entry], Any]], ...]] = (
-    ("Last used", lambda entry: (-entry.used, _by_name(entry))),
+    ("Last used", lambda entry: (-entry.used, entry.is_useless, _by_name(entry))),
     ("Name", _by_name),
     ("Size", lambda entry: (-entry.size, _by_name(entry))),
     ("Parameters", lambda entry: (-entry.parameters, _by_name(entry))),

@@ -309,8 +309,10 @@ class RowsView(QListView):
             super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """More rows, or fewer, are in sight."""
+        """More rows, or fewer, are in sight, and they may be higher or lower."""
         super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.scheduleDelayedItemsLayout()  # words wrap otherwise; Qt itself looks at the height only
         self.looked.emit()
 
     def _act(self, index: Index) -> None:

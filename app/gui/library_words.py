@@ -6,13 +6,12 @@ from typing import Final
 
 from app.core.fit import Fit, FitVerdict
 from app.core.hub_files import FoundRepository
-from app.core.units import format_bytes, format_count, format_seconds
+from app.core.units import format_bytes, format_count, format_seconds, parameters_label
 from app.protocol.messages import MemoryPlan
 from app.services.downloads import Download
 from app.services.first_models import FirstModel
 from app.services.model_catalogue import ModelFile
 from app.services.model_places import FOREIGN, ORIGIN_NAMES
-from app.services.models_command import parameters_label
 
 FIT_TONES: Final[dict[FitVerdict, str]] = {"fits": "soft", "tight": "soft", "too_large": "warning"}
 PLAN_TONES: Final = {"fits": "soft", "fewer_layers": "soft", "does_not_fit": "warning"}

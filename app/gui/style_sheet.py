@@ -48,6 +48,15 @@ QLineEdit:focus {{ border: 2px solid {focus}; padding: 5px 9px; }}
 QLineEdit[kind="in_place"] {{ padding: 5px 5px; }}
 QLineEdit[kind="in_place"]:focus {{ padding: 4px 4px; }}
 
+QComboBox {{ background: {card}; color: {text}; border: 1px solid {border}; border-radius: 10px; padding: 6px 10px; }}
+QComboBox:focus {{ border: 2px solid {focus}; padding: 5px 9px; }}
+QComboBox:disabled {{ color: {text_faint}; background: transparent; }}
+QComboBox::drop-down {{ border: none; width: 18px; subcontrol-origin: border; right: 6px; }}
+QComboBox::down-arrow {{ width: 9px; height: 5px; background: qconicalgradient(cx: 0.5, cy: 1, angle: 0,
+    stop: 0.17 transparent, stop: 0.18 {text_soft}, stop: 0.32 {text_soft}, stop: 0.33 transparent); }}
+QComboBox::down-arrow:disabled {{ background: qconicalgradient(cx: 0.5, cy: 1, angle: 0,
+    stop: 0.17 transparent, stop: 0.18 {text_faint}, stop: 0.32 {text_faint}, stop: 0.33 transparent); }}
+
 QCheckBox::indicator:unchecked {{ border: 1px solid {text_faint}; border-radius: 3px; background: {card}; width: 12px;
     height: 12px; }}
 QRadioButton::indicator {{ border: 1px solid {text_faint}; border-radius: 7px; background: {card}; width: 12px;

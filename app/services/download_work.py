@@ -32,6 +32,7 @@ from app.services.download_record import (
     bytes_there,
     lock_path,
     partial,
+    read_record,
     write_record,
 )
 from app.services.hub_errors import HubError
@@ -117,6 +118,7 @@ class DownloadWork:
         try:
             self._acquire()
             try:
+                self._forget_problem()
                 self._require_room()
                 hub = self._make_hub()
                 for file in self._record.files:
@@ -136,6 +138,12 @@ class DownloadWork:
             write_record(self._path, msgspec.structs.replace(self._record, problem=problem))
         except EmberError as error:  # the same disk; what is raised says it
             logger.warning("why a download stopped is not kept: %s", error)
+
+    def _forget_problem(self) -> None:
+        """Why it stopped the last time is over: a process that is killed now would leave it as the reason."""
+        before = read_record(self._path)
+        if before is not None and before.problem:
+            write_record(self._path, msgspec.structs.replace(self._record, problem=""))
 
     def _acquire(self) -> None:
         """Take the download for this process, once a run that was stopped has let go of it."""

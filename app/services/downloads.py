@@ -113,7 +113,8 @@ class Downloads(QObject):
         download = self._downloads.get(path)
         if download is None or download.state == "running":
             return
-        self._set(replace(download, state="waiting", problem=""))
+        record = msgspec.structs.replace(download.record, problem="")  # nor is it said when this is paused
+        self._set(replace(download, state="waiting", record=record, problem=""))
         self._next()
 
     def pause(self, path: Path) -> None:

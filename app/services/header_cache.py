@@ -15,8 +15,8 @@ from app.storage.files import write_bytes_atomically
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED = 1000
-"""Models; the oldest are forgotten."""
+REMEMBERED = 5000
+"""Models, more than one place may have (`MOST_FILES`); the oldest are forgotten."""
 
 
 class KnownHeader(msgspec.Struct, frozen=True):
@@ -41,11 +41,11 @@ class HeaderCache:
 
     def look(self, files: tuple[Path, ...]) -> KnownHeader:
         """What the files of one model say, read anew only where they changed."""
-        known, key = self._load(), os.fsencode(files[0]).decode("utf-8", "backslashreplace")
+        known, key = self._load(), _key(files[0])
         try:
             stats = [path.stat() for path in files]
         except OSError as error:
-            return KnownHeader("", None, f"The file cannot be read because {plain_reason(error)}.")
+            return KnownHeader("", None, f"The file cannot be read because {plain_reason(error, reading=True)}.")
         stamp = ";".join(f"{stat.st_size}.{stat.st_mtime_ns}" for stat in stats)
         before = known.pop(key, None)
         if before is None or before.stamp != stamp:
@@ -53,6 +53,10 @@ class HeaderCache:
             self._is_changed = True
         known[key] = before  # the latest last
         return before
+
+    def forget(self, path: Path) -> None:
+        """Know nothing of a model any more, so that one that comes in its place is not taken for a replaced one."""
+        self._is_changed |= self._load().pop(_key(path), None) is not None
 
     def save(self) -> None:
         """Write what was read; a disk that refuses is logged, and the headers are read again the next time."""
@@ -78,13 +82,17 @@ class HeaderCache:
         return self._known
 
 
+def _key(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _read(files: tuple[Path, ...], stamp: str, *, was_replaced: bool) -> KnownHeader:
     try:
         facts = facts_of(whole_header(tuple(read_header(path) for path in files)))
     except GgufError as error:
         return KnownHeader(stamp, None, error.sentence, was_replaced)
     except OSError as error:
-        return KnownHeader("", None, f"The file cannot be read because {plain_reason(error)}.")
+        return KnownHeader("", None, f"The file cannot be read because {plain_reason(error, reading=True)}.")
     return KnownHeader(stamp, facts, was_replaced=was_replaced)
 
 

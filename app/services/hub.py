@@ -44,7 +44,7 @@ class _Client(httpx2.Client):
         try:
             response = super().send(request, **options)
         except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL) as error:
-            raise not_reached(request.url.host) from error
+            raise not_reached(request.url.host or "The address in HF_ENDPOINT") from error
         if response.status_code < 400:
             return response
         response.close()
@@ -71,7 +71,19 @@ def _wait_of(headers: httpx2.Headers) -> float:
 def _install_client() -> None:
     """Have huggingface_hub use our client, and send nothing about this machine beside its own version."""
     constants.HF_HUB_DISABLE_TELEMETRY = True
-    set_client_factory(lambda: _Client(follow_redirects=True))
+    set_client_factory(_make_client)
+
+
+def _make_client() -> _Client:
+    """The client, with the proxies of the environment; raises HubError for one that cannot be used."""
+    try:
+        return _Client(follow_redirects=True)
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:  # SOCKS needs a package that is not here
+        raise HubError(
+            "The proxy that the variables of the environment name (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY) cannot be used: "
+            "Ember needs one of the kind http:// or https://. Nothing was asked.",
+            "no_proxy",
+        ) from error
 
 
 class Hub:

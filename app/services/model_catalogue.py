@@ -200,12 +200,14 @@ def _names(model: ModelFile) -> set[str]:
 def add_model(data_dir: DataDir, path: Path) -> None:
     """Know a model from now on, without copying it; raises EmberError for a file that one cannot chat with."""
     path = path.absolute()
+    if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for somebody to write
+        raise EmberError(f"{path} cannot be added because it is no file. Nothing was changed.", "no_file")
     try:
         with path.open("rb"):
             pass
     except OSError as error:
         raise EmberError(
-            f"{path} cannot be added because {plain_reason(error)}. Nothing was changed.", "no_file"
+            f"{path} cannot be added because {plain_reason(error, reading=True)}. Nothing was changed.", "no_file"
         ) from error
     cache = HeaderCache(data_dir.model_headers)
     for model in _model(Found(path, "added"), Sources(data_dir, Computer.this()), cache, {}):
@@ -243,6 +245,9 @@ def remove_model(data_dir: DataDir, model: ModelFile) -> str:
     for path, record in records(data_dir.models):
         if model.path in files_of(path, record):
             remove_partial(path, record)
+    cache = HeaderCache(data_dir.model_headers)
+    cache.forget(model.path)
+    cache.save()
     return f"{model.name} is in the trash."
 
 

@@ -91,7 +91,7 @@ def foreign_models(computer: Computer) -> Iterator[Found]:
     for origin, folders in _folders(computer).items():
         for folder in folders:
             for path in gguf_files(folder):
-                yield Found(path, origin)
+                yield Found(path, origin, _folder_name(path, folder) if origin == "jan" else "")
     for folder in _ollama_folders(computer):
         yield from ollama_models(folder)
 
@@ -124,6 +124,11 @@ def _folders(computer: Computer) -> dict[Origin, list[Path]]:
         ],
         "gpt4all": [computer.data / "nomic.ai" / "GPT4All"],
     }
+
+
+def _folder_name(path: Path, folder: Path) -> str:
+    """What Jan calls a model: by its folders, as each of its files is `model.gguf`; empty where the file is named."""
+    return "/".join(path.relative_to(folder).parts[:-1]) if path.stem == "model" else ""
 
 
 def _lm_studio_folder(home: Path) -> Path:

@@ -46,7 +46,9 @@ def verify(
                     progress(done, total)
             digests.append(digest.hexdigest())
     except OSError as error:
-        raise EmberError(f"{files[0].name} cannot be read because {plain_reason(error)}.", "unreadable") from error
+        raise EmberError(
+            f"{files[0].name} cannot be read because {plain_reason(error, reading=True)}.", "unreadable"
+        ) from error
     return _judged(files, checksums, tuple(digests))
 
 

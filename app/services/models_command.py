@@ -15,7 +15,7 @@ from app.core.errors import EmberError
 from app.core.fit import Fit, is_hopeless
 from app.core.hub_files import Variant, choose, preferred
 from app.core.offload import Machine
-from app.core.units import format_bytes, format_count, format_seconds
+from app.core.units import format_bytes, format_count, format_seconds, parameters_label
 from app.paths import open_data_dir
 from app.services.download_record import DownloadRecord, begin, plan
 from app.services.download_work import DownloadWork, Progress
@@ -132,17 +132,6 @@ def _lines(model: ModelFile, machine: Machine) -> Iterator[str]:
         yield f"  {sentence}"
 
 
-def parameters_label(count: int) -> str:
-    """A number of weights as models are called by it, such as "135M" or "7.6B"; empty for none."""
-    if not count:
-        return ""
-    if count < 10**6:
-        return format_count(count)
-    if count < 999_500_000:
-        return f"{round(count / 10**6)}M"
-    return f"{count / 10**9:.1f}B".replace(".0B", "B")
-
-
 def _add(options: ModelsOptions, root: Path | None) -> int:
     add_model(open_data_dir(root), Path(options.name))
     model = find(_known(root), options.name)
@@ -158,13 +147,15 @@ def _verify(options: ModelsOptions, root: Path | None) -> int:
     model = find(_known(root), options.name)
     check = verify(model.files, model.checksums, lambda _done, _total: None, threading.Event())
     assert check is not None  # nobody stops it
+    damage = model.problem if model.facts is None else ""
     if options.as_json:
-        write_json({"file": str(model.path), "verdict": check.verdict, "sha256": list(check.digests)})
+        told = {"file": str(model.path), "verdict": check.verdict, "sha256": list(check.digests), "problem": damage}
+        write_json(told)
     else:
-        write_line(check.sentence)
+        write_line(f"{damage} {check.sentence}".strip())
         for path, digest in zip(model.files, check.digests, strict=True):
             write_line(f"  {digest}  {path}")
-    return 1 if check.verdict == "wrong" else 0
+    return 1 if damage or check.verdict == "wrong" else 0
 
 
 def _remove(options: ModelsOptions, root: Path | None) -> int:

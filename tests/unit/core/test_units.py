@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.units import format_bytes, format_count, format_seconds
+from app.core.units import format_bytes, format_count, format_seconds, parameters_label
 
 KIB = 1024
 FACTORS = {"B": 1, "KiB": KIB, "MiB": KIB**2, "GiB": KIB**3, "TiB": KIB**4}
@@ -98,3 +98,10 @@ def test_seconds_are_off_by_five_percent_at_most_and_read_as_a_time(s: float) ->
     tenth = 0.005 if s < 0.0951 else 0.0501
     assert abs(shown - s) <= max(tenth, 0.0501 * s)
     assert not re.search(r"\b60 (s|min)", text)
+
+
+@pytest.mark.parametrize(
+    ("count", "label"), [(0, ""), (520_618, "520,618"), (134_515_008, "135M"), (8_030_261_312, "8B"), (7.6e9, "7.6B")]
+)
+def test_numbers_of_weights_are_said_as_models_are_called(count: int, label: str) -> None:
+    assert parameters_label(int(count)) == label

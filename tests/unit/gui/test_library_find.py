@@ -7,6 +7,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.hub_files import FoundRepository
 from app.gui.library_words import popularity, short_count
+from tests.support.hub import HubRepository
 from tests.unit.gui.library_support import (
     FILE,
     GATED,
@@ -121,6 +122,25 @@ def test_a_hub_in_trouble_is_asked_again_with_one_click(library: Library) -> Non
     page.trouble.retry.click()
     library.wait(lambda: titles(page.results) == [REPOSITORY])
     assert not page.trouble.isVisible()
+
+
+def test_trouble_takes_the_place_of_what_was_said_of_other_words(library: Library) -> None:
+    library.open()
+    library.search("nobody")
+    page = library.dialog.search
+    library.hub.mood.answers = [(500, {})]
+    library.person.qtbot.keyClicks(page.words, "s")
+    library.wait(page.trouble.isVisible)
+    assert not page.nothing.isVisible()
+
+
+def test_a_repository_without_a_model_says_so_as_a_warning(library: Library) -> None:
+    library.hub.repositories["acme/Empty-GGUF"] = HubRepository({"README.md": b"x"})
+    library.open()
+    library.look("acme/Empty-GGUF")
+    about = library.dialog.search.about
+    assert about.text().endswith("This repository has no GGUF file of a whole model.")
+    assert about.property("tone") == "warning"
 
 
 def test_offline_nothing_is_asked_until_the_network_is_allowed(library: Library) -> None:

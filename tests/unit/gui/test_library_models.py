@@ -1,12 +1,15 @@
 """The page of models on this computer: what it says of each, and what can be done with it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QMessageBox, QVBoxLayout, QWidget
+from pytestqt.qtbot import QtBot
 
 from app.core.load_options import LoadOptions
+from app.gui.library_rows import Row, RowsView
 from app.gui.library_words import IN_MEMORY
 from app.protocol.messages import LoadModel
 from tests.unit.gui.library_support import Library, titles, words
@@ -53,6 +56,26 @@ def test_the_order_can_be_chosen_and_what_was_chosen_stays_chosen(library: Libra
     page.order.setCurrentText("Name")
     assert titles(page.list) == ["foreign-Q4_0", "SmolLM2 135M"]
     assert page.list.chosen_key().endswith("foreign-Q4_0.gguf")
+
+
+def test_what_cannot_be_used_comes_after_what_was_never_used(library: Library) -> None:
+    library.model(".lmstudio/models/o/r/a-00001-of-00003.gguf")
+    library.model(FOREIGN)
+    assert titles(library.open().models.list) == ["foreign-Q4_0", "SmolLM2 135M", "a"]
+
+
+def test_rows_become_higher_where_a_narrower_list_wraps_their_words(
+    shown: Callable[..., QWidget], qtbot: QtBot
+) -> None:
+    box = QWidget()
+    view = RowsView("Models", box)
+    QVBoxLayout(box).addWidget(view)
+    view.show_rows([Row(key, key, "", (("These are quite some words. " * 3, "soft"),)) for key in "ab"])
+    shown(box, 800, 400)
+    qtbot.waitUntil(lambda: view.visualRect(view.rows.index(1)).top() > 0)
+    wide = view.visualRect(view.rows.index(1)).top()
+    box.resize(300, 400)
+    qtbot.waitUntil(lambda: view.visualRect(view.rows.index(1)).top() > wide)
 
 
 def test_enter_loads_a_model_and_closes_the_library(library: Library) -> None:

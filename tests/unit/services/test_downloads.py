@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 from app.core.errors import EmberError
 from app.core.hub_files import Repository
 from app.services import download_work
-from app.services.download_record import partial
+from app.services.download_record import partial, read_record
 from app.services.downloads import Downloads
 from app.services.hub import Hub
 from app.services.model_search import ModelSearch
@@ -159,6 +159,23 @@ def test_a_failure_says_why_and_can_be_tried_again(hub: FakeHub, downloads: Down
     assert "does not have this any more" in downloads.downloads[0].problem
     with qtbot.waitSignal(downloads.finished):
         downloads.resume(path)
+
+
+def test_an_older_reason_is_not_given_for_a_pause_or_a_killed_process(
+    hub: FakeHub, downloads: Downloads, qtbot: QtBot
+) -> None:
+    repository = offered(hub, "a")
+    hub.mood.answers = [(404, {})]
+    path = downloads.start(repository, repository.variants[0])
+    qtbot.waitUntil(lambda: states(downloads) == ["failed"])
+    hub.mood.holds_after = 8 * PIECE
+    downloads.resume(path)
+    qtbot.waitUntil(hub.is_holding.is_set)
+    record = read_record(path)
+    assert record is not None and record.problem == ""
+    downloads.pause(path)
+    assert downloads.downloads[0].problem == ""
+    release(hub)
 
 
 def test_a_model_that_is_there_is_not_downloaded_again(hub: FakeHub, downloads: Downloads, qtbot: QtBot) -> None:

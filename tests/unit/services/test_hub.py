@@ -178,6 +178,23 @@ def test_a_proxy_of_the_environment_is_used(hub: FakeHub, monkeypatch: pytest.Mo
     assert hub.requests[0].startswith("GET http://hub.invalid/api/models?")
 
 
+def test_a_proxy_of_another_kind_is_said(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ALL_PROXY", "socks5://127.0.0.1:9"), ("no_proxy", ""), ("NO_PROXY", "")):
+        monkeypatch.setenv(name, value)
+    close_session()
+    try:
+        with pytest.raises(HubError, match="needs one of the kind http://"):
+            Hub(hub.endpoint).search("x")
+    finally:
+        close_session()
+    assert hub.requests == []
+
+
+def test_an_address_that_names_no_host_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(HubError, match="The address in HF_ENDPOINT cannot be reached"):
+        Hub("nonsense").search("x")
+
+
 class _Keyring(KeyringBackend):
     """A keyring in memory, which can be locked."""
 

@@ -1,10 +1,12 @@
 """Which models are known, what is wrong with some, and what may be removed."""
 
+import errno
 import hashlib
 import json
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -12,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from app.core.errors import EmberError
 from app.services import header_cache, model_catalogue
 from app.services.model_catalogue import ModelCatalogue, ModelFile, Sources, add_model, find, remove_model
-from app.services.model_places import Computer, foreign_models
+from app.services.model_places import MOST_FILES, Computer, foreign_models
 from app.services.model_verification import verify
 from tests.support.gguf_bytes import entry, gguf
 from tests.support.tiny_models import make_truncated
@@ -166,6 +168,24 @@ def test_headers_are_read_once_and_again_when_a_file_changed(home: Home, monkeyp
     assert used.notice == ""
 
 
+def test_headers_of_the_largest_place_are_all_remembered() -> None:
+    assert header_cache.REMEMBERED >= 2 * MOST_FILES
+
+
+def test_a_file_that_may_not_be_read_says_so(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = home.model(".lmstudio/models/locked.gguf")
+    opened = Path.open
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    (model,) = (model for model in home.scan() if model.path == path)
+    assert model.problem == "The file cannot be read because this account may not read it."
+
+
 def test_an_added_model_is_known_and_forgotten_without_being_touched(home: Home) -> None:
     path = home.model("anywhere/m.gguf")
     add_model(home.data_dir, path)
@@ -185,12 +205,36 @@ def test_what_cannot_chat_is_not_added(home: Home) -> None:
     assert home.scan() == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_a_pipe_is_not_waited_for(home: Home) -> None:
+    path = home.root / "pipe.gguf"
+    os.mkfifo(path)
+    with pytest.raises(EmberError, match="because it is no file"):
+        add_model(home.data_dir, path)
+    assert "pipe" not in {model.name for model in home.scan()}
+
+
+def test_jans_models_are_called_by_their_folders(home: Home) -> None:
+    home.model(".config/Jan/data/llamacpp/models/maker/Tiny-4B/model.gguf")
+    home.model(".config/Jan/data/llamacpp/models/other/named.gguf")
+    assert {"maker/Tiny-4B", "named"} <= {model.name for model in home.scan()}
+
+
 def test_an_own_model_goes_to_the_trash(home: Home) -> None:
     path = home.model("ember/models/o/r/m.gguf")
     (model,) = home.scan()
     assert remove_model(home.data_dir, model) == "m is in the trash."
     assert not path.exists()
     assert [each.name for each in (home.root / "share" / "Trash" / "files").iterdir()] == ["m.gguf"]
+
+
+def test_a_model_that_was_removed_and_came_again_is_not_called_replaced(home: Home) -> None:
+    place = "ember/models/o/r/tiny.gguf"
+    for seed in (0, 1):
+        path = home.model(place, seed=seed)
+        (model,) = (model for model in home.scan() if model.path == path)
+        assert model.notice == ""
+        remove_model(home.data_dir, model)
 
 
 def test_a_file_of_another_program_is_never_removed(home: Home) -> None:

@@ -12,11 +12,10 @@ from app.services import download_work, models_command
 from app.services.first_models import first_model_for, first_models
 from app.services.hub import Hub
 from app.services.model_search import OFFLINE_KEY
-from app.services.models_command import parameters_label
 from app.storage.database import Database
 from app.storage.settings import SettingsStore
 from tests.support.hub import FakeHub, HubRepository, running_hub
-from tests.support.tiny_models import Kind, make
+from tests.support.tiny_models import Kind, make, make_truncated
 
 Shown = pytest.CaptureFixture[str]
 
@@ -108,6 +107,17 @@ def test_a_changed_file_fails_its_verification(capsys: Shown, hub: FakeHub) -> N
     assert json.loads(out)["verdict"] == "wrong"
 
 
+def test_a_damaged_file_without_a_known_checksum_fails_its_verification(
+    capsys: Shown, home: Path, tmp_path: Path
+) -> None:
+    source = make(Kind.FULL, tmp_path / "made.bin")
+    folder = tmp_path / ".lmstudio" / "models"
+    folder.mkdir(parents=True)
+    make_truncated(source, folder / "half.gguf")
+    out, _ = ember(capsys, "verify", "half", status=1)
+    assert out.startswith("The file is 1021 KiB of the 2.0 MiB it should have")
+
+
 def test_a_quantisation_that_is_not_there_names_those_that_are(capsys: Shown, hub: FakeHub) -> None:
     _, err = ember(capsys, "get", "o/tiny-GGUF", "Q2_K", status=1)
     assert err == "There is no “Q2_K” in o/tiny-GGUF; name one of: Q4_K_M (2.0 MiB), Q8_0 (2.0 MiB).\n"
@@ -135,10 +145,3 @@ def test_the_first_models_go_up_with_the_memory() -> None:
     assert all(size < gib * 2**30 * 0.7 for gib, size in sizes)
     assert first_model_for(2**30).memory_gib == 4
     assert first_model_for(16 * 2**30 - 400 * 2**20).memory_gib == 16
-
-
-@pytest.mark.parametrize(
-    ("count", "label"), [(0, ""), (520_618, "520,618"), (134_515_008, "135M"), (8_030_261_312, "8B"), (7.6e9, "7.6B")]
-)
-def test_numbers_of_weights_are_said_as_models_are_called(count: int, label: str) -> None:
-    assert parameters_label(int(count)) == label
