@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
 from shiboken6 import isValid
@@ -13,6 +13,10 @@ from app.core.errors import EmberError
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+FEWEST_THREADS: Final = 4
+"""The pool has as many threads as there are cores; most of this work waits for a disk, and one backup must not hold up
+everything else where there is one core."""
 
 
 class _Courier(QObject):
@@ -72,7 +76,9 @@ def run_in_background(
 ) -> None:
     """Run `work` on another thread; `done` or `failed` is called on this one, unless `parent` is gone by then."""
     courier = _Courier(parent, done, failed)
-    QThreadPool.globalInstance().start(_Work(work, courier))
+    pool = QThreadPool.globalInstance()
+    pool.setMaxThreadCount(max(FEWEST_THREADS, pool.maxThreadCount()))
+    pool.start(_Work(work, courier))
 
 
 def run_detached(

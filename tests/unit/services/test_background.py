@@ -2,7 +2,7 @@
 
 import threading
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QThreadPool
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
@@ -58,3 +58,14 @@ def test_closing_waits_for_what_still_works(qtbot: QtBot) -> None:
     go_on.set()
     wait_for_background()
     assert done.is_set()
+
+
+def test_one_that_takes_long_holds_up_no_other_even_with_a_single_core(qtbot: QtBot) -> None:
+    QThreadPool.globalInstance().setMaxThreadCount(1)
+    both = threading.Barrier(2, timeout=10)
+    told: list[object] = []
+    parent = QObject()
+    for _ in range(2):
+        run_in_background(parent, both.wait, told.append, told.append)
+    qtbot.waitUntil(lambda: len(told) == 2)
+    assert sorted(map(str, told)) == ["0", "1"]
