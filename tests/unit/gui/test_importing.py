@@ -131,19 +131,17 @@ def test_a_file_that_is_none_of_ours_is_refused_in_a_notice(person: Person, tmp_
     assert stored(person) == []
 
 
-def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(
-    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(person: Person, tmp_path: Path) -> None:
     tree = forked_tree()
     tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)
-    asked: list[str] = []
-    monkeypatch.setattr(person.window.importing, "_choose_model", lambda: asked.append("model"))
     drop(person, archive_with_state(tmp_path / "roads.ember", tree=tree))
     press(question(person), "Read the text instead")
     told = wait_for_notice(person, "Gemma.gguf")
     assert "“Gemma.gguf” (SHA-256 eeeeeeeeeeee…), which is not known here" in told
-    act(person, "Choose a model file…")
-    assert asked == ["model"]
+    act(person, "Models…")
+    library = person.window.library.dialog
+    assert library is not None and library.isVisible()
+    library.reject()
 
 
 def test_an_endless_title_is_shortened_in_what_is_said(person: Person, tmp_path: Path) -> None:
