@@ -348,7 +348,8 @@ def test_many_files_are_reported_the_refused_first_and_can_be_opened(person: Per
     drop(person, tmp_path / "chats.json", plain(tmp_path / "roads.ember"))
     dialog = report(person)
     assert dialog.summary.text() == "2 chats were imported. 1 could not be imported."
-    rows = [[dialog.table.item(at, column).text() for column in range(3)] for at in range(dialog.table.rowCount())]
+    model = dialog.table.model()
+    rows = [[model.index(at, column).data() for column in range(3)] for at in range(model.rowCount())]
     assert rows == [["Broken", "–", "not imported"], ["Roads", "5", "imported"], ["Roman roads", "6", "imported"]]
     assert "“Broken” of “chats.json” was not imported because" in dialog.detail.text()
     assert not dialog.open_chat.isEnabled()
