@@ -60,7 +60,7 @@ class _Adoption:
 class _Run(QObject):
     """One order: its thread, and what of it belongs on this one."""
 
-    progressed = Signal(object)
+    progressed = Signal()
     told = Signal(object)
     adoption_wanted = Signal(object)
 
@@ -75,6 +75,8 @@ class _Run(QObject):
         self._request = 0
         """The engine's adoption that is under way."""
         self._conversations = (0, 0)
+        self._news: ImportProgress | None = None
+        """The latest that was not told yet: a hundred thousand conversations are not as many events."""
         queued = Qt.ConnectionType.QueuedConnection
         self.progressed.connect(self._progressed, queued)
         self.told.connect(self._told, queued)
@@ -97,8 +99,11 @@ class _Run(QObject):
         if adoption is not None:
             _settle(adoption, _stopped())
 
-    def _progressed(self, progress: ImportProgress) -> None:
-        self._on_progress(progress)
+    def _progressed(self) -> None:
+        with self._lock:
+            progress, self._news = self._news, None
+        if progress is not None:
+            self._on_progress(progress)
 
     def _told(self, one: ImportedOne) -> None:
         self._on_told(one)
@@ -143,7 +148,13 @@ class _Run(QObject):
 
     def _count(self, done: int, total: int) -> None:
         self._conversations = (done, total)
-        self.progressed.emit(ImportProgress(done, total))
+        self._tell_progress(ImportProgress(done, total))
+
+    def _tell_progress(self, progress: ImportProgress) -> None:
+        with self._lock:
+            is_awaited, self._news = self._news is not None, progress
+        if not is_awaited:
+            self.progressed.emit()
 
     def _adopt(self, file: Path, state: StateManifest, names: Names) -> StateOutcome:
         """Take an archive's state out into a staging folder, and wait until the engine has taken it from there."""
@@ -151,7 +162,7 @@ class _Run(QObject):
         def taken_out(done: int, total: int) -> None:
             if self._stopped.is_set():
                 raise _stopped()
-            self.progressed.emit(ImportProgress(*self._conversations, done, 2 * total))
+            self._tell_progress(ImportProgress(*self._conversations, done, 2 * total))
 
         try:
             with staging_folder(self._imports.data_dir.staging) as folder:
