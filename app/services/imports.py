@@ -30,7 +30,7 @@ from app.services.import_files import (
     import_files,
 )
 from app.services.saved_states import SavedStates
-from app.services.state_transfer import Adopted, OnFailed, StateTransfer, staging_folder
+from app.services.state_transfer import Adopted, OnFailed, StateTransfer, Stop, staging_folder
 from app.storage.archive_format import RefusedError, StateManifest
 from app.storage.archive_state import extract_state
 from app.storage.conversations import ConversationStore
@@ -45,6 +45,10 @@ Names = Mapping[MessageId, MessageId]
 
 def _silent(_what: object) -> None:
     """For who does not want to know."""
+
+
+def _nothing() -> None:
+    """There is nothing to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,8 @@ class _Run(QObject):
         self._lock = threading.Lock()
         self._is_closed = False
         self._adoption: _Adoption | None = None
-        self._request = 0
-        """The engine's adoption that is under way."""
+        self._stop_adoption: Stop = _nothing
+        """Stops what the engine is asked for, also while that waits for an engine."""
         self._conversations = (0, 0)
         self._news: ImportProgress | None = None
         """The latest that was not told yet: a hundred thousand conversations are not as many events."""
@@ -87,8 +91,7 @@ class _Run(QObject):
     def stop(self) -> None:
         """Begin nothing more; what is in stays."""
         self._stopped.set()
-        if self._request:
-            self._imports.engine.cancel(self._request)
+        self._stop_adoption()
 
     def close(self) -> None:
         """As `stop`, for when no answer of the engine will come any more."""
@@ -118,19 +121,17 @@ class _Run(QObject):
             engine.start()
 
         def told(adopted: Adopted) -> None:
-            self._request = 0
+            self._stop_adoption = _nothing
             _settle(adoption, adopted)
 
         def failed(error: EmberError) -> None:
-            self._request = 0
+            self._stop_adoption = _nothing
             _settle(adoption, error)
 
         def progress(done: int, total: int) -> None:
-            if self._stopped.is_set():
-                engine.cancel(self._request)
             self._on_progress(ImportProgress(*self._conversations, total + done, 2 * total))
 
-        self._request = self._imports.adopt(adoption, told, failed, progress)
+        self._stop_adoption = self._imports.adopt(adoption, told, failed, progress)
 
     # --- on the thread that imports ----------------------------------------------------------------------------------
 
@@ -244,8 +245,8 @@ class Imports(QObject):
         told: Callable[[Adopted], None],
         failed: OnFailed,
         progress: Callable[[int, int], None],
-    ) -> int:
-        """Have the engine take what lies in a staging folder; the request's id."""
+    ) -> Stop:
+        """Have the engine take what lies in a staging folder; what comes back stops it."""
         return self._transfer.adopt(adoption.state, adoption.names, adoption.folder, told, failed, progress)
 
     @property

@@ -340,6 +340,14 @@ def test_stop_while_state_is_taken_keeps_the_text_and_says_so(person: Person, tm
     assert stored(person) == ["Roman roads"]
 
 
+def test_stop_while_the_engine_has_no_store_yet_ends_the_import(person: Person, tmp_path: Path) -> None:
+    drop(person, archive_with_state(tmp_path / "a.ember", installation_key(person.window.workspace.data_dir.key)))
+    person.qtbot.waitUntil(lambda: bool(person.window.workspace.saved._waiting))
+    person.window.import_strip.cancel.click()
+    assert "because it was stopped" in report(person).detail.text()
+    assert not person.engine.asked(AdoptSaved)
+
+
 # --- many -------------------------------------------------------------------------------------------------------------
 
 
