@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 ICON = Path(app.__file__).resolve().parent.parent / "resources" / "icons" / "ember.svg"
 
+PATIENCE = 5.0
+"""Seconds that a second start waits for the window that has the folder and cannot be reached."""
+BETWEEN_TRIES = 0.1
 SHOWN_AFTER_MS = 300
 """A restore that takes longer than that shows that it is at work."""
 
@@ -82,26 +86,45 @@ def run_window(root: Path | None, files: Sequence[Path] = ()) -> int:
     check_display()
     application = make_application()
     from app.services.collecting import Collector
-    from app.services.import_command import hand_over
-    from app.services.single_instance import SingleInstance
-    from app.services.workspace import Workspace
 
     Collector(application)
     outcome: Restored | EmberError | None = None
     while True:
-        try:
-            workspace = Workspace(root)
-        except EmberError as error:
-            if error.kind != "in_use":
-                raise
-            there = hand_over(files, root) if files else SingleInstance(open_data_dir(root).root).raise_other()
-            if not there:
-                raise
+        workspace = open_workspace(root, files)
+        if workspace is None:
             return 0
         status, replacement = _run(application, workspace, outcome, files)
         if replacement is None:
             return status
         outcome, files = _put_in_place(application, replacement, root), ()
+
+
+def open_workspace(root: Path | None, files: Sequence[Path]) -> "Workspace | None":
+    """The data folder, opened; None where the window that has it came to the front and took the files.
+
+    A window that only now opens or closes cannot be reached for a moment, and is waited for. Raises EmberError.
+    """
+    from app.services.import_command import hand_over
+    from app.services.single_instance import SingleInstance
+    from app.services.workspace import Workspace
+
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return Workspace(root)
+        except EmberError as error:
+            if error.kind != "in_use":
+                raise
+            in_use = error
+        try:
+            if hand_over(files, root) if files else SingleInstance(open_data_dir(root).root).raise_other():
+                return None
+        except EmberError as error:
+            if error.kind != "in_use":
+                raise
+        if time.monotonic() > until:
+            raise in_use
+        time.sleep(BETWEEN_TRIES)
 
 
 def _run(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -14,8 +14,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QMessageBox,
-    QTableWidget,
-    QTableWidgetItem,
+    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -32,6 +31,7 @@ _ROW: Final = 32
 _MESSAGES: Final = 1
 """The column that goes first in a narrow window."""
 _NARROW: Final = 560
+_NOWHERE: Final = QModelIndex()
 
 
 def import_paths(parent: QWidget) -> list[Path]:
@@ -93,6 +93,44 @@ def _question(parent: QWidget, title: str, text: str) -> QMessageBox:
     return box
 
 
+class _ReportModel(QAbstractTableModel):
+    """The rows of a report; a hundred thousand are no more work than those in sight."""
+
+    _HEADS: Final = ("Chat or file", "Messages", "What became of it")
+    _RIGHT: Final = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+
+    def __init__(self, rows: Sequence[ReportRow], parent: QObject) -> None:
+        super().__init__(parent)
+        self._rows = rows
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = _NOWHERE) -> int:
+        """The rows; none below one."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, _parent: QModelIndex | QPersistentModelIndex = _NOWHERE) -> int:
+        """Title, messages, and what became of it."""
+        return len(self._HEADS)
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """What a cell shows, and how."""
+        row, column = self._rows[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return (" ".join(row.title.split()), row.messages, row.words)[column]
+        if role == Qt.ItemDataRole.TextAlignmentRole and column == _MESSAGES:
+            return self._RIGHT
+        if role == Qt.ItemDataRole.ForegroundRole and column == 2 and row.is_trouble:
+            return theme.color("warning")
+        return None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """The heads of the columns."""
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self._HEADS[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole and section == _MESSAGES:
+            return self._RIGHT
+        return None
+
+
 class ReportDialog(QDialog):
     """What an import of several conversations took, and what it did not, and why."""
 
@@ -124,8 +162,8 @@ class ReportDialog(QDialog):
         column.addWidget(self.table, 1)
         column.addWidget(self.detail)
         column.addWidget(buttons)
-        self.table.itemSelectionChanged.connect(self._show_detail)
-        self.table.itemActivated.connect(lambda _item: self._open())
+        self.table.selectionModel().selectionChanged.connect(self._show_detail)
+        self.table.activated.connect(self._open)
         if rows:
             self.table.selectRow(0)
         self._show_detail()
@@ -136,20 +174,10 @@ class ReportDialog(QDialog):
         super().resizeEvent(event)
         self.table.setColumnHidden(_MESSAGES, self.width() < theme.scaled(_NARROW))
 
-    def _table(self) -> QTableWidget:
-        table = QTableWidget(len(self._rows), 3, self)
+    def _table(self) -> QTableView:
+        table = QTableView(self)
+        table.setModel(_ReportModel(self._rows, table))
         table.setAccessibleName("What was imported")
-        table.setHorizontalHeaderLabels(["Chat or file", "Messages", "What became of it"])
-        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        for at, row in enumerate(self._rows):
-            for column, words in enumerate((" ".join(row.title.split()), row.messages, row.words)):
-                item = QTableWidgetItem(words)
-                item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-                if column == _MESSAGES:
-                    item.setTextAlignment(right)
-                if column == 2 and row.is_trouble:
-                    item.setForeground(theme.color("warning"))
-                table.setItem(at, column, item)
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setTabKeyNavigation(False)
@@ -160,7 +188,6 @@ class ReportDialog(QDialog):
         table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header = table.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        table.model().setHeaderData(_MESSAGES, Qt.Orientation.Horizontal, right, Qt.ItemDataRole.TextAlignmentRole)
         header.setHighlightSections(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2):

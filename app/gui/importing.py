@@ -41,7 +41,7 @@ class Importing(QObject):
         notices: NoticeBar,
         workspace: Workspace,
         open_chat: Callable[[ConversationId], None],
-        choose_model: Callable[[], None],
+        open_library: Callable[[], None],
         parent: QWidget,
     ) -> None:
         """Take what is dropped on the window `parent` from now on."""
@@ -52,7 +52,7 @@ class Importing(QObject):
         self._notices = notices
         self._workspace = workspace
         self._open = open_chat
-        self._choose_model = choose_model
+        self._open_library = open_library
         self._waiting: deque[tuple[Path, ...]] = deque()
         self._is_busy = False
         self._report = ImportReport()
@@ -196,7 +196,7 @@ class Importing(QObject):
         if one.added:
             actions.append(("Undo", lambda: self._undo([one])))
         if import_words.missing_model(one, known):
-            actions.append(("Choose a model file…", self._choose_model))
+            actions.append(("Models…", self._open_library))
         left_out = one.state.fate in ("partly", "dropped") and one.state != import_words.DECLINED
         stays = left_out or bool(one.remarks) or len(actions) > 1
         self._notices.show_notice(

@@ -89,7 +89,7 @@ class MainWindow(QMainWindow):
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self.importing = Importing(
-            self.import_strip, self.chat, self.notices, workspace, self.open, self.model.choose_file, self
+            self.import_strip, self.chat, self.notices, workspace, self.open, self.library.open, self
         )
         self.exporting = Exporting(self.export_strip, self.notices, workspace, self)
         self.commands = WindowRequests(workspace, self)

@@ -198,6 +198,8 @@ class _Import:
         self._not_taken: list[NotImported] = []
         self._undecided: list[Undecided] = []
         self._done = self._total = 0
+        self._missing = set(order.only or ())
+        """What was asked for of the files and was not found in them by now."""
 
     def run(self) -> ImportReport:
         """Carry it out; the report."""
@@ -208,7 +210,15 @@ class _Import:
             was_stopped = self._hooks.is_stopped() or self._take_file(file)
             if was_stopped:
                 break
+        else:
+            self._tell_missing()
         return ImportReport(tuple(self._taken), tuple(self._not_taken), tuple(self._undecided), was_stopped)
+
+    def _tell_missing(self) -> None:
+        """Say which files were exchanged since they were asked about."""
+        said = {refused.file for refused in self._not_taken}
+        for file in dict.fromkeys(file for file, _ in self._missing if file not in said):
+            self._refuse(file, "", f"“{file.name}” was not imported because it is another file by now.")
 
     def _files(self, path: Path) -> list[Path]:
         try:
@@ -238,7 +248,7 @@ class _Import:
                 if isinstance(found, Refused):
                     named = f"“{found.title}” of “{file.name}”" if found.title else f"A conversation of “{file.name}”"
                     self._refuse(file, found.title, f"{named} was not imported because {found.reason}.")
-                elif self._order.only is None or (file, found.imported.tree.conversation.id) in self._order.only:
+                elif self._is_wanted(file, found):
                     self._try(file, found)
                 self._progress(1)
                 if self._hooks.is_stopped():
@@ -251,6 +261,11 @@ class _Import:
             self._refuse(file, "", error.sentence)
         self._progress(1 if self._done == seen else 0)
         return False
+
+    def _is_wanted(self, file: Path, found: Taken) -> bool:
+        one = (file, found.imported.tree.conversation.id)
+        self._missing.discard(one)
+        return self._order.only is None or one in self._order.only
 
     def _progress(self, more: int) -> None:
         self._done += more

@@ -30,7 +30,7 @@ from app.services.import_files import (
     import_files,
 )
 from app.services.saved_states import SavedStates
-from app.services.state_transfer import Adopted, OnFailed, StateTransfer, staging_folder
+from app.services.state_transfer import Adopted, OnFailed, StateTransfer, Stop, staging_folder
 from app.storage.archive_format import RefusedError, StateManifest
 from app.storage.archive_state import extract_state
 from app.storage.conversations import ConversationStore
@@ -47,6 +47,10 @@ def _silent(_what: object) -> None:
     """For who does not want to know."""
 
 
+def _nothing() -> None:
+    """There is nothing to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Adoption:
     """State that was taken out of an archive, for the engine; the thread that imports waits for the outcome."""
@@ -60,7 +64,7 @@ class _Adoption:
 class _Run(QObject):
     """One order: its thread, and what of it belongs on this one."""
 
-    progressed = Signal(object)
+    progressed = Signal()
     told = Signal(object)
     adoption_wanted = Signal(object)
 
@@ -72,9 +76,11 @@ class _Run(QObject):
         self._lock = threading.Lock()
         self._is_closed = False
         self._adoption: _Adoption | None = None
-        self._request = 0
-        """The engine's adoption that is under way."""
+        self._stop_adoption: Stop = _nothing
+        """Stops what the engine is asked for, also while that waits for an engine."""
         self._conversations = (0, 0)
+        self._news: ImportProgress | None = None
+        """The latest that was not told yet: a hundred thousand conversations are not as many events."""
         queued = Qt.ConnectionType.QueuedConnection
         self.progressed.connect(self._progressed, queued)
         self.told.connect(self._told, queued)
@@ -85,8 +91,7 @@ class _Run(QObject):
     def stop(self) -> None:
         """Begin nothing more; what is in stays."""
         self._stopped.set()
-        if self._request:
-            self._imports.engine.cancel(self._request)
+        self._stop_adoption()
 
     def close(self) -> None:
         """As `stop`, for when no answer of the engine will come any more."""
@@ -97,8 +102,11 @@ class _Run(QObject):
         if adoption is not None:
             _settle(adoption, _stopped())
 
-    def _progressed(self, progress: ImportProgress) -> None:
-        self._on_progress(progress)
+    def _progressed(self) -> None:
+        with self._lock:
+            progress, self._news = self._news, None
+        if progress is not None:
+            self._on_progress(progress)
 
     def _told(self, one: ImportedOne) -> None:
         self._on_told(one)
@@ -113,19 +121,17 @@ class _Run(QObject):
             engine.start()
 
         def told(adopted: Adopted) -> None:
-            self._request = 0
+            self._stop_adoption = _nothing
             _settle(adoption, adopted)
 
         def failed(error: EmberError) -> None:
-            self._request = 0
+            self._stop_adoption = _nothing
             _settle(adoption, error)
 
         def progress(done: int, total: int) -> None:
-            if self._stopped.is_set():
-                engine.cancel(self._request)
             self._on_progress(ImportProgress(*self._conversations, total + done, 2 * total))
 
-        self._request = self._imports.adopt(adoption, told, failed, progress)
+        self._stop_adoption = self._imports.adopt(adoption, told, failed, progress)
 
     # --- on the thread that imports ----------------------------------------------------------------------------------
 
@@ -143,7 +149,13 @@ class _Run(QObject):
 
     def _count(self, done: int, total: int) -> None:
         self._conversations = (done, total)
-        self.progressed.emit(ImportProgress(done, total))
+        self._tell_progress(ImportProgress(done, total))
+
+    def _tell_progress(self, progress: ImportProgress) -> None:
+        with self._lock:
+            is_awaited, self._news = self._news is not None, progress
+        if not is_awaited:
+            self.progressed.emit()
 
     def _adopt(self, file: Path, state: StateManifest, names: Names) -> StateOutcome:
         """Take an archive's state out into a staging folder, and wait until the engine has taken it from there."""
@@ -151,7 +163,7 @@ class _Run(QObject):
         def taken_out(done: int, total: int) -> None:
             if self._stopped.is_set():
                 raise _stopped()
-            self.progressed.emit(ImportProgress(*self._conversations, done, 2 * total))
+            self._tell_progress(ImportProgress(*self._conversations, done, 2 * total))
 
         try:
             with staging_folder(self._imports.data_dir.staging) as folder:
@@ -233,8 +245,8 @@ class Imports(QObject):
         told: Callable[[Adopted], None],
         failed: OnFailed,
         progress: Callable[[int, int], None],
-    ) -> int:
-        """Have the engine take what lies in a staging folder; the request's id."""
+    ) -> Stop:
+        """Have the engine take what lies in a staging folder; what comes back stops it."""
         return self._transfer.adopt(adoption.state, adoption.names, adoption.folder, told, failed, progress)
 
     @property

@@ -149,6 +149,7 @@ class SingleInstance(QObject):
 
     def _take(self, caller: Caller, line: bytes) -> None:
         if line == RAISE:
+            caller.answer(RAISE)
             caller.end()
             self.raise_requested.emit()
         else:
@@ -157,12 +158,18 @@ class SingleInstance(QObject):
     # --- asking the window that holds the folder ---------------------------------------------------------------------
 
     def raise_other(self) -> bool:
-        """Ask the window that holds the folder to come to the front; whether it could be reached."""
-        socket = self._call(RAISE)
-        if socket is None:
-            return False
-        socket.waitForDisconnected(TIMEOUT_MS)
-        return True
+        """Ask the window that holds the folder to come to the front; whether it said that it does.
+
+        One that is being closed takes the connection, and goes without a word.
+        """
+        answers: list[bytes] = []
+
+        def take(line: bytes) -> bool:
+            answers.append(line)
+            return True
+
+        self.ask_other(RAISE, take)
+        return bool(answers)
 
     def ask_other(self, request: bytes, take: Callable[[bytes], bool]) -> bool:
         """Ask the window that holds the folder; `take` gets each line of the answer until it returns True.

@@ -109,8 +109,8 @@ class StateTransfer:
         told: Callable[[Adopted], None],
         failed: OnFailed,
         progress: Progress,
-    ) -> int:
-        """Have the files in `folder` taken into the store, and note which reply's state ends where; the request's id.
+    ) -> Stop:
+        """Have the files in `folder` taken into the store, and note which reply's state ends where.
 
         `names` says what the archive's messages are called here.
         """
@@ -127,8 +127,7 @@ class StateTransfer:
             except EmberError as error:
                 failed(error)
 
-        self._send(request, SavedAdopted, adopted, failed, progress)
-        return request.id
+        return self._send(request, SavedAdopted, adopted, failed, progress)
 
     def _record(self, state: StateManifest, names: Mapping[MessageId, MessageId], answer: SavedAdopted) -> Adopted:
         """Note the tips that are in the store now, under the fingerprint that they have there."""

@@ -27,6 +27,8 @@ STATE_MODEL_LIMIT: Final = 64
 MESSAGE_LIMIT: Final = 20_000
 TOKENIZER_LIMIT: Final = 16
 """Tokenizers whose ids one message may have."""
+MESSAGE_TEXT_LIMIT: Final = 2 * 1024 * 1024
+"""Characters of one message: the index of the search takes 25 times as much memory while it takes them up."""
 STRING_LIMIT: Final = 3_000_000
 """Strings in conversation.json, keys included: what bounds the memory that small values take."""
 _DETAIL_LIMIT: Final = 150
@@ -38,6 +40,7 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 StateName = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\.(chunk|checkpoint)\Z")]
 Name = Annotated[str, msgspec.Meta(max_length=1_000)]
 Text = Annotated[str, msgspec.Meta(max_length=16 * 1024 * 1024)]
+MessageText = Annotated[str, msgspec.Meta(max_length=MESSAGE_TEXT_LIMIT)]
 
 _T = TypeVar("_T")
 
@@ -123,7 +126,7 @@ class _Message(_Document, frozen=True):
     id: Id
     parent: Id | None
     role: Role
-    text: Text
+    text: MessageText
     created: Time
     model: Name | None = None
     finish_reason: FinishReason | None = None

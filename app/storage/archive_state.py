@@ -23,6 +23,7 @@ from app.storage.archive import (
     MANIFEST,
     STATE_FOLDER,
     add_member,
+    check_directory,
     manifest_bytes,
     manifest_of,
     member_info,
@@ -178,7 +179,9 @@ def extract_state(path: Path, state: StateManifest, folder: Path, progress: Prog
     try:
         if shutil.disk_usage(folder).free < total + _SPARE:
             raise RefusedError(f"the disk has no room for the {format_bytes(total)} of it")
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive, _extractors() as extractors:
+        with path.open("rb") as file, _extractors() as extractors:
+            check_directory(file, file.seek(0, os.SEEK_END))  # it may be another file by now
+            archive = zipfile.ZipFile(file)
             places = [folder / entry.name for entry in state.files]
             written = extractors.map(partial(extract_file, archive), state.files, places)
             for entry, _ in zip(state.files, written, strict=True):

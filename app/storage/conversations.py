@@ -246,6 +246,17 @@ class ConversationStore:
         """Whether any of those messages is in the database, in whatever conversation."""
         return any(self.database.row("SELECT 1 FROM messages WHERE id = ?", (message,)) for message in messages)
 
+    def reads_as(self, message: Message) -> bool | None:
+        """Whether the message that is stored has this place, role and text; None where its conversation has none.
+
+        SQLite compares them, so that a large conversation does not come into memory once more.
+        """
+        row = self.database.row(
+            "SELECT parent IS ? AND role = ? AND text = ? FROM messages WHERE id = ? AND conversation = ?",
+            (message.parent, message.role, storable(message.text), message.id, message.conversation),
+        )
+        return None if row is None else bool(row[0])
+
     # --- messages --------------------------------------------------------------------------------------
 
     def add_message(self, message: Message, *, make_leaf: bool = True) -> None:

@@ -8,7 +8,7 @@ from app.core.errors import EmberError
 from app.storage.archive import ended
 from app.storage.archive_format import ImportedConversation
 from app.storage.conversations import ConversationStore
-from app.storage.records import TokenIds, storable, unpack_ids
+from app.storage.records import TokenIds, unpack_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,12 @@ class Difference:
         return bool(self.new) and self.fits
 
 
-def difference(there: Mapping[MessageId, Message], coming: Mapping[MessageId, Message]) -> Difference:
-    """Compare the messages of a conversation; a message of `coming` stands behind its parent."""
-    differing = frozenset(key for key, message in coming.items() if key in there and not _same(there[key], message))
+def difference(there: Mapping[MessageId, bool], coming: Mapping[MessageId, Message]) -> Difference:
+    """Compare the messages of a conversation; a message of `coming` stands behind its parent.
+
+    `there` has those that are here, and whether each reads the same.
+    """
+    differing = frozenset(key for key in coming if not there.get(key, True))
     new = tuple(key for key in coming if key not in there)
     above = {coming[key].parent for key in coming}
     loose = set(differing)  # messages below which nothing can be added: their words, or those above, are others here
@@ -48,19 +51,16 @@ def difference(there: Mapping[MessageId, Message], coming: Mapping[MessageId, Me
     return Difference(new, sum(key not in above for key in new), differing, fits)
 
 
-def _same(one: Message, other: Message) -> bool:
-    return (one.parent, one.role, one.text) == (other.parent, other.role, storable(other.text))
-
-
 def compare(store: ConversationStore, coming: ConversationTree) -> Difference | None:
     """What the conversation of a file has that the one here has not; None where it is not here, or was deleted."""
     try:
-        there = store.tree(coming.conversation.id)
+        store.get(coming.conversation.id)
     except EmberError as error:
         if error.kind != "no_conversation":
             raise
         return None
-    found = difference(there.messages, coming.messages)
+    read = {key: store.reads_as(message) for key, message in coming.messages.items()}
+    found = difference({key: same for key, same in read.items() if same is not None}, coming.messages)
     if found.can_be_added and store.knows_any_message(found.new):  # in another chat: an id belongs to one message
         return Difference(found.new, found.branches, found.differing, fits=False)
     return found

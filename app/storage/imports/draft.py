@@ -17,7 +17,7 @@ from app.core.conversation import (
     title_from,
 )
 from app.core.turn import FinishReason
-from app.storage.archive_format import MESSAGE_LIMIT, ImportedConversation, RefusedError
+from app.storage.archive_format import MESSAGE_LIMIT, MESSAGE_TEXT_LIMIT, ImportedConversation, RefusedError
 from app.storage.conversations import TITLE_LIMIT
 from app.storage.records import storable
 
@@ -117,6 +117,8 @@ class _Builder:
             message.id: replace(message, text=storable(text_of(*self._texts[key])))
             for key, message in self._made.items()
         }
+        if any(len(message.text) > MESSAGE_TEXT_LIMIT for message in messages.values()):
+            raise RefusedError(f"one of its messages is longer than {MESSAGE_TEXT_LIMIT:,} characters")
         shown = self._place.get(draft.leaf) if draft.leaf is not None else None
         leaf = self._made[shown or next(reversed(self._made))].id
         first = next((m.text for m in messages.values() if m.role == "user"), "")

@@ -131,19 +131,17 @@ def test_a_file_that_is_none_of_ours_is_refused_in_a_notice(person: Person, tmp_
     assert stored(person) == []
 
 
-def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(
-    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(person: Person, tmp_path: Path) -> None:
     tree = forked_tree()
     tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)
-    asked: list[str] = []
-    monkeypatch.setattr(person.window.importing, "_choose_model", lambda: asked.append("model"))
     drop(person, archive_with_state(tmp_path / "roads.ember", tree=tree))
     press(question(person), "Read the text instead")
     told = wait_for_notice(person, "Gemma.gguf")
     assert "“Gemma.gguf” (SHA-256 eeeeeeeeeeee…), which is not known here" in told
-    act(person, "Choose a model file…")
-    assert asked == ["model"]
+    act(person, "Models…")
+    library = person.window.library.dialog
+    assert library is not None and library.isVisible()
+    library.reject()
 
 
 def test_an_endless_title_is_shortened_in_what_is_said(person: Person, tmp_path: Path) -> None:
@@ -342,6 +340,14 @@ def test_stop_while_state_is_taken_keeps_the_text_and_says_so(person: Person, tm
     assert stored(person) == ["Roman roads"]
 
 
+def test_stop_while_the_engine_has_no_store_yet_ends_the_import(person: Person, tmp_path: Path) -> None:
+    drop(person, archive_with_state(tmp_path / "a.ember", installation_key(person.window.workspace.data_dir.key)))
+    person.qtbot.waitUntil(lambda: bool(person.window.workspace.saved._waiting))
+    person.window.import_strip.cancel.click()
+    assert "because it was stopped" in report(person).detail.text()
+    assert not person.engine.asked(AdoptSaved)
+
+
 # --- many -------------------------------------------------------------------------------------------------------------
 
 
@@ -350,7 +356,8 @@ def test_many_files_are_reported_the_refused_first_and_can_be_opened(person: Per
     drop(person, tmp_path / "chats.json", plain(tmp_path / "roads.ember"))
     dialog = report(person)
     assert dialog.summary.text() == "2 chats were imported. 1 could not be imported."
-    rows = [[dialog.table.item(at, column).text() for column in range(3)] for at in range(dialog.table.rowCount())]
+    model = dialog.table.model()
+    rows = [[model.index(at, column).data() for column in range(3)] for at in range(model.rowCount())]
     assert rows == [["Broken", "–", "not imported"], ["Roads", "5", "imported"], ["Roman roads", "6", "imported"]]
     assert "“Broken” of “chats.json” was not imported because" in dialog.detail.text()
     assert not dialog.open_chat.isEnabled()

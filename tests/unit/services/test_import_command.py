@@ -11,7 +11,9 @@ from pytestqt.qtbot import QtBot
 from app.core.errors import EmberError
 from app.protocol.messages import AdoptedTip, AdoptSaved, Cancel, SavedAdopted, TransferProgress
 from app.services import engine_client
+from app.services.background import wait_for_background
 from app.services.import_command import hand_over
+from app.services.import_files import ImportOrder, ImportProgress, ImportReport
 from app.services.single_instance import SingleInstance
 from app.services.window_socket import ImportRequest, OpenRequest, ask_window, decode_request
 from tests.support.command import Outcome, begin
@@ -109,6 +111,17 @@ def test_a_command_that_is_broken_off_stops_the_import(window: Window, tmp_path:
     process.kill()
     process.communicate()
     window.wait(lambda: [each.request for each in window.engine.asked(Cancel)] == [adoption])
+
+
+def test_a_window_that_is_busy_gets_only_the_latest_progress(window: Window, tmp_path: Path) -> None:
+    (tmp_path / "many.json").write_text(json.dumps([samples.CHATGPT, samples.LLAMA_WEB, samples.OPENAI]))
+    told: list[ImportProgress] = []
+    reports: list[ImportReport] = []
+    order = ImportOrder((tmp_path / "many.json",))
+    window.workspace.imports.run(order, reports.append, pytest.fail, told.append)
+    wait_for_background()
+    window.wait(lambda: bool(reports))
+    assert told == [ImportProgress(3, 3)]
 
 
 def test_a_workspace_closes_while_state_is_being_taken(window: Window, tmp_path: Path) -> None:

@@ -191,6 +191,20 @@ def test_of_files_that_are_read_again_only_what_was_asked_for_is_taken(
     assert [one.title for one in again] == [f"{first[1].title} (copy)"]
 
 
+def test_a_file_that_was_exchanged_since_it_was_asked_about_is_said(store: ConversationStore, tmp_path: Path) -> None:
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps([samples.CHATGPT, samples.OPENAI]))
+    asked = frozenset((file, one.id) for one in take(store, file).taken)
+    file.write_text(json.dumps(samples.LLAMA_WEB))
+    report = take(store, file, only=asked)
+    assert not report.taken
+    assert [each.sentence for each in report.not_taken] == [
+        "“many.json” was not imported because it is another file by now."
+    ]
+    file.unlink()
+    assert "does not exist" in " ".join(each.sentence for each in take(store, file, only=asked).not_taken)
+
+
 # --- progress, stopping, and paths ------------------------------------------------------------------------------------
 
 

@@ -33,9 +33,9 @@ sys.exit(0 if SingleInstance(Path(sys.argv[1])).raise_other() else 3)
 
 
 @contextmanager
-def holder(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def holder(folder: Path, script: str = HOLD) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that holds the folder."""
-    command = [sys.executable, "-c", HOLD, str(folder)]
+    command = [sys.executable, "-c", script, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
@@ -91,6 +91,14 @@ def test_a_second_window_raises_the_first(instance: SingleInstance, tmp_path: Pa
 
 def test_without_a_first_window_nobody_is_raised(tmp_path: Path, qtbot: QtBot) -> None:
     assert not SingleInstance(tmp_path).raise_other()
+
+
+def test_a_window_that_goes_without_a_word_was_not_raised(tmp_path: Path, qtbot: QtBot) -> None:
+    goes = HOLD.replace('print("held"', 'instance.listen()\nprint("held"').replace(
+        "sys.stdin.read()", "instance._server.waitForNewConnection(-1)"
+    )
+    with holder(tmp_path, goes):
+        assert not SingleInstance(tmp_path).raise_other()
 
 
 def test_the_socket_of_a_killed_window_is_taken_over(tmp_path: Path, qtbot: QtBot) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from app.core.errors import EmberError
 from app.storage import archive
 from app.storage.archive import CONVERSATION, MANIFEST, archive_bytes, read_archive
-from app.storage.archive_format import MESSAGE_LIMIT
+from app.storage.archive_format import MESSAGE_LIMIT, MESSAGE_TEXT_LIMIT
 from tests.unit.storage.made import forked_tree, message_id
 
 Json = dict[str, Any]
@@ -215,6 +215,7 @@ WRONG: list[tuple[str, str, Any]] = [
     ("reply", "role", None),
     ("reply", "text", None),
     ("reply", "text", ["nested"]),
+    ("reply", "text", "a" * (MESSAGE_TEXT_LIMIT + 1)),
     ("reply", "created", -1),
     ("reply", "created", 1e300),
     ("reply", "created", "now"),

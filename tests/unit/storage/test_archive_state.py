@@ -209,6 +209,17 @@ def test_an_archive_that_is_swapped_after_it_was_read_escapes_nowhere(file: Path
     assert not (tmp_path / "escaped").exists()
 
 
+def test_an_archive_that_is_swapped_for_one_with_an_endless_directory_is_not_read(file: Path, tmp_path: Path) -> None:
+    state = state_of(file)
+    with zipfile.ZipFile(file, "a") as archive:
+        for number in range(20):
+            archive.writestr(f"{number}" + "n" * 60_000, b"")
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(RefusedError, match="too many files"):
+        extract_state(file, state, out)
+
+
 def test_a_disk_without_room_is_told_before_anything_is_written(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,19 +26,22 @@ TWO_BRANCHES = more(
 )
 
 
+HERE = dict.fromkeys(forked_tree().messages, True)
+"""Its messages are here, and read the same."""
+
+
 def test_the_same_messages_are_no_difference() -> None:
-    messages = forked_tree().messages
-    assert difference(messages, messages).is_none
+    assert difference(HERE, forked_tree().messages).is_none
 
 
 def test_what_is_here_beyond_the_file_is_no_difference() -> None:
     messages = forked_tree().messages
     few = {key: messages[key] for key in list(messages)[:2]}
-    assert difference(messages, few).is_none
+    assert difference(HERE, few).is_none
 
 
 def test_new_messages_are_found_with_the_branches_that_they_make() -> None:
-    found = difference(forked_tree().messages, TWO_BRANCHES.tree.messages)
+    found = difference(HERE, TWO_BRANCHES.tree.messages)
     assert found.new == (message_id(7), message_id(8), message_id(9))
     assert found.branches == 2
     assert found.can_be_added
@@ -46,14 +49,24 @@ def test_new_messages_are_found_with_the_branches_that_they_make() -> None:
 
 def test_what_follows_other_words_does_not_fit() -> None:
     tree = TWO_BRANCHES.tree.messages
-    there = dict(forked_tree().messages)
-    there[message_id(2)] = replace(there[message_id(2)], text="They had layers, and time.")
+    there = HERE | {message_id(2): False}
     found = difference(there, tree)
     assert found.differing == {message_id(2)}
     assert not found.can_be_added
     assert not found.is_none
     fits = {key: each for key, each in tree.items() if key not in (message_id(7), message_id(8))}
     assert difference(there, fits).can_be_added  # another reply to the same question
+
+
+def test_the_place_the_role_and_the_words_of_a_stored_message_are_compared(store: ConversationStore) -> None:
+    put(store, forked_tree())
+    for each in forked_tree().messages.values():
+        assert store.reads_as(each)
+    reply = forked_tree().messages[message_id(2)]
+    for other in (replace(reply, text=reply.text + " "), replace(reply, role="user"), replace(reply, parent=None)):
+        assert store.reads_as(other) is False
+    assert store.reads_as(replace(reply, id=message_id(99))) is None
+    assert store.reads_as(replace(reply, conversation=ConversationId("d" * 32))) is None
 
 
 def test_only_what_is_new_is_added_and_all_else_stays(store: ConversationStore) -> None:

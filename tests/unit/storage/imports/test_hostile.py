@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.core.conversation import ConversationTree
 from app.core.errors import EmberError
-from app.storage.archive_format import MESSAGE_LIMIT, RefusedError
+from app.storage.archive_format import MESSAGE_LIMIT, MESSAGE_TEXT_LIMIT, RefusedError
 from app.storage.imports import bounds
 from app.storage.imports.draft import Taken
 from app.storage.imports.reading import Refused, conversations_in
@@ -78,6 +78,17 @@ def test_the_title_of_what_is_refused_tells_a_terminal_nothing(tmp_path: Path) -
 def test_too_many_messages_are_refused(tmp_path: Path) -> None:
     many = [{"role": "user", "content": str(number)} for number in range(MESSAGE_LIMIT + 1)]
     assert "more than 20,000 messages" in reasons(tmp_path, {"messages": many})[0]
+
+
+def test_an_endless_message_is_refused_also_where_it_comes_in_pieces(tmp_path: Path) -> None:
+    half = "a" * (MESSAGE_TEXT_LIMIT // 2)
+    whole = [{"role": "user", "content": half + half}]
+    path = tmp_path / "whole.json"
+    path.write_text(json.dumps({"messages": whole}))
+    assert [type(each) for each in conversations_in(path)] == [Taken]
+    pieces = [{"role": "user", "content": half}] * 3
+    for messages in (pieces, [{"role": "user", "content": 3 * half}]):
+        assert "longer than 2,097,152 characters" in reasons(tmp_path, {"messages": messages})[0]
 
 
 def test_an_endless_chain_is_read_without_recursion(tmp_path: Path) -> None:
