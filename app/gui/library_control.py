@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
@@ -10,10 +10,6 @@ from PySide6.QtWidgets import QWidget
 from app.core.units import format_bytes
 from app.gui import library_words as words
 from app.gui.header import Header
-from app.gui.library_dialog import LibraryDialog
-from app.gui.library_downloads import LibraryDownloads
-from app.gui.library_find import LibraryFind
-from app.gui.library_models import LibraryModels
 from app.gui.live_costs import Asks
 from app.gui.model_control import ModelControl
 from app.gui.notices import Notice, NoticeBar
@@ -21,6 +17,12 @@ from app.services.downloads import Download
 from app.services.first_models import FirstModel
 from app.services.model_search import hub_name
 from app.services.workspace import Workspace
+
+if TYPE_CHECKING:  # a window that only starts does not need the dialog
+    from app.gui.library_dialog import LibraryDialog
+    from app.gui.library_downloads import LibraryDownloads
+    from app.gui.library_find import LibraryFind
+    from app.gui.library_models import LibraryModels
 
 NOTICE: Final = "download"
 """The key of what is said of downloads."""
@@ -111,6 +113,11 @@ class LibraryControl(QObject):
             self._downloads.resume(download.path)
 
     def _open(self) -> None:
+        from app.gui.library_dialog import LibraryDialog
+        from app.gui.library_downloads import LibraryDownloads
+        from app.gui.library_find import LibraryFind
+        from app.gui.library_models import LibraryModels
+
         self.dialog = dialog = LibraryDialog(hub_name(), self._window)
         models = LibraryModels(dialog.models, self._estimator, self._workspace)
         self._find = LibraryFind(dialog.search, self._workspace)
@@ -123,7 +130,7 @@ class LibraryControl(QObject):
         dialog.show_count(len(self._downloads.downloads))
         dialog.show()
 
-    def _closed(self, models: LibraryModels) -> None:
+    def _closed(self, models: "LibraryModels") -> None:
         models.close()
         if self._find is not None:
             self._find.close()

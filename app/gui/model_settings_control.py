@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
@@ -11,12 +11,14 @@ from app.core.errors import EmberError
 from app.core.load_options import LoadOptions, refuse_impossible
 from app.core.units import format_bytes
 from app.gui import wording
-from app.gui.dialogs_model import ModelFacts, ModelSettingsDialog
 from app.gui.live_costs import Asks, LiveCosts
 from app.gui.model_control import ModelControl
 from app.gui.notices import Notice, NoticeBar
 from app.protocol.messages import Failed, MemoryPlan
 from app.services.workspace import Workspace
+
+if TYPE_CHECKING:  # a window that only starts does not need the dialog
+    from app.gui.dialogs_model import ModelSettingsDialog
 
 GPU_KINDS: Final = ("gpu", "integrated")
 WRITING: Final = "A reply is being written. Wait for its end, or stop it; then these settings can be used."
@@ -77,6 +79,8 @@ class ModelSettingsControl(QObject):
             self.dialog.reject()
 
     def _open(self, path: Path) -> None:
+        from app.gui.dialogs_model import ModelSettingsDialog
+
         self._path, self._before = path, self._settings.options(path)
         model = self._engine.model if self._is_loaded else None
         name = wording.model_label(model) if model is not None else wording.file_label(path)
@@ -107,6 +111,8 @@ class ModelSettingsControl(QObject):
     def _show_facts(self) -> None:
         if self.dialog is None:
             return
+        from app.gui.dialogs_model import ModelFacts
+
         answer = self._costs.answer if self._costs is not None else None
         plan = answer if isinstance(answer, MemoryPlan) else None
         model = self._engine.model if self._is_loaded else None

@@ -1,15 +1,18 @@
 """Opens the settings of saved state, keeps what is chosen there, and runs the check."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
 from app.core.errors import EmberError
-from app.gui.dialogs_saved import SavedChoice, SavedStateDialog, SavedTotals
 from app.gui.notices import Notice, NoticeBar
-from app.gui.saved_shares import SavedShares
 from app.protocol.messages import Failed, Response, SavedVerified, VerifyProgress
 from app.services.saved_words import check_words
 from app.services.workspace import Workspace
+
+if TYPE_CHECKING:  # a window that only starts does not need the dialog
+    from app.gui.dialogs_saved import SavedStateDialog
 
 
 class SavedSettings(QObject):
@@ -31,6 +34,9 @@ class SavedSettings(QObject):
 
     def open(self) -> None:
         """Show the dialog, or bring it to the front."""
+        from app.gui.dialogs_saved import SavedChoice, SavedStateDialog
+        from app.gui.saved_shares import SavedShares
+
         if self.dialog is None:
             choice = SavedChoice(self._saved.is_on, self._saved.chosen_budget)
             self.dialog = SavedStateDialog(choice, self._saved.default_budget, self._window)
@@ -48,6 +54,8 @@ class SavedSettings(QObject):
         usage = self._saved.usage
         if self.dialog is None:
             return
+        from app.gui.dialogs_saved import SavedTotals
+
         self.dialog.set_check_enabled(self._saved.is_open)
         if usage is not None:
             totals = SavedTotals(
