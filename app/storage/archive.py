@@ -75,8 +75,8 @@ def checked_archive(tree: ConversationTree, token_ids: TokenIds) -> bytes:
 
     Raises EmberError of kind "too_large" for what `read_archive` would not take back.
     """
-    data = archive_bytes(tree, token_ids)
     try:
+        data = archive_bytes(tree, token_ids)
         read_open_archive(io.BytesIO(data))
     except RefusedError as error:
         raise EmberError(
@@ -88,7 +88,7 @@ def checked_archive(tree: ConversationTree, token_ids: TokenIds) -> bytes:
 
 
 def archive_bytes(tree: ConversationTree, token_ids: TokenIds) -> bytes:
-    """The bytes of the archive of a conversation."""
+    """The bytes of the archive of a conversation; raises RefusedError."""
     document = document_of(tree, token_ids)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -242,7 +242,7 @@ class Placed:
 
 
 def place(store: ConversationStore, imported: ImportedConversation, *, trust_token_ids: bool = False) -> Placed:
-    """Add an imported conversation in one transaction.
+    """Add an imported conversation, all of it or nothing.
 
     Nothing is overwritten: where the conversation or one of its messages is there already (also deleted), a
     copy with new ids and a title that says so is added. Token ids decide what the model reads, whatever the
@@ -252,10 +252,9 @@ def place(store: ConversationStore, imported: ImportedConversation, *, trust_tok
     token_ids: TokenIds = imported.token_ids if trust_token_ids else {}
     tree = ConversationTree(tree.conversation, messages_by_id(map(ended, tree.messages.values())))
     before = tuple(tree.messages)
-    with store.database.transaction():
-        if store.knows_any(tree.conversation.id, tree.messages):
-            tree, token_ids = _copy(tree, token_ids)
-        store.insert_tree(tree, token_ids)
+    if store.knows_any(tree.conversation.id, tree.messages):
+        tree, token_ids = _copy(tree, token_ids)
+    store.insert_tree(tree, token_ids)
     return Placed(tree.conversation.id, dict(zip(before, tree.messages, strict=True)))
 
 

@@ -14,6 +14,7 @@ import msgspec
 from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId, Role
 from app.core.sampling import SamplerSettings
 from app.core.turn import FinishReason, TurnFigures
+from app.core.units import format_count
 from app.storage.records import LATEST_TIME, TokenIds, are_plausible, storable
 
 FORMAT: Final = "ember-conversation"
@@ -166,7 +167,11 @@ class ImportedConversation:
 
 
 def document_of(tree: ConversationTree, token_ids: TokenIds) -> bytes:
-    """conversation.json for a tree."""
+    """conversation.json for a tree; raises RefusedError where a message is longer than one may be."""
+    longest = max((len(message.text) for message in tree.messages.values()), default=0)
+    if longest > MESSAGE_TEXT_LIMIT:
+        limit = format_count(MESSAGE_TEXT_LIMIT)
+        raise RefusedError(f"one of its messages has {format_count(longest)} characters, and an archive holds {limit}")
     conversation = tree.conversation
     path = conversation.model_path
     document = ConversationDocument(

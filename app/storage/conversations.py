@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -46,6 +47,10 @@ ChangeKind = Literal[
 Observer = Callable[[ChangeKind, ConversationId], None]
 
 TITLE_LIMIT: Final = 200
+PIECE: Final = 32 * 1024
+"""Characters of a large conversation that are stored at once: some 10 ms with their index."""
+BETWEEN_PIECES: Final = 0.001
+"""Seconds."""
 INTERRUPTED: Final = "Ember was closed while this reply was being written; what had come by then is kept."
 
 _SUMMARIES: Final = """
@@ -71,8 +76,8 @@ SELECT id, role, text FROM path ORDER BY position
 """
 _ADD_CONVERSATION: Final = """
 INSERT INTO conversations
-    (title_by_person, id, title, system_prompt, created, updated, leaf, model_path, sampler, draft)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (title_by_person, deleted_at, id, title, system_prompt, created, updated, leaf, model_path, sampler, draft)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ADD_MESSAGE: Final = """
 INSERT INTO messages (id, conversation, parent, role, text, created, model, finish_reason, figures, error)
@@ -221,20 +226,44 @@ class ConversationStore:
         return gone
 
     def insert_tree(self, tree: ConversationTree, token_ids: TokenIds) -> None:
-        """Add a whole conversation, its messages in their order and its token ids, in one transaction."""
-        conversation = tree.conversation
+        """Add a whole conversation, its messages in their order and its token ids: there at once, or not at all.
+
+        What is large is written in pieces, so that others need not wait for all of it: as a deleted conversation, which
+        the last piece brings back. What a killed process leaves of one is purged as any that was deleted.
+        """
+        conversation, pieces = tree.conversation, list(_pieces(tree.messages.values()))
+        is_small = len(pieces) < 2
+        with self.database.transaction() if is_small else nullcontext():
+            with self.database.transaction():
+                title_by_person = conversation.title != UNTITLED
+                self._insert(conversation, title_by_person=title_by_person, deleted_at=self._clock())
+            try:
+                for piece in pieces:
+                    self._insert_piece(piece, token_ids)
+                    if not is_small:
+                        time.sleep(BETWEEN_PIECES)  # else this thread has the lock again before another one wakes up
+                with self.database.transaction():
+                    self.database.write("UPDATE conversations SET deleted_at = NULL WHERE id = ?", (conversation.id,))
+                    self._changed("created", conversation.id)
+            except BaseException:
+                if not is_small:
+                    with self.database.transaction():
+                        self.database.write("DELETE FROM conversations WHERE id = ?", (conversation.id,))
+                raise
+
+    def _insert_piece(self, messages: Sequence[Message], token_ids: TokenIds) -> None:
+        """Add messages and their token ids in one transaction."""
         with self.database.transaction():
-            self._insert(conversation, title_by_person=conversation.title != UNTITLED)
-            self.database.write_many(_ADD_MESSAGE, map(message_values, tree.messages.values()))
+            self.database.write_many(_ADD_MESSAGE, map(message_values, messages))
             self.database.write_many(
                 _STORE_IDS,
                 (
-                    (message, tokenizer, packed)
+                    (message.id, tokenizer, ids[message.id])
                     for tokenizer, ids in token_ids.items()
-                    for message, packed in ids.items()
+                    for message in messages
+                    if message.id in ids
                 ),
             )
-            self._changed("created", conversation.id)
 
     def knows_any(self, conversation: ConversationId, messages: Iterable[MessageId]) -> bool:
         """Whether that conversation (also a deleted one) or any of those messages is in the database."""
@@ -390,9 +419,9 @@ class ConversationStore:
 
     # --- parts -----------------------------------------------------------------------------------------
 
-    def _insert(self, conversation: Conversation, *, title_by_person: bool) -> None:
+    def _insert(self, conversation: Conversation, *, title_by_person: bool, deleted_at: float | None = None) -> None:
         """Add the row of a conversation."""
-        self.database.write(_ADD_CONVERSATION, (title_by_person, *conversation_values(conversation)))
+        self.database.write(_ADD_CONVERSATION, (title_by_person, deleted_at, *conversation_values(conversation)))
 
     def _set(self, conversation: ConversationId, column: str, value: Value, kind: ChangeKind) -> None:
         """Write one column of a conversation that is not deleted."""
@@ -429,6 +458,20 @@ class ConversationStore:
         """Raise unless the message belongs to the conversation."""
         if not self.database.row("SELECT 1 FROM messages WHERE id = ? AND conversation = ?", (message, conversation)):
             raise _no_message(message)
+
+
+def _pieces(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """The messages in their order, in pieces that are full once they hold PIECE characters."""
+    piece: list[Message] = []
+    size = 0
+    for message in messages:
+        piece.append(message)
+        size += len(message.text)
+        if size >= PIECE:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
 def _no_conversation(which: str) -> EmberError:

@@ -134,9 +134,18 @@ def test_an_empty_conversation_can_travel(tmp_path: Path) -> None:
 
 
 def test_text_that_packs_like_a_bomb_comes_back_too(tmp_path: Path) -> None:
-    tree = ConversationTree(Conversation(CHAT), messages_by_id([message(1, None, text="spam " * 1_000_000)]))
+    tree = ConversationTree(Conversation(CHAT), messages_by_id([message(1, None, text="spam " * 400_000)]))
     file = exported(tmp_path, tree)
     assert read_archive(file).tree == tree
+
+
+def test_a_message_longer_than_an_archive_holds_is_said_in_plain_words(tmp_path: Path) -> None:
+    tree = ConversationTree(Conversation(CHAT), messages_by_id([message(1, None, text="spam " * 500_000)]))
+    with pytest.raises(
+        EmberError, match=r"one of its messages has 2,500,000 characters.*export it as Markdown"
+    ) as caught:
+        exported(tmp_path, tree)
+    assert caught.value.kind == "too_large"
 
 
 def test_an_export_that_could_not_be_read_back_is_refused_and_the_old_file_kept(
