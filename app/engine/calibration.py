@@ -22,7 +22,7 @@ from app.engine.library import log
 from app.engine.model import Model
 from app.engine.state import ContextState
 from app.engine.state_blob import Mismatch, moved_checkpoint, moved_section
-from app.protocol.messages import MemoryMode
+from app.protocol.parts import MemoryMode
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from app.core.gguf_header import GgufHeader
 from app.core.shards import shard_names, shard_of
 from app.engine.context import Context
 from app.engine.state import Layouts
-from app.protocol.messages import MemoryMode
+from app.protocol.parts import MemoryMode
 
 logger = logging.getLogger(__name__)
 

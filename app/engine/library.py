@@ -11,7 +11,7 @@ from typing import Any
 import llama_cpp
 
 from app.engine.nvidia import process_bytes
-from app.protocol.messages import Device, DeviceKind
+from app.protocol.parts import Device, DeviceKind
 
 logger = logging.getLogger("llama.cpp")
 

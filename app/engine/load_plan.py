@@ -21,7 +21,8 @@ from app.engine.dry_run import DryFigures, DryRun
 from app.engine.fingerprint import model_files
 from app.engine.library import Ggml
 from app.engine.model import read_header
-from app.protocol.messages import Device, DeviceEstimate, EstimateMemory, LoadModel, MemoryPlan, Offer
+from app.protocol.parts import Device, DeviceEstimate, MemoryPlan, Offer
+from app.protocol.requests import EstimateMemory, LoadModel
 
 FLASH_ATTENTION = {
     "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,

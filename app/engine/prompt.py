@@ -17,7 +17,7 @@ from app.core.ledger import (
 from app.core.stream_text import boundaries
 from app.engine.chat_template import ChatTemplate, Rendering, TemplateFailure
 from app.engine.vocabulary import Vocabulary
-from app.protocol.messages import ChatMessage
+from app.protocol.parts import ChatMessage
 
 NEAR = 16
 """Tokens; templates put no more between a control token and the message."""

@@ -4,23 +4,10 @@ from collections.abc import Callable
 
 from app.engine.saved_transfer import adopt, export
 from app.engine.saving import Saving
-from app.protocol.messages import (
-    AdoptSaved,
-    Answer,
-    ClearSaved,
-    DropSaved,
-    ExportSaved,
-    GetSavedUsage,
-    PinSaved,
-    RootUsage,
-    SavedDropped,
-    SavedPinned,
-    SavedUsage,
-    SavedVerified,
-    TipUsage,
-    VerifyProgress,
-    VerifySaved,
-)
+from app.protocol.answers import SavedDropped, SavedPinned, SavedUsage, SavedVerified, VerifyProgress
+from app.protocol.messages import Answer
+from app.protocol.parts import RootUsage, TipUsage
+from app.protocol.requests import AdoptSaved, ClearSaved, DropSaved, ExportSaved, GetSavedUsage, PinSaved, VerifySaved
 
 SavedQuestion = DropSaved | PinSaved | ClearSaved | GetSavedUsage | VerifySaved | ExportSaved | AdoptSaved
 PROGRESS_STEPS = 100

@@ -8,16 +8,10 @@ from app.engine.saving import Saving
 from app.kvstore.errors import Damaged
 from app.kvstore.records import Outcome
 from app.kvstore.staging import StagedFile as SoundFile
-from app.protocol.messages import (
-    AdoptedTip,
-    AdoptSaved,
-    Answer,
-    ExportSaved,
-    Failed,
-    SavedAdopted,
-    SavedExported,
-    TransferProgress,
-)
+from app.protocol.answers import Failed, SavedAdopted, SavedExported, TransferProgress
+from app.protocol.messages import Answer
+from app.protocol.parts import AdoptedTip
+from app.protocol.requests import AdoptSaved, ExportSaved
 
 CHECKERS = 2
 """Threads that read files through: hashing takes longer than reading, and lets other threads run."""

@@ -10,7 +10,7 @@ from app.core.ledger import common_prefix
 from app.engine.context import Context, Interrupted
 from app.engine.saved_state import DAMAGED, NOT_WORTH_IT, REMOVED, SavedState
 from app.kvstore.errors import StoreUnavailable
-from app.protocol.messages import MemoryMode
+from app.protocol.parts import MemoryMode
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from app import __version__
 from app.engine.unused_gpu import unused_gpus
 from app.logs import start_logging
+from app.protocol.answers import Hello
 from app.protocol.framing import FrameReader, FramingError, frame
-from app.protocol.messages import (
-    PROTOCOL_VERSION,
+from app.protocol.messages import PROTOCOL_VERSION, Answer, ProtocolError, Request, decode_request, encode
+from app.protocol.requests import (
     AdoptSaved,
-    Answer,
     Cancel,
     ClearSaved,
     CountTokens,
@@ -27,14 +27,9 @@ from app.protocol.messages import (
     ExportSaved,
     GetSavedUsage,
     GetStatistics,
-    Hello,
     PinSaved,
-    ProtocolError,
-    Request,
     Shutdown,
     VerifySaved,
-    decode_request,
-    encode,
 )
 
 if TYPE_CHECKING:

@@ -27,17 +27,10 @@ from app.engine.sequence import LiveSequence
 from app.engine.state import ContextState
 from app.engine.turn import TurnRunner
 from app.engine.vocabulary import Vocabulary
-from app.protocol.messages import (
-    Answer,
-    Calibrate,
-    DeviceMemory,
-    Generate,
-    MemoryMode,
-    ModelInfo,
-    Prepare,
-    Prepared,
-    Saved,
-)
+from app.protocol.answers import Prepared, Saved
+from app.protocol.messages import Answer
+from app.protocol.parts import DeviceMemory, MemoryMode, ModelInfo
+from app.protocol.requests import Calibrate, Generate, Prepare
 
 logger = logging.getLogger(__name__)
 

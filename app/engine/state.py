@@ -27,7 +27,7 @@ from app.engine.state_blob import (
     read_section,
     turned,
 )
-from app.protocol.messages import MemoryMode
+from app.protocol.parts import MemoryMode
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,9 @@ from app.engine.prompt import PromptBuilder, TurnPrompt
 from app.engine.sampler import Sampler
 from app.engine.saved_state import SavedState
 from app.engine.sequence import LiveSequence, Resumed, prefill
-from app.protocol.messages import Answer, Done, Generate, Prepare, PromptProgress, Text
+from app.protocol.answers import Done, PromptProgress, Text
+from app.protocol.messages import Answer
+from app.protocol.requests import Generate, Prepare
 
 TEXT_INTERVAL = 1 / 30
 """Seconds between two pieces of text that are sent."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from app.protocol.messages import Device
+from app.protocol.parts import Device
 
 DRM: Final = Path("/sys/class/drm")
 NVIDIA_DEVICE: Final = Path("/dev/nvidia0")

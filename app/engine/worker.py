@@ -17,30 +17,32 @@ from app.engine.saved_requests import SavedQuestion, answer_saved
 from app.engine.saving import Saving
 from app.engine.session import Session
 from app.kvstore.errors import StoreUnavailable
-from app.protocol.messages import (
-    Answer,
+from app.protocol.answers import (
     CacheCleared,
-    Calibrate,
     Calibrated,
     CalibrationProgress,
-    ClearCache,
-    CountTokens,
-    EstimateMemory,
     Failed,
-    Generate,
-    GetStatistics,
     Loaded,
-    LoadModel,
     LoadProgress,
     MemoryEstimated,
     OldModelFreed,
-    OpenStore,
-    Prepare,
     Statistics,
     StoreOpened,
     TokenCount,
-    Unload,
     Unloaded,
+)
+from app.protocol.messages import Answer
+from app.protocol.requests import (
+    Calibrate,
+    ClearCache,
+    CountTokens,
+    EstimateMemory,
+    Generate,
+    GetStatistics,
+    LoadModel,
+    OpenStore,
+    Prepare,
+    Unload,
 )
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from app.core.errors import EmberError
 from app.core.units import format_seconds
 from app.gui.sidebar.item import SidebarItem, State
 from app.gui.sidebar.sidebar import Sidebar
-from app.protocol.messages import Statistics, TipUsage
+from app.protocol.answers import Statistics
+from app.protocol.parts import TipUsage
 from app.services.workspace import Workspace
 from app.storage.conversations import ChangeKind
 

@@ -24,7 +24,10 @@ from app.gui.gauges.figures import ClearFigures, MemoryKind
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.notices import Notice, NoticeBar
 from app.gui.open_chat import OpenChat
-from app.protocol.messages import CacheCleared, ClearCache, Failed, ModelInfo, Response, Statistics, TipUsage
+from app.protocol.answers import CacheCleared, Failed, Statistics
+from app.protocol.messages import Response
+from app.protocol.parts import ModelInfo, TipUsage
+from app.protocol.requests import ClearCache
 from app.services.workspace import Workspace
 
 CLEARED = "cleared"

@@ -8,7 +8,7 @@ from app.core.context_budget import ContextBudget
 from app.core.conversation import path_to
 from app.gui.composer import Composer
 from app.gui.token_counts import TokenCounts, used_tokens
-from app.protocol.messages import Statistics
+from app.protocol.answers import Statistics
 from app.services.engine_client import EngineState
 from app.services.workspace import Workspace
 

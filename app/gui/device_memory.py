@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from app.gui.gauges.figures import MemoryFigures, MemoryKind
-from app.protocol.messages import Device, DeviceMemory, Statistics
+from app.protocol.answers import Statistics
+from app.protocol.parts import Device, DeviceMemory
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from app.gui import icons, theme
 from app.gui.estimate_card import EstimateCard
 from app.gui.measured_box import MeasuredBox
 from app.gui.model_fields import ChoiceField, Field, ManyField, NumberField, SwitchField, words
-from app.protocol.messages import Device, MemoryPlan
+from app.protocol.parts import Device, MemoryPlan
 
 STACKED: Final = 640
 """Below this width, in pixels, the card stands over the fields."""

@@ -14,7 +14,7 @@ from app.gui.gauges.gauge import Gauge
 from app.gui.gauges.reading import Reading, Segment
 from app.gui.model_fields import words
 from app.gui.parts import paint_card, set_tone
-from app.protocol.messages import Device, DeviceEstimate, MemoryPlan
+from app.protocol.parts import Device, DeviceEstimate, MemoryPlan
 
 WORKING: Final = "Working it out…"
 TONES: Final = {"fits": "", "fewer_layers": "soft", "does_not_fit": "warning"}

@@ -9,7 +9,8 @@ from app.gui.gauges.figures import ContextFigures, SavedFigures
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.notices import NoticeBar
 from app.gui.open_chat import OpenChat
-from app.protocol.messages import ModelInfo, Statistics
+from app.protocol.answers import Statistics
+from app.protocol.parts import ModelInfo
 from app.services.workspace import Workspace
 
 

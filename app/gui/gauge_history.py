@@ -17,7 +17,7 @@ from app.gui.gauges.gauge import Gauge
 from app.gui.gauges.section import Record
 from app.gui.gauges.strip import GaugeStrip
 from app.gui.open_chat import OpenChat
-from app.protocol.messages import Statistics
+from app.protocol.answers import Statistics
 from app.services.background import run_in_background
 from app.services.workspace import Workspace
 from app.storage.reuse import Reused, reused_tokens

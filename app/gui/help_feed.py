@@ -10,7 +10,7 @@ from app.gui import help_page
 from app.gui.help_page import HelpFigures, HelpPage
 from app.gui.help_picture import Part
 from app.gui.open_chat import OpenChat
-from app.protocol.messages import Statistics
+from app.protocol.answers import Statistics
 from app.services.workspace import Workspace
 
 

@@ -10,7 +10,7 @@ from app.core.turn import TurnFigures
 from app.core.units import format_bytes, format_count, format_seconds
 from app.gui import theme, wording
 from app.gui.help_picture import Part, PromptPicture, bars, example, shortened
-from app.protocol.messages import MemoryMode
+from app.protocol.parts import MemoryMode
 
 SIZE: Final = QSize(600, 640)
 MINIMUM: Final = QSize(360, 320)

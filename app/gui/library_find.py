@@ -13,7 +13,7 @@ from app.gui import library_words as words
 from app.gui.library_find_page import FindPage
 from app.gui.library_rows import Row
 from app.gui.library_trouble import OFFLINE
-from app.protocol.messages import Statistics
+from app.protocol.answers import Statistics
 from app.services.background import run_in_background
 from app.services.first_models import FirstModel, first_model_for, first_models
 from app.services.hub_token import store_token

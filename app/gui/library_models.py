@@ -19,7 +19,8 @@ from app.gui.library_page import Entry, LibraryPage
 from app.gui.library_rows import Row
 from app.gui.library_verdicts import Verdicts
 from app.gui.live_costs import Asks
-from app.protocol.messages import ModelInfo, Statistics
+from app.protocol.answers import Statistics
+from app.protocol.parts import ModelInfo
 from app.services.model_catalogue import ModelFile
 from app.services.model_verification import Check
 from app.services.this_machine import this_machine

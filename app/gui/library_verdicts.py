@@ -8,7 +8,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.load_options import LoadOptions
 from app.gui.live_costs import Asks
-from app.protocol.messages import Failed, MemoryPlan
+from app.protocol.answers import Failed
+from app.protocol.parts import MemoryPlan
 from app.services.model_settings import ModelSettings
 
 REST_MS: Final = 400

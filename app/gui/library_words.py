@@ -7,7 +7,7 @@ from typing import Final
 from app.core.fit import Fit, FitVerdict
 from app.core.hub_files import FoundRepository
 from app.core.units import format_bytes, format_count, format_seconds, parameters_label
-from app.protocol.messages import MemoryPlan
+from app.protocol.parts import MemoryPlan
 from app.services.downloads import Download
 from app.services.first_models import FirstModel
 from app.services.model_catalogue import ModelFile

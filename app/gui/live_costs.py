@@ -8,7 +8,8 @@ from typing import Final, Protocol
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.load_options import Calibration, LoadOptions
-from app.protocol.messages import Failed, MemoryPlan
+from app.protocol.answers import Failed
+from app.protocol.parts import MemoryPlan
 from app.services.model_settings import ModelSettings
 
 DEBOUNCE_MS: Final = 150

@@ -38,7 +38,7 @@ from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, SAVED_KEYS
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
-from app.protocol.messages import ModelInfo
+from app.protocol.parts import ModelInfo
 from app.services.estimator import Estimator
 from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace

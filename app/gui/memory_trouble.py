@@ -17,7 +17,8 @@ from app.gui.model_control import ENGINE, LOAD, ModelControl
 from app.gui.model_settings_control import GPU_KINDS
 from app.gui.notices import MOST_ACTIONS, Action, Kind, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
-from app.protocol.messages import Failed, MemoryPlan, ModelInfo, Offer
+from app.protocol.answers import Failed
+from app.protocol.parts import MemoryPlan, ModelInfo, Offer
 from app.services.engine_client import EngineState, ModelTrouble
 from app.services.engine_process import names_gpu
 from app.services.memory_offers import offers_below

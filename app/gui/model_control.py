@@ -11,7 +11,8 @@ from app.gui.header import Header
 from app.gui.model_pill import ModelChoice
 from app.gui.notices import Notice, NoticeBar
 from app.gui.open_chat import REFUSED, OpenChat
-from app.protocol.messages import ModelInfo, Statistics
+from app.protocol.answers import Statistics
+from app.protocol.parts import ModelInfo
 from app.services.engine_client import EngineState
 from app.services.engine_process import EngineDeath
 from app.services.workspace import Workspace

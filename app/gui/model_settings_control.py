@@ -14,7 +14,8 @@ from app.gui import wording
 from app.gui.live_costs import Asks, LiveCosts
 from app.gui.model_control import ModelControl
 from app.gui.notices import Notice, NoticeBar
-from app.protocol.messages import Failed, MemoryPlan
+from app.protocol.answers import Failed
+from app.protocol.parts import MemoryPlan
 from app.services.workspace import Workspace
 
 if TYPE_CHECKING:  # a window that only starts does not need the dialog

@@ -16,7 +16,7 @@ from app.gui.shown_messages import WAITING, shown_message, shown_page, waiting_m
 from app.gui.transcript.shown import ShownMessage
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import STORE, Writing
-from app.protocol.messages import ModelInfo
+from app.protocol.parts import ModelInfo
 from app.services.turns import TurnOutcome, TurnRequest
 from app.services.workspace import Workspace
 

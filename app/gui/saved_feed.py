@@ -14,7 +14,8 @@ from app.gui.gauges.strip import GaugeStrip
 from app.gui.header import Header
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
-from app.protocol.messages import Failed, ModelInfo, SavedDropped
+from app.protocol.answers import Failed, SavedDropped
+from app.protocol.parts import ModelInfo
 from app.services.turns import TurnOutcome
 from app.services.workspace import Workspace
 

@@ -7,7 +7,8 @@ from PySide6.QtWidgets import QWidget
 
 from app.core.errors import EmberError
 from app.gui.notices import Notice, NoticeBar
-from app.protocol.messages import Failed, Response, SavedVerified, VerifyProgress
+from app.protocol.answers import Failed, SavedVerified, VerifyProgress
+from app.protocol.messages import Response
 from app.services.saved_words import check_words
 from app.services.workspace import Workspace
 

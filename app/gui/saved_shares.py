@@ -16,7 +16,7 @@ from app.gui.dialogs_saved import SavedStateDialog, pins_warning
 from app.gui.gauges.clearing import WRITING, reads_again
 from app.gui.saved_shares_model import Share, clean_title
 from app.gui.saved_shares_page import SharesPage
-from app.protocol.messages import Failed, SavedDropped, Statistics
+from app.protocol.answers import Failed, SavedDropped, Statistics
 from app.services.model_library import display_name
 from app.services.workspace import Workspace
 from app.storage.records import ConversationSummary

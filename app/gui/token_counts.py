@@ -7,7 +7,9 @@ from PySide6.QtCore import QObject, Signal
 
 from app.core.conversation import Message
 from app.core.ledger import REASONING_END
-from app.protocol.messages import CountTokens, Response, TokenCount
+from app.protocol.answers import TokenCount
+from app.protocol.messages import Response
+from app.protocol.requests import CountTokens
 from app.services.engine_client import EngineClient
 
 Counted = Literal["draft", "instructions"]

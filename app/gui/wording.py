@@ -8,7 +8,8 @@ from app.core.conversation import Message
 from app.core.turn import TurnFigures
 from app.core.units import format_count, format_seconds
 from app.gui.aim_line import Aim
-from app.protocol.messages import MemoryMode, ModelInfo, Statistics
+from app.protocol.answers import Statistics
+from app.protocol.parts import MemoryMode, ModelInfo
 from app.services.model_library import display_name
 from app.storage.conversations import INTERRUPTED
 

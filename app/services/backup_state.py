@@ -10,15 +10,10 @@ from PySide6.QtCore import QObject
 
 from app.core.errors import EmberError
 from app.paths import DataDir
-from app.protocol.messages import (
-    AdoptSaved,
-    ExportSaved,
-    Failed,
-    Response,
-    SavedAdopted,
-    SavedExported,
-    StagedFile,
-)
+from app.protocol.answers import Failed, SavedAdopted, SavedExported
+from app.protocol.messages import Response
+from app.protocol.parts import StagedFile
+from app.protocol.requests import AdoptSaved, ExportSaved
 from app.services.background import run_in_background
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates

@@ -10,7 +10,9 @@ from PySide6.QtCore import QCoreApplication, QObject
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count
-from app.protocol.messages import Failed, Response, SavedDropped, SavedUsage, SavedVerified, TipUsage, VerifyProgress
+from app.protocol.answers import Failed, SavedDropped, SavedUsage, SavedVerified, VerifyProgress
+from app.protocol.messages import Response
+from app.protocol.parts import TipUsage
 from app.services.output import write_json, write_line
 from app.services.saved_words import check_words
 from app.services.window_socket import Answer, CacheRequest, Deed, ask_window

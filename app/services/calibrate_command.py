@@ -9,7 +9,7 @@ from PySide6.QtCore import QCoreApplication
 
 from app.core.errors import EmberError
 from app.core.load_options import Calibration, Trial
-from app.protocol.messages import ModelInfo
+from app.protocol.parts import ModelInfo
 from app.services.model_library import starter_model
 from app.services.output import tell, write_json, write_line
 from app.services.workspace import Workspace

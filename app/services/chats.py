@@ -8,18 +8,10 @@ from PySide6.QtCore import QObject, Signal
 
 from app.core.conversation import Conversation, ConversationId, Message, MessageId, new_conversation_id
 from app.core.errors import EmberError
-from app.protocol.messages import (
-    Done,
-    Failed,
-    Generate,
-    ModelInfo,
-    Prepare,
-    Prepared,
-    PromptProgress,
-    Response,
-    Saved,
-    Text,
-)
+from app.protocol.answers import Done, Failed, Prepared, PromptProgress, Saved, Text
+from app.protocol.messages import Response
+from app.protocol.parts import ModelInfo
+from app.protocol.requests import Generate, Prepare
 from app.services.engine_client import EngineClient
 from app.services.reply_storing import ReplyStoring
 from app.services.saved_states import SavedStates

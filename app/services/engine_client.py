@@ -11,33 +11,25 @@ import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.load_options import LoadOptions
-from app.protocol.framing import FramingError
-from app.protocol.messages import (
-    PROTOCOL_VERSION,
-    Answer,
+from app.protocol.answers import (
     CalibrationProgress,
-    Cancel,
     Done,
     Failed,
-    GetStatistics,
     Hello,
     Loaded,
-    LoadModel,
     LoadProgress,
-    MemoryPlan,
-    ModelInfo,
-    Offer,
     OldModelFreed,
     PromptProgress,
-    Request,
-    Response,
     Statistics,
     Text,
     TransferProgress,
-    Unload,
     Unloaded,
     VerifyProgress,
 )
+from app.protocol.framing import FramingError
+from app.protocol.messages import PROTOCOL_VERSION, Answer, Request, Response
+from app.protocol.parts import MemoryPlan, ModelInfo, Offer
+from app.protocol.requests import Cancel, GetStatistics, LoadModel, Unload
 from app.services.engine_process import EngineDeath, EngineProcess
 
 logger = logging.getLogger(__name__)

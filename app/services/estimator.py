@@ -9,18 +9,11 @@ import msgspec
 from PySide6.QtCore import QObject, QTimer
 
 from app.core.load_options import Calibration, LoadOptions
+from app.protocol.answers import Failed, Hello, MemoryEstimated, Statistics
 from app.protocol.framing import FramingError
-from app.protocol.messages import (
-    Answer,
-    EstimateMemory,
-    Failed,
-    GetStatistics,
-    Hello,
-    MemoryEstimated,
-    MemoryPlan,
-    Response,
-    Statistics,
-)
+from app.protocol.messages import Answer, Response
+from app.protocol.parts import MemoryPlan
+from app.protocol.requests import EstimateMemory, GetStatistics
 from app.services.engine_client import EngineClient
 from app.services.engine_process import EngineDeath, EngineProcess
 

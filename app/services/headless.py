@@ -14,7 +14,7 @@ from PySide6.QtCore import QCoreApplication, QMessageLogContext, QTimer, QtMsgTy
 from app.core.conversation import ConversationId, ConversationTree, MessageId
 from app.core.errors import EmberError
 from app.core.turn import TurnFigures
-from app.protocol.messages import ModelInfo
+from app.protocol.parts import ModelInfo
 from app.services.engine_process import EngineDeath
 from app.services.model_library import display_name, starter_model
 from app.services.output import tell, write, write_json

@@ -16,19 +16,10 @@ from app.core.errors import EmberError
 from app.core.load_options import KvType, LoadOptions
 from app.core.units import format_bytes, format_count
 from app.paths import open_data_dir
-from app.protocol.messages import (
-    EstimateMemory,
-    Failed,
-    GetStatistics,
-    Hello,
-    Loaded,
-    LoadModel,
-    MemoryEstimated,
-    MemoryPlan,
-    Request,
-    Response,
-    Statistics,
-)
+from app.protocol.answers import Failed, Hello, Loaded, MemoryEstimated, Statistics
+from app.protocol.messages import Request, Response
+from app.protocol.parts import MemoryPlan
+from app.protocol.requests import EstimateMemory, GetStatistics, LoadModel
 from app.services.engine_client import EngineClient
 from app.services.memory_report import Report, describe_device, describe_plan, memory_of
 from app.services.output import tell, write_json, write_line

@@ -6,7 +6,7 @@ from app.core.context_budget import SMALLEST_CONTEXT
 from app.core.load_decision import HALF_SIZE, context_label, layers_label
 from app.core.load_options import LoadOptions
 from app.core.memory_estimate import CONTEXT_STEP
-from app.protocol.messages import MemoryPlan, Offer
+from app.protocol.parts import MemoryPlan, Offer
 
 
 def offers_below(plan: MemoryPlan, options: LoadOptions) -> tuple[Offer, ...]:

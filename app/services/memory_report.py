@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import EmberError
-from app.protocol.messages import Device, GetStatistics, MemoryPlan, ModelInfo, Response, Statistics
+from app.protocol.answers import Statistics
+from app.protocol.messages import Response
+from app.protocol.parts import Device, MemoryPlan, ModelInfo
+from app.protocol.requests import GetStatistics
 from app.services.engine_client import EngineClient
 from app.services.model_library import display_name
 

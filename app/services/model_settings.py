@@ -13,18 +13,10 @@ from app.core.conversation import ConversationId
 from app.core.errors import EmberError
 from app.core.load_options import Calibration, LoadOptions, refuse_impossible
 from app.core.offload import CPU, learnt_bytes
-from app.protocol.messages import (
-    Calibrate,
-    Calibrated,
-    CalibrationProgress,
-    Failed,
-    GetStatistics,
-    LoadModel,
-    MemoryPlan,
-    ModelInfo,
-    Response,
-    Statistics,
-)
+from app.protocol.answers import Calibrated, CalibrationProgress, Failed, Statistics
+from app.protocol.messages import Response
+from app.protocol.parts import MemoryPlan, ModelInfo
+from app.protocol.requests import Calibrate, GetStatistics, LoadModel
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from app.protocol.messages import PinSaved, Response, SavedPinned
+from app.protocol.answers import SavedPinned
+from app.protocol.messages import Response
+from app.protocol.requests import PinSaved
 from app.services.engine_client import EngineClient
 from app.storage.saved_roots import SavedRoots
 

@@ -10,20 +10,10 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.core.conversation import ConversationId, MessageId
 from app.core.errors import EmberError
-from app.protocol.messages import (
-    ClearSaved,
-    DropSaved,
-    Failed,
-    GetSavedUsage,
-    OpenStore,
-    Response,
-    SavedDropped,
-    SavedUsage,
-    Statistics,
-    StoreOpened,
-    TipUsage,
-    VerifySaved,
-)
+from app.protocol.answers import Failed, SavedDropped, SavedUsage, Statistics, StoreOpened
+from app.protocol.messages import Response
+from app.protocol.parts import TipUsage
+from app.protocol.requests import ClearSaved, DropSaved, GetSavedUsage, OpenStore, VerifySaved
 from app.services.engine_client import EngineClient, EngineState
 from app.services.saved_pins import SavedPins
 from app.services.written_today import written_today

@@ -11,16 +11,10 @@ from typing import TypeVar
 from app.core.conversation import ConversationId, MessageId
 from app.core.errors import EmberError
 from app.paths import plain_reason
-from app.protocol.messages import (
-    AdoptSaved,
-    ExportSaved,
-    Failed,
-    Response,
-    SavedAdopted,
-    SavedExported,
-    StagedFile,
-    TransferProgress,
-)
+from app.protocol.answers import Failed, SavedAdopted, SavedExported, TransferProgress
+from app.protocol.messages import Response
+from app.protocol.parts import StagedFile
+from app.protocol.requests import AdoptSaved, ExportSaved
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
 from app.storage.archive_format import StateManifest, StateModel, StateTip

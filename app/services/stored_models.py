@@ -9,7 +9,7 @@ import msgspec
 
 from app.core.load_options import Calibration, LoadOptions
 from app.core.units import format_bytes, format_count
-from app.protocol.messages import Hello
+from app.protocol.answers import Hello
 from app.storage.settings import SettingsStore
 
 KEY: Final = "models.settings."

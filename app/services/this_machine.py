@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import psutil
 
 from app.core.offload import CPU, Machine, Room
-from app.protocol.messages import Statistics
+from app.protocol.answers import Statistics
 
 
 def this_machine(statistics: Statistics | None = None, given_back: Mapping[str, int] | None = None) -> Machine:

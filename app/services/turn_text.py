@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.core.conversation import UNTITLED, Conversation, Message, MessageId, new_message_id, title_from, was_cut
 from app.core.errors import EmberError
-from app.protocol.messages import ChatMessage, ModelInfo
+from app.protocol.parts import ChatMessage, ModelInfo
 from app.services.model_library import display_name
 from app.services.turns import TurnRequest, typed_since
 from app.storage.conversations import ConversationStore

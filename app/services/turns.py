@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from app.core.conversation import ConversationId, Message, MessageId
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import Done, Failed
+from app.protocol.answers import Done, Failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import Calibrate, Calibrated, CalibrationProgress, Loaded
+from app.protocol.answers import Calibrated, CalibrationProgress, Loaded
+from app.protocol.requests import Calibrate
 from tests.bench.figure import Bar, Figure, against_bar
 from tests.bench.models import STARTER_NAME, starter
 from tests.bench.prose import question

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, Done, Loaded
+from app.protocol.answers import Done, Loaded
+from app.protocol.parts import ChatMessage
 from tests.bench.figure import Figure
 from tests.bench.models import STARTER_NAME, starter
 from tests.bench.prose import question

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, Done, Loaded
+from app.protocol.answers import Done, Loaded
+from app.protocol.parts import ChatMessage
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import STARTER_NAME, starter
 from tests.support.engine import ROOT, Engine

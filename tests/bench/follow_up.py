@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import Loaded
+from app.protocol.answers import Loaded
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import STARTER_NAME, starter, tiny
 from tests.bench.prose import question

@@ -8,7 +8,9 @@ from typing import Any
 
 from app.core.load_options import LoadOptions
 from app.core.units import format_count
-from app.protocol.messages import EstimateMemory, GetStatistics, Loaded, MemoryEstimated, MemoryPlan, Statistics
+from app.protocol.answers import Loaded, MemoryEstimated, Statistics
+from app.protocol.parts import MemoryPlan
+from app.protocol.requests import EstimateMemory, GetStatistics
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import GEMMA_NAME, STARTER_NAME, gemma, starter, tiny
 from tests.support.engine import Engine, Talk

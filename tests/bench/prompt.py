@@ -14,7 +14,9 @@ from app.engine.chat_template import ChatTemplate
 from app.engine.context import Context, ContextSettings
 from app.engine.model import Model
 from app.engine.prompt import PromptBuilder
-from app.protocol.messages import ChatMessage, Generate, decode_request, encode
+from app.protocol.messages import decode_request, encode
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import Generate
 from tests.bench.figure import Figure, timed
 from tests.bench.models import starter
 from tests.bench.stored import long_chat

@@ -5,7 +5,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from app.protocol.messages import ChatMessage, Done
+from app.protocol.answers import Done
+from app.protocol.parts import ChatMessage
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import STARTER_NAME, starter
 from tests.bench.saved_turns import engine_with

@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, Done, Loaded, StoreOpened
+from app.protocol.answers import Done, Loaded, StoreOpened
+from app.protocol.parts import ChatMessage
 from tests.bench.figure import Bar, Figure
 from tests.bench.models import GEMMA_NAME, STARTER_NAME, gemma, starter, tiny
 from tests.bench.prose import question, text_of

@@ -12,7 +12,9 @@ from app.core.conversation import ConversationTree
 from app.core.turn import TurnFigures
 from app.gui.application import make_application
 from app.gui.main_window import MainWindow, prepare
-from app.protocol.messages import Done, Generate, Loaded, LoadModel, Request, encode
+from app.protocol.answers import Done, Loaded
+from app.protocol.messages import Request, encode
+from app.protocol.requests import Generate, LoadModel
 from app.services import engine_client
 from app.services.workspace import Workspace
 from app.storage.records import pack_ids

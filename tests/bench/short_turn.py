@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, CountTokens, Done, Failed, Generate, Saved, Text, TokenCount
+from app.protocol.answers import Done, Failed, Saved, Text, TokenCount
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import CountTokens, Generate
 from tests.bench.prose import text_of
 from tests.support.engine import Engine
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from app.protocol.messages import ChatMessage
+from app.protocol.parts import ChatMessage
 from tests.bench.figure import Figure
 from tests.bench.models import STARTER_NAME, starter
 from tests.bench.saved_turns import engine_with

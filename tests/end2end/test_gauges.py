@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMessageBox
 from app.core.units import format_bytes
 from app.gui.gauges.reading import Reading
 from app.kvstore.keys import MAX_CHUNK_TOKENS
-from app.protocol.messages import Statistics
+from app.protocol.answers import Statistics
 from tests.end2end.conftest import REPLY_MS, Ember, Start, use_greedy
 from tests.end2end.test_saved_state import in_gauge, on_disk, told, wait_for_gauge
 from tests.support.tiny_models import Kind, make

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.protocol.messages import Device
+from app.protocol.parts import Device
 from tests.support.engine import Engine
 
 

@@ -11,20 +11,9 @@ import pytest
 from app.core.load_options import LoadOptions
 from app.core.sampling import SamplerSettings
 from app.core.turn import TokenCounts
-from app.protocol.messages import (
-    CacheCleared,
-    ClearCache,
-    Device,
-    DeviceMemory,
-    Done,
-    EstimateMemory,
-    GetStatistics,
-    Loaded,
-    MemoryEstimated,
-    ModelInfo,
-    Statistics,
-    StoreOpened,
-)
+from app.protocol.answers import CacheCleared, Done, Loaded, MemoryEstimated, Statistics, StoreOpened
+from app.protocol.parts import Device, DeviceMemory, ModelInfo
+from app.protocol.requests import ClearCache, EstimateMemory, GetStatistics
 from tests.support.engine import Engine, Talk
 from tests.support.tiny_models import Kind, make
 

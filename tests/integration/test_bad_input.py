@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol.messages import ChatMessage, Done, Failed, Loaded
+from app.protocol.answers import Done, Failed, Loaded
+from app.protocol.parts import ChatMessage
 from app.services.workspace import Reading
 from tests.support import gguf_bytes
 from tests.support.command import Argument, Outcome, ember

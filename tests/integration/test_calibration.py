@@ -13,24 +13,19 @@ from app.engine.context import Context, ContextSettings
 from app.engine.library import start
 from app.engine.load_plan import Planner
 from app.engine.model import Model
-from app.protocol.messages import (
-    Calibrate,
+from app.protocol.answers import (
     Calibrated,
     CalibrationProgress,
-    Cancel,
-    ChatMessage,
     Done,
     Failed,
-    Generate,
-    GetStatistics,
     Loaded,
-    LoadModel,
     LoadProgress,
     OldModelFreed,
-    Prepare,
     PromptProgress,
     Statistics,
 )
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import Calibrate, Cancel, Generate, GetStatistics, LoadModel, Prepare
 from tests.support.engine import Engine, Talk
 from tests.support.tiny_models import Kind
 

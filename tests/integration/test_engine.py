@@ -6,20 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import (
-    CacheCleared,
-    ChatMessage,
-    ClearCache,
-    CountTokens,
-    Done,
-    Failed,
-    GetStatistics,
-    Loaded,
-    Statistics,
-    TokenCount,
-    Unload,
-    Unloaded,
-)
+from app.protocol.answers import CacheCleared, Done, Failed, Loaded, Statistics, TokenCount, Unloaded
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import ClearCache, CountTokens, GetStatistics, Unload
 from tests.support.engine import Engine, EngineEnded, Talk
 from tests.support.tiny_models import Kind
 
@@ -276,7 +265,7 @@ def test_a_context_larger_than_trained_is_cut_and_said(fresh_engine: Engine, sta
 
 
 def test_loading_can_be_cancelled(fresh_engine: Engine, starter_model: Path) -> None:
-    from app.protocol.messages import Cancel, LoadModel
+    from app.protocol.requests import Cancel, LoadModel
 
     fresh_engine.send(LoadModel(id=50, path=str(starter_model)))
     fresh_engine.send(Cancel(id=51, request=50))
@@ -302,7 +291,7 @@ def test_a_model_can_be_unloaded(fresh_engine: Engine, tiny_model: Callable[[Kin
 
 
 def test_the_engine_ends_with_its_stdin_even_in_the_middle_of_a_reply(starter_model: Path) -> None:
-    from app.protocol.messages import Generate
+    from app.protocol.requests import Generate
 
     engine = Engine()
     engine.load(starter_model, context=1024)

@@ -16,7 +16,10 @@ from pytestqt.qtbot import QtBot
 from app.core.conversation import ConversationId, Message
 from app.core.load_options import LoadOptions
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import ChatMessage, Failed, Generate, Response
+from app.protocol.answers import Failed
+from app.protocol.messages import Response
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import Generate
 from app.services import engine_client, reply_storing
 from app.services.engine_process import EngineDeath
 from app.services.turns import TurnOutcome, TurnRequest

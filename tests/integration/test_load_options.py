@@ -7,18 +7,9 @@ from typing import Any
 import pytest
 
 from app.core.load_options import Calibration, LoadOptions, Trial
-from app.protocol.messages import (
-    DeviceEstimate,
-    DeviceMemory,
-    EstimateMemory,
-    Failed,
-    GetStatistics,
-    Loaded,
-    LoadModel,
-    MemoryEstimated,
-    MemoryPlan,
-    Statistics,
-)
+from app.protocol.answers import Failed, Loaded, MemoryEstimated, Statistics
+from app.protocol.parts import DeviceEstimate, DeviceMemory, MemoryPlan
+from app.protocol.requests import EstimateMemory, GetStatistics, LoadModel
 from tests.support.engine import Engine, Talk
 from tests.support.tiny_models import WINDOW, Kind, make
 

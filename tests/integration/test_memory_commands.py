@@ -7,7 +7,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.load_options import Calibration, LoadOptions, Trial
-from app.protocol.messages import Failed, MemoryPlan
+from app.protocol.answers import Failed
+from app.protocol.parts import MemoryPlan
 from app.services.estimator import Estimator
 from app.services.stored_models import StoredModel, circumstances, settings_key
 from app.services.workspace import Workspace

@@ -11,7 +11,7 @@ import pytest
 from app.core.ledger import common_prefix
 from app.engine.chat_template import ChatTemplate
 from app.engine.prompt import PromptBuilder, TurnPrompt
-from app.protocol.messages import ChatMessage
+from app.protocol.parts import ChatMessage
 from tests.integration.test_templates import CHAT, MODELS, STARTED, TEMPLATES, vocabulary
 
 pytestmark = pytest.mark.skipif(MODELS is None, reason="llama-cpp-python's sources are not at hand")

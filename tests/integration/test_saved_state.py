@@ -9,20 +9,9 @@ import pytest
 
 from app.core.sampling import SamplerSettings
 from app.core.turn import TokenCounts
-from app.protocol.messages import (
-    CacheCleared,
-    ChatMessage,
-    ClearCache,
-    ClearSaved,
-    Done,
-    DropSaved,
-    Loaded,
-    Prepare,
-    Prepared,
-    Saved,
-    SavedDropped,
-    StoreOpened,
-)
+from app.protocol.answers import CacheCleared, Done, Loaded, Prepared, Saved, SavedDropped, StoreOpened
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import ClearCache, ClearSaved, DropSaved, Prepare
 from tests.support.engine import Engine, Talk
 from tests.support.tiny_models import CHATML, Kind, make
 

@@ -13,25 +13,10 @@ from app.engine import saving as engine_saving
 from app.engine.saving import LOCK, Saving
 from app.engine.worker import Worker
 from app.folder_lock import FolderLock
-from app.protocol.messages import (
-    Answer,
-    ChatMessage,
-    Done,
-    Failed,
-    Generate,
-    Loaded,
-    LoadModel,
-    OpenStore,
-    PromptProgress,
-    Saved,
-    SavedVerified,
-    Shutdown,
-    StoreOpened,
-    Text,
-    Unload,
-    Unloaded,
-    VerifySaved,
-)
+from app.protocol.answers import Done, Failed, Loaded, PromptProgress, Saved, SavedVerified, StoreOpened, Text, Unloaded
+from app.protocol.messages import Answer
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import Generate, LoadModel, OpenStore, Shutdown, Unload, VerifySaved
 from tests.support.engine import Engine, EngineEnded, Talk
 from tests.support.tiny_models import Kind
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.engine.context import Interrupted
 from app.engine.saved_state import KEPT_TURNS, MIN_SAVED_TOKENS
-from app.protocol.messages import MemoryMode
+from app.protocol.parts import MemoryMode
 from tests.support.saved_state import BATCH, FLASH, NO_FLASH, ROOT, Bench, Place, bench, some_tokens
 from tests.support.tiny_models import Kind
 

@@ -10,26 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from app.core.load_options import LoadOptions
+from app.protocol.answers import Done, Failed, Hello, Loaded, LoadProgress, OldModelFreed, Saved, Text
 from app.protocol.framing import FrameReader, frame
-from app.protocol.messages import (
-    Answer,
-    Cancel,
-    ChatMessage,
-    Done,
-    Failed,
-    Generate,
-    Hello,
-    Loaded,
-    LoadModel,
-    LoadProgress,
-    OldModelFreed,
-    OpenStore,
-    Request,
-    Saved,
-    Text,
-    decode_answer,
-    encode,
-)
+from app.protocol.messages import Answer, Request, decode_answer, encode
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import Cancel, Generate, LoadModel, OpenStore
 
 ROOT = Path(__file__).resolve().parents[2]
 

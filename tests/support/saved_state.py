@@ -19,7 +19,7 @@ from app.engine.session import memory_mode
 from app.engine.state import ContextState
 from app.engine.state_blob import HEADER, SectionLayout, as_bytes, read_section
 from app.kvstore.store import Store
-from app.protocol.messages import MemoryMode
+from app.protocol.parts import MemoryMode
 from tests.support.tiny_models import VOCABULARY_SIZE
 
 ROOT = bytes(range(32))

@@ -31,7 +31,7 @@ from app.gui import theme
 from app.gui.application import make_application
 from app.gui.main_window import MainWindow, prepare
 from app.gui.transcript.view import TranscriptView
-from app.protocol.messages import Statistics
+from app.protocol.answers import Statistics
 from app.services.workspace import Workspace
 
 RESOURCES: Final = Path(__file__).resolve().parents[2] / "resources"

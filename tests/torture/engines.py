@@ -13,20 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from app.core.sampling import SamplerSettings
-from app.protocol.messages import (
-    ChatMessage,
-    ClearCache,
-    ClearSaved,
-    Done,
-    DropSaved,
-    GetSavedUsage,
-    Loaded,
-    Prepare,
-    SavedUsage,
-    SavedVerified,
-    StoreOpened,
-    VerifySaved,
-)
+from app.protocol.answers import Done, Loaded, SavedUsage, SavedVerified, StoreOpened
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import ClearCache, ClearSaved, DropSaved, GetSavedUsage, Prepare, VerifySaved
 from tests.support.engine import Engine, EngineEnded, Talk
 from tests.support.tiny_models import Kind, make
 

@@ -15,7 +15,8 @@ from app.engine import load_plan
 from app.engine.context import ContextSettings
 from app.engine.dry_run import DryFigures
 from app.engine.load_plan import DoesNotFitError, LoadPlan, Planner
-from app.protocol.messages import Device, DeviceKind, LoadModel
+from app.protocol.parts import Device, DeviceKind
+from app.protocol.requests import LoadModel
 from tests.support.gguf_bytes import described, described_model, entry, gguf, tensor, typed_entry
 
 MIB, GIB = 1024**2, 1024**3

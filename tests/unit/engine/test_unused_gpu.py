@@ -7,7 +7,7 @@ import pytest
 
 from app.engine import unused_gpu
 from app.engine.unused_gpu import unused_gpus
-from app.protocol.messages import Device, DeviceKind
+from app.protocol.parts import Device, DeviceKind
 
 CPU_DEVICE = Device(name="CPU", description="A processor", kind="cpu", free_bytes=0, total_bytes=0, backend="CPU")
 PutIn = Callable[[str], None]

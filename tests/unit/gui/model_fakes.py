@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from PySide6.QtCore import QObject
 
 from app.core.load_options import Calibration, LoadOptions, Trial
-from app.protocol.messages import DeviceEstimate, Failed, MemoryPlan, Offer
+from app.protocol.answers import Failed
+from app.protocol.parts import DeviceEstimate, MemoryPlan, Offer
 
 MIB, GIB = 1 << 20, 1 << 30
 SMALLER = Offer(label="Use a context of 1,024 tokens", options=LoadOptions(context=1024))

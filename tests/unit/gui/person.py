@@ -11,7 +11,8 @@ from pytestqt.qtbot import QtBot
 from app.core.turn import TokenCounts, TurnFigures
 from app.gui import main_window
 from app.gui.main_window import MainWindow
-from app.protocol.messages import CountTokens, Done, Failed, Generate, TokenCount
+from app.protocol.answers import Done, Failed, TokenCount
+from app.protocol.requests import CountTokens, Generate
 from app.services import engine_client
 from app.services.transfer import ExportFormat
 from app.services.workspace import Workspace

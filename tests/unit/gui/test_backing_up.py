@@ -9,19 +9,9 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 
 from app.core.errors import EmberError
 from app.gui.dialogs_backup import BackupDialog
-from app.protocol.messages import (
-    AdoptSaved,
-    Cancel,
-    ExportSaved,
-    Failed,
-    GetSavedUsage,
-    OpenStore,
-    RootUsage,
-    SavedAdopted,
-    SavedExported,
-    SavedUsage,
-    StoreOpened,
-)
+from app.protocol.answers import Failed, SavedAdopted, SavedExported, SavedUsage, StoreOpened
+from app.protocol.parts import RootUsage
+from app.protocol.requests import AdoptSaved, Cancel, ExportSaved, GetSavedUsage, OpenStore
 from app.services.backups import Backups, Schedule
 from app.services.workspace import Workspace
 from app.storage.backup_format import look_into

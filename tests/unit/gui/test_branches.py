@@ -8,7 +8,8 @@ from app.core.conversation import Message
 from app.core.turn import FinishReason, TokenCounts, TurnFigures
 from app.gui import wording
 from app.gui.transcript.action_row import ActionRow
-from app.protocol.messages import Done, Failed, Generate, PromptProgress, Text
+from app.protocol.answers import Done, Failed, PromptProgress, Text
+from app.protocol.requests import Generate
 from tests.unit.gui.person import Person
 from tests.unit.gui.test_window import actions
 from tests.unit.services.fakes import CRASHED

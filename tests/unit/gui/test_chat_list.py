@@ -12,7 +12,7 @@ from app.gui.sidebar.conversation_list import ConversationList
 from app.gui.sidebar.item import SidebarItem
 from app.gui.sidebar.model import ConversationModel
 from app.gui.sidebar.sidebar import Sidebar
-from app.protocol.messages import Statistics
+from app.protocol.answers import Statistics
 from app.services.engine_process import EngineDeath
 from app.services.workspace import Workspace
 

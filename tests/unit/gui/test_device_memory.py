@@ -5,7 +5,8 @@ from msgspec import structs
 from app.gui.device_memory import memory_figures
 from app.gui.gauges import MemoryFigures
 from app.gui.gauges.reading import read_memory
-from app.protocol.messages import Device, DeviceKind, DeviceMemory, Statistics
+from app.protocol.answers import Statistics
+from app.protocol.parts import Device, DeviceKind, DeviceMemory
 
 GIB = 1024**3
 MIB = 1024**2

@@ -15,7 +15,8 @@ from app.core.errors import EmberError
 from app.gui.dialogs_export import FORMS, STATE_ABOUT, ExportChoice, ExportDialog, StateOffer
 from app.gui.exporting import outcome_words
 from app.gui.progress_strip import ProgressStrip
-from app.protocol.messages import Cancel, ExportSaved, Failed, SavedExported
+from app.protocol.answers import Failed, SavedExported
+from app.protocol.requests import Cancel, ExportSaved
 from app.services.exports import Exported, ExportOrder, ExportReport
 from app.services.transfer import ExportFormat
 from app.storage.archive import read_archive

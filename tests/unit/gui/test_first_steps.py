@@ -6,7 +6,7 @@ import pytest
 
 from app.gui import first_steps
 from app.gui.first_steps import FILE, SENTENCE
-from app.protocol.messages import LoadModel
+from app.protocol.requests import LoadModel
 from tests.unit.gui.library_support import FIRST, Library
 from tests.unit.gui.person import Person
 

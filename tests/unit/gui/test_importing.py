@@ -13,7 +13,9 @@ from app.core.conversation import ConversationTree
 from app.core.errors import EmberError
 from app.gui import dialogs_import
 from app.gui.dialogs_import import ReportDialog
-from app.protocol.messages import AdoptedTip, AdoptSaved, Cancel, OpenStore, SavedAdopted, StoreOpened
+from app.protocol.answers import SavedAdopted, StoreOpened
+from app.protocol.parts import AdoptedTip
+from app.protocol.requests import AdoptSaved, Cancel, OpenStore
 from app.services.window_socket import Found, ImportRequest, OpenRequest
 from app.storage.archive import export_archive
 from app.storage.signing import installation_key

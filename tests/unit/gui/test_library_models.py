@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from app.core.load_options import LoadOptions
 from app.gui.library_rows import Row, RowsView
 from app.gui.library_words import IN_MEMORY
-from app.protocol.messages import LoadModel
+from app.protocol.requests import LoadModel
 from tests.unit.gui.library_support import Library, titles, words
 from tests.unit.gui.model_fakes import FakeEstimator, plan_of
 from tests.unit.gui.person import Person

@@ -7,7 +7,9 @@ import pytest
 from app.core.load_options import LoadOptions
 from app.gui.memory_trouble import CPU_THIS_TIME
 from app.gui.notices import Notice
-from app.protocol.messages import Device, Failed, Hello, LoadModel, Offer
+from app.protocol.answers import Failed, Hello
+from app.protocol.parts import Device, Offer
+from app.protocol.requests import LoadModel
 from app.services.engine_process import EngineDeath
 from tests.unit.gui.model_fakes import GIB, HALF_KV, SMALLER, FakeEstimator, plan_of
 from tests.unit.gui.person import Person

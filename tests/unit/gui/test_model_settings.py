@@ -15,18 +15,9 @@ from app.gui.live_costs import OPTIONS
 from app.gui.measured_box import NOT_MEASURED, OTHER
 from app.gui.model_fields import UNKNOWN
 from app.gui.model_settings_control import WRITING
-from app.protocol.messages import (
-    Calibrate,
-    Calibrated,
-    CalibrationProgress,
-    Cancel,
-    Device,
-    Failed,
-    GetStatistics,
-    Hello,
-    LoadModel,
-    Statistics,
-)
+from app.protocol.answers import Calibrated, CalibrationProgress, Failed, Hello, Statistics
+from app.protocol.parts import Device
+from app.protocol.requests import Calibrate, Cancel, GetStatistics, LoadModel
 from tests.unit.gui.model_fakes import CALIBRATION, GIB, FakeEstimator, plan_of
 from tests.unit.gui.person import Person
 from tests.unit.gui.test_saved_window import Saving

@@ -12,7 +12,8 @@ from app.gui.budget_slider import SMALLEST, STEPS
 from app.gui.dialogs_saved import SavedStateDialog
 from app.gui.gauges.clearing import WRITING
 from app.gui.saved_shares_model import CHATS, SIZE, Share, SharesModel, clean_title
-from app.protocol.messages import ClearSaved, Failed, PinSaved, SavedDropped, SavedPinned
+from app.protocol.answers import Failed, SavedDropped, SavedPinned
+from app.protocol.requests import ClearSaved, PinSaved
 from app.storage.saved_roots import UNTOLD
 from tests.unit.gui.person import Person
 from tests.unit.gui.test_saved_window import GIB, MIB, ROOT, TIP, Saving, saving  # noqa: F401

@@ -10,25 +10,24 @@ from PySide6.QtWidgets import QMessageBox
 from app.core.conversation import ConversationId, MessageId
 from app.gui import wording
 from app.gui.dialogs_saved import SavedStateDialog
-from app.protocol.messages import (
-    Cancel,
-    ClearCache,
-    ClearSaved,
-    DeviceMemory,
-    DropSaved,
+from app.protocol.answers import (
     Failed,
-    GetSavedUsage,
-    GetStatistics,
-    MemoryMode,
-    OpenStore,
-    RootUsage,
     SavedDropped,
     SavedUsage,
     SavedVerified,
     Statistics,
     StoreOpened,
-    TipUsage,
     VerifyProgress,
+)
+from app.protocol.parts import DeviceMemory, MemoryMode, RootUsage, TipUsage
+from app.protocol.requests import (
+    Cancel,
+    ClearCache,
+    ClearSaved,
+    DropSaved,
+    GetSavedUsage,
+    GetStatistics,
+    OpenStore,
     VerifySaved,
 )
 from app.storage.saved_roots import UNTOLD

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
 from app.gui.notices import Notice
-from app.protocol.messages import Failed
+from app.protocol.answers import Failed
 from app.services import engine_client
 from tests.unit.gui.person import Person, export
 from tests.unit.services.fakes import CRASHED, FakeProcess

@@ -10,18 +10,10 @@ from hypothesis import strategies as st
 from app.core.load_options import LoadOptions
 from app.core.sampling import SamplerSettings
 from app.core.turn import Reread, TokenCounts, TurnFigures
-from app.protocol.messages import (
-    Answer,
-    ChatMessage,
-    Done,
-    Generate,
-    LoadModel,
-    ProtocolError,
-    Request,
-    decode_answer,
-    decode_request,
-    encode,
-)
+from app.protocol.answers import Done
+from app.protocol.messages import Answer, ProtocolError, Request, decode_answer, decode_request, encode
+from app.protocol.parts import ChatMessage
+from app.protocol.requests import Generate, LoadModel
 
 GENERATE = Generate(
     id=7,

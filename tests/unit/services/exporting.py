@@ -7,7 +7,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.conversation import Conversation, ConversationId
-from app.protocol.messages import ExportSaved, OpenStore, SavedExported, StoreOpened
+from app.protocol.answers import SavedExported, StoreOpened
+from app.protocol.requests import ExportSaved, OpenStore
 from app.services import engine_client
 from app.services.exports import ExportOrder, ExportReport, ExportRun, ExportStep
 from app.services.workspace import Workspace

@@ -7,19 +7,10 @@ from typing import Any, ClassVar
 from PySide6.QtCore import QObject, Signal
 
 from app.core.turn import FinishReason, TokenCounts, TurnFigures
-from app.protocol.messages import (
-    PROTOCOL_VERSION,
-    Answer,
-    Done,
-    Failed,
-    Generate,
-    Hello,
-    Loaded,
-    LoadModel,
-    ModelInfo,
-    Request,
-    Text,
-)
+from app.protocol.answers import Done, Failed, Hello, Loaded, Text
+from app.protocol.messages import PROTOCOL_VERSION, Answer, Request
+from app.protocol.parts import ModelInfo
+from app.protocol.requests import Generate, LoadModel
 from app.services.engine_client import OnAnswer
 from app.services.engine_process import EngineDeath
 

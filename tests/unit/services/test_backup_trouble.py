@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import EmberError
-from app.protocol.messages import ExportSaved, SavedExported
+from app.protocol.answers import SavedExported
+from app.protocol.requests import ExportSaved
 from app.services.backup_calls import BackupCalls
 from app.services.backups import Backups
 from app.services.window_socket import BackupRequest, Found, Reply

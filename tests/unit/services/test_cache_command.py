@@ -8,20 +8,9 @@ from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
-from app.protocol.messages import (
-    Cancel,
-    ClearSaved,
-    Failed,
-    GetSavedUsage,
-    OpenStore,
-    SavedDropped,
-    SavedUsage,
-    SavedVerified,
-    StoreOpened,
-    TipUsage,
-    VerifyProgress,
-    VerifySaved,
-)
+from app.protocol.answers import Failed, SavedDropped, SavedUsage, SavedVerified, StoreOpened, VerifyProgress
+from app.protocol.parts import TipUsage
+from app.protocol.requests import Cancel, ClearSaved, GetSavedUsage, OpenStore, VerifySaved
 from app.services import engine_client
 from app.services.cache_command import CacheOptions, cache
 from app.services.single_instance import Caller, SingleInstance

@@ -6,22 +6,10 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.load_options import LoadOptions
-from app.protocol.messages import (
-    Cancel,
-    CountTokens,
-    Failed,
-    GetStatistics,
-    LoadModel,
-    LoadProgress,
-    Offer,
-    OldModelFreed,
-    PinSaved,
-    Response,
-    SavedPinned,
-    TokenCount,
-    Unload,
-    Unloaded,
-)
+from app.protocol.answers import Failed, LoadProgress, OldModelFreed, SavedPinned, TokenCount, Unloaded
+from app.protocol.messages import Response
+from app.protocol.parts import Offer
+from app.protocol.requests import Cancel, CountTokens, GetStatistics, LoadModel, PinSaved, Unload
 from app.services.engine_client import RESTART_DELAYS_MS, EngineClient, ModelTrouble
 from app.services.engine_process import NEVER_STARTED, EngineDeath
 from tests.unit.services.fakes import FakeProcess

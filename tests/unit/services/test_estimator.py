@@ -8,15 +8,9 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.load_options import LoadOptions
-from app.protocol.messages import (
-    DeviceMemory,
-    EstimateMemory,
-    Failed,
-    GetStatistics,
-    MemoryEstimated,
-    MemoryPlan,
-    Statistics,
-)
+from app.protocol.answers import Failed, MemoryEstimated, Statistics
+from app.protocol.parts import DeviceMemory, MemoryPlan
+from app.protocol.requests import EstimateMemory, GetStatistics
 from app.services import engine_client, estimator
 from app.services.engine_client import EngineClient
 from app.services.engine_process import EngineDeath

@@ -7,7 +7,8 @@ import pytest
 from PySide6.QtCore import QObject
 
 from app.core.errors import EmberError
-from app.protocol.messages import Cancel, Failed, SavedExported
+from app.protocol.answers import Failed, SavedExported
+from app.protocol.requests import Cancel
 from app.services.window_requests import WindowRequests
 from app.services.window_socket import ExportRequest, ask_window
 from app.storage.archive import read_archive

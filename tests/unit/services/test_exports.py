@@ -10,7 +10,8 @@ from PySide6.QtCore import Qt
 
 from app.core.conversation import ConversationId, ConversationTree
 from app.core.errors import EmberError
-from app.protocol.messages import Cancel, ExportSaved, Failed, OpenStore, TransferProgress
+from app.protocol.answers import Failed, TransferProgress
+from app.protocol.requests import Cancel, ExportSaved, OpenStore
 from app.services import exports
 from app.services.exports import ExportStep
 from app.storage import archive_state

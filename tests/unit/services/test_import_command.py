@@ -9,7 +9,9 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
-from app.protocol.messages import AdoptedTip, AdoptSaved, Cancel, SavedAdopted, TransferProgress
+from app.protocol.answers import SavedAdopted, TransferProgress
+from app.protocol.parts import AdoptedTip
+from app.protocol.requests import AdoptSaved, Cancel
 from app.services import engine_client
 from app.services.background import wait_for_background
 from app.services.import_command import hand_over

@@ -8,14 +8,9 @@ import pytest
 from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
-from app.protocol.messages import (
-    Device,
-    DeviceEstimate,
-    DeviceMemory,
-    GetStatistics,
-    MemoryPlan,
-    Statistics,
-)
+from app.protocol.answers import Statistics
+from app.protocol.parts import Device, DeviceEstimate, DeviceMemory, MemoryPlan
+from app.protocol.requests import GetStatistics
 from app.services import engine_client
 from app.services.memory_report import describe_device, describe_plan, memory_of
 from app.services.window_requests import WindowRequests

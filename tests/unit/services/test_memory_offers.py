@@ -1,7 +1,8 @@
 """What is offered when a model did not fit: less of what was tried."""
 
+from app.core.load_decision import Verdict
 from app.core.load_options import LoadOptions
-from app.protocol.messages import DeviceEstimate, MemoryPlan, Offer, Verdict
+from app.protocol.parts import DeviceEstimate, MemoryPlan, Offer
 from app.services.memory_offers import offers_below
 
 

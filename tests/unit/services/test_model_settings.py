@@ -11,26 +11,10 @@ from pytestqt.qtbot import QtBot
 from app.core.conversation import Conversation, ConversationId
 from app.core.errors import EmberError
 from app.core.load_options import Calibration, LoadOptions, Trial
-from app.protocol.messages import (
-    Answer,
-    Calibrate,
-    Calibrated,
-    CalibrationProgress,
-    Cancel,
-    DeviceEstimate,
-    DeviceMemory,
-    Failed,
-    Generate,
-    GetStatistics,
-    Loaded,
-    LoadModel,
-    MemoryPlan,
-    OpenStore,
-    Prepare,
-    Statistics,
-    StoreOpened,
-    TipUsage,
-)
+from app.protocol.answers import Calibrated, CalibrationProgress, Failed, Loaded, Statistics, StoreOpened
+from app.protocol.messages import Answer
+from app.protocol.parts import DeviceEstimate, DeviceMemory, MemoryPlan, TipUsage
+from app.protocol.requests import Calibrate, Cancel, Generate, GetStatistics, LoadModel, OpenStore, Prepare
 from app.services import model_settings
 from app.services.chats import Chats, TurnRequest
 from app.services.engine_client import EngineClient

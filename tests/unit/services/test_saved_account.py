@@ -8,7 +8,8 @@ from PySide6.QtCore import QObject, QTimer
 from pytestqt.qtbot import QtBot
 
 from app.core.conversation import Conversation, ConversationId, Message, MessageId, new_message_id
-from app.protocol.messages import DropSaved, Failed, GetSavedUsage, OpenStore, SavedDropped, SavedUsage, StoreOpened
+from app.protocol.answers import Failed, SavedDropped, SavedUsage, StoreOpened
+from app.protocol.requests import DropSaved, GetSavedUsage, OpenStore
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
 from app.storage.conversations import ConversationStore

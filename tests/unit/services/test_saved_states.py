@@ -7,17 +7,9 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.conversation import ConversationId
-from app.protocol.messages import (
-    DropSaved,
-    GetSavedUsage,
-    OpenStore,
-    PinSaved,
-    SavedDropped,
-    SavedPinned,
-    SavedUsage,
-    StoreOpened,
-    TipUsage,
-)
+from app.protocol.answers import SavedDropped, SavedPinned, SavedUsage, StoreOpened
+from app.protocol.parts import TipUsage
+from app.protocol.requests import DropSaved, GetSavedUsage, OpenStore, PinSaved
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
 from app.services.written_today import WritingDay, day_of

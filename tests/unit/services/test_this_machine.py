@@ -4,7 +4,8 @@ import psutil
 import pytest
 
 from app.core.offload import CPU
-from app.protocol.messages import Device, Statistics
+from app.protocol.answers import Statistics
+from app.protocol.parts import Device
 from app.services.this_machine import this_machine
 
 GIB = 1024**3
