@@ -49,7 +49,7 @@ def test_a_load_that_runs_out_of_memory_is_told_with_an_offer_that_works(
     ember = start(model=None)
     ember.workspace.library.unloaded()
     ember.window.model.cancel()
-    qtbot.waitUntil(lambda: ember.workspace.engine.state == "ready", timeout=LOAD_MS)
+    qtbot.waitUntil(lambda: ember.workspace.saved.is_open, timeout=LOAD_MS)  # its writer's thread is there
     bound(ember, 64 * MIB)
     ember.window.model.load(starter_model)
     qtbot.waitUntil(lambda: len(buttons(ember)) > 1, timeout=LOAD_MS)
