@@ -57,6 +57,7 @@ def test_a_load_that_runs_out_of_memory_is_told_with_an_offer_that_works(
     bound(ember, None)
     options = take_first_offer(ember, qtbot)
     assert ember.workspace.model_settings.options(starter_model) == options != LoadOptions()
+    use_greedy(ember, max_tokens=8)
     ember.say("Hello.")
 
 
