@@ -75,7 +75,8 @@ def missing_model(one: ImportedOne, known: Collection[str]) -> str:
     if one.model is None or one.model.casefold() in {name.casefold() for name in known}:
         return ""
     digest = f" (SHA-256 {one.model_sha256[:12]}…)" if one.model_sha256 else ""
-    return f"It was written with {called(one.model)}{digest}, which is not known here."
+    source = f" from {called(one.model_source)}" if one.model_source else ""
+    return f"It was written with {called(one.model)}{source}{digest}, which is not known here."
 
 
 def summary(report: ImportReport, left: Sequence[Undecided]) -> str:

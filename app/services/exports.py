@@ -14,6 +14,7 @@ from app.core.conversation import ConversationId
 from app.core.errors import EmberError
 from app.paths import DataDir
 from app.services.background import run_in_background
+from app.services.model_source import source_of
 from app.services.state_transfer import StateTransfer, Stop, staging_folder
 from app.services.transfer import SUFFIXES, Branches, ExportFormat, FreeNames, ToPdf, contents, no_pdf
 from app.storage.archive_state import OutgoingState, export_with_state, no_progress
@@ -277,7 +278,8 @@ class ExportRun(QObject):
 
         store, key = self._exports.store, installation_key(self._exports.data_dir.key)
         tree, token_ids = store.tree(conversation), store.packed_token_ids(conversation)
-        text_bytes, state_bytes = export_with_state(tree, token_ids, path, state, key, progress)
+        source = source_of(tree.conversation)
+        text_bytes, state_bytes = export_with_state(tree, token_ids, path, state, key, progress, source)
         return Exported(conversation, path, text_bytes, state_bytes)
 
     def _place(self, conversation: ConversationId) -> AbstractContextManager[Path]:

@@ -100,6 +100,8 @@ class ImportedOne:
     model: str | None = None
     """The file's name of the model that it was written with, where that is told."""
     model_sha256: str | None = None
+    model_source: str | None = None
+    """The repository that it came from, where that is told."""
     foreign: ForeignState | None = None
 
 
@@ -319,6 +321,7 @@ class _Import:
             here.branches if here is not None and added else 0,
             imported.model,
             _model_digest(manifest),
+            manifest.model_source if manifest is not None else None,
             foreign,
         )
         self._taken.append(one)

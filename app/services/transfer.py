@@ -8,6 +8,7 @@ from typing import Literal
 from app.core.conversation import ConversationId, ConversationTree
 from app.core.errors import EmberError
 from app.paths import plain_reason
+from app.services.model_source import source_of
 from app.storage.archive import checked_archive
 from app.storage.chat_json import to_chat_json
 from app.storage.conversations import ConversationStore
@@ -62,7 +63,7 @@ def contents(
     tree = store.tree(conversation)
     match form:
         case "ember":
-            return checked_archive(tree, store.packed_token_ids(conversation))
+            return checked_archive(tree, store.packed_token_ids(conversation), source_of(tree.conversation))
         case "markdown":
             text = to_markdown(tree, one=branches == "one")
         case "json":

@@ -70,13 +70,15 @@ def export_archive(tree: ConversationTree, token_ids: TokenIds, path: Path) -> N
     write_bytes_atomically(path, checked_archive(tree, token_ids))
 
 
-def checked_archive(tree: ConversationTree, token_ids: TokenIds) -> bytes:
+def checked_archive(tree: ConversationTree, token_ids: TokenIds, model_source: str | None = None) -> bytes:
     """The bytes of the archive of a conversation; `token_ids` as from `ConversationStore.packed_token_ids`.
+
+    `model_source` is the repository that its model's file came from.
 
     Raises EmberError of kind "too_large" for what `read_archive` would not take back.
     """
     try:
-        data = archive_bytes(tree, token_ids)
+        data = archive_bytes(tree, token_ids, model_source)
         read_open_archive(io.BytesIO(data))
     except RefusedError as error:
         raise EmberError(
@@ -87,12 +89,12 @@ def checked_archive(tree: ConversationTree, token_ids: TokenIds) -> bytes:
     return data
 
 
-def archive_bytes(tree: ConversationTree, token_ids: TokenIds) -> bytes:
+def archive_bytes(tree: ConversationTree, token_ids: TokenIds, model_source: str | None = None) -> bytes:
     """The bytes of the archive of a conversation; raises RefusedError."""
     document = document_of(tree, token_ids)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        add_member(archive, MANIFEST, manifest_bytes(manifest_of(tree, document)))
+        add_member(archive, MANIFEST, manifest_bytes(manifest_of(tree, document, model_source)))
         add_member(archive, CONVERSATION, document)
     return buffer.getvalue()
 
@@ -102,7 +104,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest))
 
 
-def manifest_of(tree: ConversationTree, document: bytes) -> Manifest:
+def manifest_of(tree: ConversationTree, document: bytes, model_source: str | None) -> Manifest:
     """The manifest of an archive of a conversation, whose `conversation.json` is `document`."""
     return Manifest(
         format=FORMAT,
@@ -112,6 +114,7 @@ def manifest_of(tree: ConversationTree, document: bytes) -> Manifest:
         messages=len(tree.messages),
         branches=branches_of({message.id: message.parent for message in tree.messages.values()}),
         sha256=hashlib.sha256(document).hexdigest(),
+        model_source=model_source,
     )
 
 

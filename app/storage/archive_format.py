@@ -112,6 +112,8 @@ class Manifest(_Document, frozen=True, omit_defaults=True):
     """How many messages have none below them."""
     sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     """Of the bytes of conversation.json."""
+    model_source: Name | None = None
+    """The repository that the model's file came from, where that is known."""
     state: StateManifest | None = None
     signature: Digest | None = None
     """Of everything else here, by the installation that wrote it; see `signing.py`."""

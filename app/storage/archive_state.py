@@ -34,6 +34,7 @@ from app.storage.archive_format import (
     STATE_FILE_LIMIT,
     STATE_MODEL_LIMIT,
     VERSION,
+    Manifest,
     RefusedError,
     StateFile,
     StateManifest,
@@ -82,6 +83,7 @@ def export_with_state(
     state: OutgoingState,
     key: bytes,
     progress: Progress = no_progress,
+    model_source: str | None = None,
 ) -> tuple[int, int]:
     """Write a conversation with its state to `path`, atomically, signed with `key`; the bytes of text and of state.
 
@@ -90,7 +92,9 @@ def export_with_state(
     with written_atomically(path) as file:
         try:
             total = _checked_total(state)
-            _write(tree, token_ids, file, state, key, lambda done: progress(done, total))
+            document = document_of(tree, token_ids)
+            manifest = manifest_of(tree, document, model_source)
+            _write(manifest, document, file, state, key, lambda done: progress(done, total))
             read_open_archive(file)
             return file.seek(0, os.SEEK_END) - total, total
         except (RefusedError, zipfile.LargeZipFile) as error:
@@ -113,15 +117,14 @@ def _checked_total(state: OutgoingState) -> int:
 
 
 def _write(
-    tree: ConversationTree,
-    token_ids: TokenIds,
+    manifest: Manifest,
+    document: bytes,
     file: BinaryIO,
     state: OutgoingState,
     key: bytes,
     progress: Callable[[int], None],
 ) -> None:
-    """Write the archive to an open file; the manifest last, because it has the files' digests."""
-    document = document_of(tree, token_ids)
+    """Write the archive to an open file; the manifest last, because it gets the files' digests."""
     done = 0
 
     def stored(size: int) -> None:
@@ -142,7 +145,7 @@ def _write(
         finally:
             hasher.shutdown(cancel_futures=True)  # whoever stops this does not wait for the digests of all the rest
         manifest = msgspec.structs.replace(
-            manifest_of(tree, document),
+            manifest,
             version=VERSION,
             state=StateManifest(models=list(state.models), tips=list(state.tips), files=files),
         )

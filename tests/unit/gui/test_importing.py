@@ -17,7 +17,7 @@ from app.protocol.answers import SavedAdopted, StoreOpened
 from app.protocol.parts import AdoptedTip
 from app.protocol.requests import AdoptSaved, Cancel, OpenStore
 from app.services.window_socket import Found, ImportRequest, OpenRequest
-from app.storage.archive import export_archive
+from app.storage.archive import checked_archive, export_archive
 from app.storage.signing import installation_key
 from tests.unit.gui.person import Person
 from tests.unit.services.archives import FINGERPRINT, TIP, archive_with_state
@@ -144,6 +144,15 @@ def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(p
     library = person.window.library.dialog
     assert library is not None and library.isVisible()
     library.reject()
+
+
+def test_where_a_missing_model_came_from_is_told(person: Person, tmp_path: Path) -> None:
+    tree = forked_tree()
+    tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)
+    (tmp_path / "roads.ember").write_bytes(checked_archive(tree, {}, "acme/Gemma-GGUF"))
+    drop(person, tmp_path / "roads.ember")
+    told = wait_for_notice(person, "was imported")
+    assert "It was written with “Gemma.gguf” from “acme/Gemma-GGUF”, which is not known here." in told
 
 
 def test_an_endless_title_is_shortened_in_what_is_said(person: Person, tmp_path: Path) -> None:
