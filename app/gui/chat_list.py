@@ -29,6 +29,10 @@ _FRAME: Final = 0.016
 _REST: Final = 8
 """Where showing changes took longer than a frame (seconds), the next ones wait that many times as long: during an
 import they come without end, and the window has other things to do."""
+AT_ONCE: Final = 20
+"""So many of those are shown without such a rest, as a person's own are."""
+_PAUSE: Final = 0.5
+"""Seconds without a change, after which they are counted anew."""
 
 
 class ChatList(QObject):
@@ -49,6 +53,7 @@ class ChatList(QObject):
         """What is said of saved state with these rates: ten thousand sentences are not made anew each time."""
         self._changed: set[str] = set()
         self._not_before = 0.0
+        self._shown_at_once, self._ended = 0, 0.0
         self._is_closed = False
         self._later = QTimer(self)  # many changes in one turn of the event loop are shown together
         self._later.setSingleShot(True)
@@ -107,9 +112,13 @@ class ChatList(QObject):
     def _read_changed(self) -> None:
         """Read the conversations that have changed, and rest after much work."""
         began = time.monotonic()
+        if began - self._ended > _PAUSE:
+            self._shown_at_once = 0
         self._show_changed()
-        took = time.monotonic() - began
-        self._not_before = began + took * (1 + _REST) if took > _FRAME else 0.0
+        self._ended = time.monotonic()
+        took = self._ended - began
+        self._shown_at_once += took > _FRAME
+        self._not_before = began + took * (1 + _REST) if took > _FRAME and self._shown_at_once > AT_ONCE else 0.0
 
     def _show_changed(self) -> None:
         """Read the conversations that have changed, and no others."""

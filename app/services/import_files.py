@@ -321,7 +321,7 @@ class _Import:
             here.branches if here is not None and added else 0,
             imported.model,
             _model_digest(manifest),
-            manifest.model_source if manifest is not None else None,
+            imported.model_source,
             foreign,
         )
         self._taken.append(one)

@@ -168,10 +168,11 @@ def read_open_archive(file: BinaryIO) -> ImportedConversation:
         raise RefusedError("its contents do not match its checksum")
     document = parse(data, ConversationDocument, CONVERSATION)
     check_counts(manifest, document)
+    imported = replace(conversation_from(document), model_source=manifest.model_source)
     if manifest.state is None:
-        return conversation_from(document)
+        return imported
     check_state(manifest.state, document)
-    return replace(conversation_from(document), manifest=manifest)
+    return replace(imported, manifest=manifest)
 
 
 def _check_members(archive: zipfile.ZipFile, state: list[StateFile], size: int) -> None:

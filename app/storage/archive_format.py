@@ -164,6 +164,8 @@ class ImportedConversation:
     token_ids: TokenIds
     model: str | None
     """The name of the GGUF file last used."""
+    model_source: str | None = None
+    """The repository that the file came from, where the archive tells."""
     manifest: Manifest | None = None
     """Only of an archive that carries state."""
 

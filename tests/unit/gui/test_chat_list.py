@@ -7,7 +7,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.conversation import Conversation, ConversationId, Message, new_conversation_id, new_message_id
-from app.gui.chat_list import ChatList
+from app.gui.chat_list import AT_ONCE, ChatList
 from app.gui.sidebar.conversation_list import ConversationList
 from app.gui.sidebar.item import SidebarItem
 from app.gui.sidebar.model import ConversationModel
@@ -184,13 +184,24 @@ def test_after_much_work_the_next_changes_are_gathered_for_a_while(
     now = [0.0]
 
     def clock() -> float:
-        now[0] += 0.01  # each look at it takes that long: showing a change takes longer than a frame
+        now[0] += 0.02  # each look at it takes that long: showing a change takes longer than a frame
         return now[0]
 
-    monkeypatch.setattr("app.gui.chat_list.time.monotonic", lambda: 2 * clock())
+    monkeypatch.setattr("app.gui.chat_list.time.monotonic", clock)
     chats = ChatList(sidebar, workspace, workspace)
-    first = add(workspace, "First", 1.0)
-    qtbot.waitUntil(lambda: model.item(first) is not None)
-    second, third = add(workspace, "Second", 2.0), add(workspace, "Third", 3.0)
+
+    def show(number: int) -> None:
+        chat = add(workspace, f"Chat {number}", float(number))
+        qtbot.waitUntil(lambda: model.item(chat) is not None)
+
+    for number in range(1, AT_ONCE + 1):
+        show(number)
+        assert chats._later.interval() == 0  # a person's own changes are shown at once
+    show(AT_ONCE + 1)
+    second, third = add(workspace, "Second", 100.0), add(workspace, "Third", 101.0)
     assert chats._later.interval() > 50
     qtbot.waitUntil(lambda: model.item(second) is not None and model.item(third) is not None)
+    now[0] += 1.0
+    show(AT_ONCE + 2)
+    add(workspace, "After a pause", 102.0)
+    assert chats._later.interval() == 0
