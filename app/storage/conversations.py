@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -221,7 +221,7 @@ class ConversationStore:
             rows = self.database.rows("SELECT id FROM conversations WHERE deleted_at < ?", (before,))
             gone = [ConversationId(row["id"]) for row in rows]
             for conversation in gone:
-                self.database.write("DELETE FROM conversations WHERE id = ?", (conversation,))
+                self._remove(conversation)
                 self._changed("purged", conversation)
         return gone
 
@@ -231,25 +231,35 @@ class ConversationStore:
         What is large is written in pieces, so that others need not wait for all of it: as a deleted conversation, which
         the last piece brings back. What a killed process leaves of one is purged as any that was deleted.
         """
-        conversation, pieces = tree.conversation, list(_pieces(tree.messages.values()))
-        is_small = len(pieces) < 2
-        with self.database.transaction() if is_small else nullcontext():
+        pieces = list(_pieces(tree.messages.values()))
+        if len(pieces) > 1:
+            self._insert_in_pieces(tree.conversation, pieces, token_ids)
+            return
+        with self.database.transaction():
+            self._insert_imported(tree.conversation)
+            for piece in pieces:
+                self._insert_piece(piece, token_ids)
+            self._changed("created", tree.conversation.id)
+
+    def _insert_in_pieces(
+        self, conversation: Conversation, pieces: Iterable[Sequence[Message]], token_ids: TokenIds
+    ) -> None:
+        """Each piece in a transaction of its own; where one fails, what was added goes again."""
+        with ExitStack() as undo:
             with self.database.transaction():
-                title_by_person = conversation.title != UNTITLED
-                self._insert(conversation, title_by_person=title_by_person, deleted_at=self._clock())
-            try:
-                for piece in pieces:
-                    self._insert_piece(piece, token_ids)
-                    if not is_small:
-                        time.sleep(BETWEEN_PIECES)  # else this thread has the lock again before another one wakes up
-                with self.database.transaction():
-                    self.database.write("UPDATE conversations SET deleted_at = NULL WHERE id = ?", (conversation.id,))
-                    self._changed("created", conversation.id)
-            except BaseException:
-                if not is_small:
-                    with self.database.transaction():
-                        self.database.write("DELETE FROM conversations WHERE id = ?", (conversation.id,))
-                raise
+                self._insert_imported(conversation, deleted_at=self._clock())
+            undo.callback(self._remove, conversation.id)
+            for piece in pieces:
+                self._insert_piece(piece, token_ids)
+                time.sleep(BETWEEN_PIECES)  # else this thread has the lock again before another one wakes up
+            with self.database.transaction():
+                self.database.write("UPDATE conversations SET deleted_at = NULL WHERE id = ?", (conversation.id,))
+                self._changed("created", conversation.id)
+            undo.pop_all()
+
+    def _insert_imported(self, conversation: Conversation, deleted_at: float | None = None) -> None:
+        """Add the row of a conversation whose title, where it has one, is nobody's first words."""
+        self._insert(conversation, title_by_person=conversation.title != UNTITLED, deleted_at=deleted_at)
 
     def _insert_piece(self, messages: Sequence[Message], token_ids: TokenIds) -> None:
         """Add messages and their token ids in one transaction."""
@@ -422,6 +432,11 @@ class ConversationStore:
     def _insert(self, conversation: Conversation, *, title_by_person: bool, deleted_at: float | None = None) -> None:
         """Add the row of a conversation."""
         self.database.write(_ADD_CONVERSATION, (title_by_person, deleted_at, *conversation_values(conversation)))
+
+    def _remove(self, conversation: ConversationId) -> None:
+        """Remove a conversation for good, with its messages."""
+        with self.database.transaction():
+            self.database.write("DELETE FROM conversations WHERE id = ?", (conversation,))
 
     def _set(self, conversation: ConversationId, column: str, value: Value, kind: ChangeKind) -> None:
         """Write one column of a conversation that is not deleted."""
