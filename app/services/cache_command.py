@@ -15,10 +15,11 @@ from app.protocol.messages import Response
 from app.protocol.parts import TipUsage
 from app.services.output import write_json, write_line
 from app.services.saved_words import check_words
+from app.services.state_transfer import OnFailed
+from app.services.waiting import waited
 from app.services.window_socket import Answer, CacheRequest, Deed, ask_window
 from app.services.workspace import Workspace
 
-OnFailed = Callable[[EmberError], None]
 OnProgress = Callable[[int, int], None]
 
 
@@ -186,7 +187,7 @@ def cache(options: CacheOptions, root: Path | None) -> int:
 
     Raises EmberError.
     """
-    application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
+    _application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
     try:
         workspace = Workspace(root)
     except EmberError as error:
@@ -194,7 +195,7 @@ def cache(options: CacheOptions, root: Path | None) -> int:
         if answer is None:
             raise
     else:
-        answer = _do_alone(options, workspace, application)
+        answer = _do_alone(options, workspace)
     print_answer(options, answer)
     return 1 if answer.get("damaged") else 0
 
@@ -205,25 +206,16 @@ def _request(options: CacheOptions) -> CacheRequest:
     return CacheRequest(deed=options.deed, conversation=options.conversation, model=model)
 
 
-def _do_alone(options: CacheOptions, workspace: Workspace, application: QCoreApplication) -> Answer:
+def _do_alone(options: CacheOptions, workspace: Workspace) -> Answer:
     """Start an engine without a model and let it do it. Raises EmberError."""
-    answers: list[Answer | EmberError] = []
 
-    def end(answer: Answer | EmberError) -> None:
-        answers.append(answer)
-        application.quit()
+    def begin(told: Callable[[Answer], None], failed: OnFailed) -> None:
+        CacheDeeds(workspace).do(options, told, failed)
 
     try:
-        workspace.engine.died.connect(lambda death: end(EmberError(death.sentence, "engine_died")))
-        workspace.engine.start()
-        CacheDeeds(workspace).do(options, end, end)
-        if not answers:
-            application.exec()
+        return waited(workspace, begin)
     finally:
         workspace.close()
-    if isinstance(answers[0], EmberError):
-        raise answers[0]
-    return answers[0]
 
 
 def print_answer(options: CacheOptions, answer: Answer) -> None:

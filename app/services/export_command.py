@@ -10,6 +10,7 @@ from app.core.errors import EmberError
 from app.services.exports import ExportOrder, ExportReport, ExportStep
 from app.services.output import Percent, tell
 from app.services.state_transfer import OnFailed, Stop
+from app.services.waiting import answered
 from app.services.window_socket import Answer, ExportRequest, ask_window
 from app.services.workspace import Workspace
 from app.storage.archive_state import Progress
@@ -23,7 +24,7 @@ def export_with_state(conversations: Sequence[str], to: Path, root: Path | None)
 
     Raises EmberError.
     """
-    application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
+    _application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
     request = ExportRequest(conversations=tuple(conversations), to=str(to.absolute()))
     try:
         workspace = Workspace(root)
@@ -32,7 +33,7 @@ def export_with_state(conversations: Sequence[str], to: Path, root: Path | None)
         if answer is None:
             raise
     else:
-        answer = _do_alone(workspace, request, application)
+        answer = _do_alone(workspace, request)
     for file in answer["files"]:
         if file["why"]:
             tell(file["why"])
@@ -96,21 +97,14 @@ def _answer(report: ExportReport) -> Answer:
     }
 
 
-def _do_alone(workspace: Workspace, request: ExportRequest, application: QCoreApplication) -> Answer:
-    """Start an engine without a model and let it do it. Raises EmberError."""
-    answers: list[Answer | EmberError] = []
+def _do_alone(workspace: Workspace, request: ExportRequest) -> Answer:
+    """Start an engine without a model and let it do it; without it the texts are written. Raises EmberError."""
 
-    def end(answer: Answer | EmberError) -> None:
-        answers.append(answer)
-        application.quit()
+    def begin(told: Callable[[Answer], None], failed: OnFailed) -> None:
+        begin_export(workspace, request, told, failed, Percent())
 
     try:
         workspace.engine.start()
-        begin_export(workspace, request, end, end, Percent())
-        if not answers:
-            application.exec()
+        return answered(begin)
     finally:
         workspace.close()
-    if isinstance(answers[0], EmberError):
-        raise answers[0]
-    return answers[0]

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, QMetaObject, QObject
 
 from app.core.errors import EmberError
 from app.services.engine_process import EngineDeath
@@ -14,8 +14,12 @@ from app.services.workspace import Workspace
 _T = TypeVar("_T")
 
 
-def waited(workspace: Workspace, begin: Callable[[Callable[[_T], None], OnFailed], None]) -> _T:
-    """Begin something that calls back, with an engine running, and wait for it; raises the EmberError that it gives."""
+Begin = Callable[[Callable[[_T], None], OnFailed], None]
+"""Begins something that calls back once, with what came of it or an error."""
+
+
+def answered(begin: Begin[_T]) -> _T:
+    """Begin something and wait for it; raises the EmberError that it gives."""
     application = QCoreApplication.instance() or QCoreApplication(sys.argv[:1])
     results: list[_T] = []
     errors: list[EmberError] = []
@@ -28,18 +32,29 @@ def waited(workspace: Workspace, begin: Callable[[Callable[[_T], None], OnFailed
         errors.append(error)
         application.quit()
 
-    def died(death: EngineDeath) -> None:
-        failed(EmberError(death.sentence, "engine_died"))
-
-    workspace.engine.died.connect(died)
-    try:
-        if workspace.engine.state == "stopped":
-            workspace.engine.start()
-        begin(told, failed)
-        if not results and not errors:
-            application.exec()
-    finally:
-        workspace.engine.died.disconnect(died)
+    begin(told, failed)
+    if not results and not errors:
+        application.exec()
     if results:
         return results[0]
     raise errors[0]
+
+
+def waited(workspace: Workspace, begin: Begin[_T]) -> _T:
+    """The same with an engine running, whose death is an error too."""
+    connections: list[QMetaObject.Connection] = []
+
+    def begin_with_engine(told: Callable[[_T], None], failed: OnFailed) -> None:
+        def died(death: EngineDeath) -> None:
+            failed(EmberError(death.sentence, "engine_died"))
+
+        connections.append(workspace.engine.died.connect(died))
+        if workspace.engine.state == "stopped":
+            workspace.engine.start()
+        begin(told, failed)
+
+    try:
+        return answered(begin_with_engine)
+    finally:
+        for connection in connections:
+            QObject.disconnect(connection)
