@@ -8,9 +8,7 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
     QStackedWidget,
@@ -22,6 +20,7 @@ from app.gui import icons, theme
 from app.gui.library_rows import Row, RowsView
 from app.gui.library_trouble import TroubleBox
 from app.gui.parts import ElidedLabel, icon_button, set_tone, small_words
+from app.gui.progress_row import StopRow
 
 SORTS: Final = (
     ("Most downloaded", "downloads"),
@@ -113,7 +112,7 @@ class FindPage(QWidget):
 
     def set_busy(self, words: str) -> None:
         """The hub is asked, in words; empty when that is over."""
-        self._busy_words.setText(words)
+        self._busy.words.setText(words)
         if not words:
             self._patience.stop()
             self._busy.hide()
@@ -207,21 +206,9 @@ class FindPage(QWidget):
         return page
 
     def _build_busy(self) -> QWidget:
-        self._busy = QWidget(self)
-        bar = QProgressBar(self._busy)
-        bar.setRange(0, 0)
-        bar.setTextVisible(False)
-        self._busy_words = QLabel(self._busy)
-        self._busy_words.setFont(theme.font("small"))
-        self._busy_words.setProperty("tone", "soft")
-        self.stop = QPushButton("Stop", self._busy)
-        row = QHBoxLayout(self._busy)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
-        row.addWidget(bar, 1)
-        row.addWidget(self._busy_words)
-        row.addWidget(self.stop)
-        self._busy.hide()
+        self._busy = StopRow(self)
+        self._busy.bar.setRange(0, 0)
+        self.stop = self._busy.stop
         return self._busy
 
     def _build_results(self) -> QWidget:

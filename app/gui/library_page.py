@@ -8,9 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -21,6 +19,7 @@ from app.gui import icons, theme
 from app.gui.flow_layout import FlowLayout
 from app.gui.library_rows import Row, RowsView
 from app.gui.parts import ElidedLabel, announce, set_tone, small_words
+from app.gui.progress_row import StopRow
 
 FIELD: Final = 32
 """The height of a field and of what stands beside it, in pixels."""
@@ -172,21 +171,9 @@ class LibraryPage(QWidget):
         return top
 
     def _build_progress(self) -> QWidget:
-        self._progress_row = QWidget(self)
-        self.progress = QProgressBar(self._progress_row)
-        self.progress.setTextVisible(False)
+        self._progress_row = row = StopRow(self)
+        self.progress, self.progress_words, self.stop = row.bar, row.words, row.stop
         self.progress.setAccessibleName("Verifying the model")
-        self.progress_words = QLabel(self._progress_row)
-        self.progress_words.setFont(theme.font("small"))
-        self.progress_words.setProperty("tone", "soft")
-        self.stop = QPushButton("Stop", self._progress_row)
-        row = QHBoxLayout(self._progress_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
-        row.addWidget(self.progress, 1)
-        row.addWidget(self.progress_words)
-        row.addWidget(self.stop)
-        self._progress_row.hide()
         return self._progress_row
 
     def _connect(self) -> None:

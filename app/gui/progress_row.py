@@ -1,11 +1,12 @@
-"""A bar that shows how many bytes of something are done, with a way to stop it."""
+"""Rows with a bar that shows how much of something is done, and a way to stop it."""
 
 from typing import Final
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from app.core.units import format_bytes
+from app.gui import theme
 from app.gui.model_fields import words
 
 _STEPS: Final = 1000
@@ -48,3 +49,23 @@ class ProgressRow(QWidget):
         self.bar.setRange(0, _STEPS)
         self.bar.setValue(_STEPS * done // max(to_do, 1))
         self.amount.setText(f"{format_bytes(done)} of {format_bytes(to_do)}")
+
+
+class StopRow(QWidget):
+    """A bar, a few words and Stop in one line; hidden until something is done."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.bar = QProgressBar(self)
+        self.bar.setTextVisible(False)
+        self.words = QLabel(self)
+        self.words.setFont(theme.font("small"))
+        self.words.setProperty("tone", "soft")
+        self.stop = QPushButton("Stop", self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.words)
+        row.addWidget(self.stop)
+        self.hide()
