@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
-from shiboken6 import delete
 
 from app.core.errors import EmberError
 from app.services.backup_copies import Copy
@@ -28,7 +27,6 @@ def workspace(tmp_path: Path, qtbot: QtBot) -> Iterator[Workspace]:
     put(made.store, forked_tree())
     yield made
     made.close()
-    delete(made)  # here and now: else Python may collect it, with its timers, on a thread that works
 
 
 @pytest.fixture
