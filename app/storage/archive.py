@@ -44,7 +44,6 @@ from app.storage.archive_format import (
     parse,
 )
 from app.storage.conversations import TITLE_LIMIT, ConversationStore
-from app.storage.files import write_bytes_atomically
 from app.storage.records import TokenIds
 from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
@@ -63,11 +62,6 @@ _COPY: Final = " (copy)"
 _UNFINISHED: Final = (
     "This reply was still being written when the conversation was exported; what had come by then is kept."
 )
-
-
-def export_archive(tree: ConversationTree, token_ids: TokenIds, path: Path) -> None:
-    """Write a conversation to `path`, atomically; raises EmberError of kind "cannot_write" or "too_large"."""
-    write_bytes_atomically(path, checked_archive(tree, token_ids))
 
 
 def checked_archive(tree: ConversationTree, token_ids: TokenIds, model_source: str | None = None) -> bytes:

@@ -17,7 +17,8 @@ from app.protocol.answers import SavedAdopted, StoreOpened
 from app.protocol.parts import AdoptedTip
 from app.protocol.requests import AdoptSaved, Cancel, OpenStore
 from app.services.window_socket import Found, ImportRequest, OpenRequest
-from app.storage.archive import checked_archive, export_archive
+from app.storage.archive import checked_archive
+from app.storage.files import write_bytes_atomically
 from app.storage.signing import installation_key
 from tests.unit.gui.person import Person
 from tests.unit.services.archives import FINGERPRINT, TIP, archive_with_state
@@ -47,7 +48,7 @@ def drop_onto(widget: QWidget, data: QMimeData) -> None:
 
 def plain(path: Path, tree: ConversationTree | None = None) -> Path:
     """An archive without state."""
-    export_archive(tree or forked_tree(), {}, path)
+    write_bytes_atomically(path, checked_archive(tree or forked_tree(), {}))
     return path
 
 

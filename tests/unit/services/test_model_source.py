@@ -10,7 +10,7 @@ from app.core.conversation import Conversation
 from app.services.download_record import ENDING, DownloadRecord, RecordedFile
 from app.services.model_source import repository_of, source_of
 from app.services.transfer import contents
-from app.storage.archive import checked_archive, export_archive, read_archive
+from app.storage.archive import checked_archive, read_archive
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.files import write_bytes_atomically
@@ -63,7 +63,7 @@ def test_an_exported_chat_takes_it_along(tmp_path: Path, downloaded: Path) -> No
 
 
 def test_an_archive_without_it_is_as_it_was_before(tmp_path: Path) -> None:
-    export_archive(forked_tree(), {}, tmp_path / "chat.ember")
+    write_bytes_atomically(tmp_path / "chat.ember", checked_archive(forked_tree(), {}))
     with zipfile.ZipFile(tmp_path / "chat.ember") as archive:
         assert b"model_source" not in archive.read("manifest.json")
     assert read_archive(tmp_path / "chat.ember").model_source is None

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from app.core.conversation import Conversation, ConversationId, ConversationTree, MessageId, messages_by_id
 from app.core.errors import EmberError
 from app.storage import archive
-from app.storage.archive import export_archive, place, read_archive
+from app.storage.archive import checked_archive, place, read_archive
 from app.storage.archive_format import MESSAGE_LIMIT, ImportedConversation
 from app.storage.conversations import TITLE_LIMIT, ConversationStore
 from app.storage.database import Database
+from app.storage.files import write_bytes_atomically
 from app.storage.records import pack_ids
 from tests.unit.storage.made import CHAT, forked_tree, message, message_id, put
 
@@ -26,7 +27,7 @@ IDS = {"smol": {message_id(1): pack_ids([1, 49151]), message_id(3): pack_ids([])
 def exported(folder: Path, tree: ConversationTree) -> Path:
     """The path of an archive of the tree."""
     path = folder / "chat.ember"
-    export_archive(tree, IDS, path)
+    write_bytes_atomically(path, checked_archive(tree, IDS))
     return path
 
 
@@ -192,5 +193,5 @@ def test_any_tree_comes_back_equal(
     tree = ConversationTree(conversation, messages_by_id(messages))
     tokens: dict[str, dict[MessageId, bytes]] = {"t": {messages[0].id: pack_ids(ids)}} if messages else {}
     file = tmp_path_factory.getbasetemp() / "any.ember"
-    export_archive(tree, tokens, file)
+    write_bytes_atomically(file, checked_archive(tree, tokens))
     assert read_archive(file) == ImportedConversation(tree, tokens, None)
