@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,11 @@ logger = logging.getLogger(__name__)
 MAX_QUEUED = 512 * 1024 * 1024
 """Bytes of payload that may wait for the disk, or for the model's file to be hashed."""
 PATIENCE = 1.0
-"""Seconds that a turn waits for room in the queue; then its state is not saved, but its reply comes."""
+"""Seconds that a turn waits for room in the queue; then its reply comes, and the rest is saved after it."""
+STUCK = 30.0
+"""Seconds without room in the queue after which the disk is given up."""
+LOOK = 0.05
+"""Seconds between two looks at whether something else is wanted."""
 FULL_QUEUE = "the disk is too slow for it"
 NO_BUDGET = "its budget is used up by what must stay"
 NO_FINGERPRINT = "the model's file could not be read through"
@@ -89,8 +94,8 @@ class ChunkWriter:
         self.run(self._reconcile)
         threading.Thread(target=self._work, name="chunks", daemon=True).start()
 
-    def put(self, chunk: WriteChunk) -> None:
-        """Queue a chunk; where too much is queued for too long, its link fails instead."""
+    def put(self, chunk: WriteChunk) -> bool:
+        """Queue a chunk; where too much is queued for too long, its link fails instead: False."""
         queue = self._queue
         with queue.changed:
             room = queue.changed.wait_for(lambda: not queue.size or queue.size + chunk.size <= MAX_QUEUED, PATIENCE)
@@ -98,15 +103,28 @@ class ChunkWriter:
                 queue.size += chunk.size
                 queue.jobs.append(chunk)
                 queue.changed.notify_all()
-                return
+                return True
         chunk.link.failed = True
-        self._written.trouble = FULL_QUEUE
+        return False
 
-    def report(self, call: Callable[[Written], None]) -> None:
-        """Have `call` run with the account since the last report, once all that waits is written."""
+    def wait_for_room(self, wanted: Callable[[], bool]) -> bool:
+        """Wait until half of the queue is free; False if something else is `wanted` before, or the disk is stuck."""
+        queue, deadline = self._queue, time.monotonic() + STUCK
+        while not wanted() and time.monotonic() < deadline:
+            with queue.changed:
+                if queue.changed.wait_for(lambda: queue.size <= MAX_QUEUED // 2, LOOK):
+                    return True
+        return False
+
+    def report(self, call: Callable[[Written], None], trouble: str = "") -> None:
+        """Have `call` run with the account since the last report, once all that waits is written.
+
+        `trouble` is what kept the caller from queueing the rest.
+        """
 
         def tell() -> None:
             written, self._written = self._written, Written()
+            written.trouble = written.trouble or trouble
             call(written)
 
         self.run(tell)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from app.engine.chunk_writer import ChunkWriter, Link, WriteChunk, Written
+from app.engine.chunk_writer import FULL_QUEUE, ChunkWriter, Link, WriteChunk, Written
 from app.engine.context import Context
 from app.engine.state import ContextState
 from app.engine.state_blob import Mismatch
@@ -21,8 +21,10 @@ logger = logging.getLogger(__name__)
 
 MIN_SAVED_TOKENS = 32
 """A shorter conversation is read again in a moment: it is not saved, as a whole."""
-READ_AHEAD = 2
-"""Chunks that are read from the disk while another is put into the context."""
+READERS = 4
+"""Threads that read chunks from the disk while others are put into the context: one alone is slower than a GPU."""
+MAX_READ_AHEAD = 256 * 1024 * 1024
+"""Bytes that they may be ahead, beside the chunk that is being put in; they are one chunk ahead in any case."""
 ROOT_PATIENCE = 2.0
 """Seconds that a turn waits for a changed model file to be hashed, where there is saved state at all."""
 KEPT_TURNS = 2
@@ -118,7 +120,9 @@ class SavedState:
         self.rates = rates
         self._links: list[Link] = []
         self._generation = store.generation
-        self._reader = ThreadPoolExecutor(1, "chunk reader")
+        self._is_behind = False
+        """Whether the disk was too slow for what was last collected."""
+        self._readers = ThreadPoolExecutor(READERS, "chunk reader")
         self.chunk_tokens = min(MAX_CHUNK_TOKENS, context.window or MAX_CHUNK_TOKENS)
 
     @property
@@ -128,7 +132,7 @@ class SavedState:
 
     def close(self) -> None:
         """Let nothing be read any more."""
-        self._reader.shutdown(cancel_futures=True)
+        self._readers.shutdown(cancel_futures=True)
 
     # --- the chain of the live sequence ------------------------------------------------------------------------------
 
@@ -216,11 +220,17 @@ class SavedState:
         A sequence whose rows cannot be taken out is not saved; that is logged, and costs a re-read later.
         """
         self._check_links()
+        self._is_behind = False
         if len(tokens) < MIN_SAVED_TOKENS:
             return
         for end in self._cuts(self._end, len(tokens), boundaries, final):
             if self._queue(tokens, self._end, end).failed:
                 return
+
+    def catch_up(self, tokens: Sequence[int], boundaries: Iterable[int], wanted: Callable[[], bool]) -> None:
+        """Queue what a slow disk left no room for at the end of a turn, until something else is `wanted`."""
+        while self._is_behind and self._writer.wait_for_room(wanted):
+            self.collect(tokens, boundaries, final=True)
 
     def _cuts(self, start: int, end: int, boundaries: Iterable[int], final: bool) -> Iterator[int]:
         """Where chunks end: at boundaries, full chunks, and at the very end if that is final."""
@@ -250,7 +260,7 @@ class SavedState:
         if above is not None:
             link.key = chunk_key(above, part)
         checkpoint = self._state.checkpoint() if self._state.has_checkpoints and end == len(tokens) else b""
-        self._writer.put(WriteChunk(self._root.wait, link, part, (rows, window, checkpoint)))
+        self._is_behind = not self._writer.put(WriteChunk(self._root.wait, link, part, (rows, window, checkpoint)))
         return link
 
     def report(self, tokens: Sequence[int], call: Callable[[Written, bytes | None], None]) -> None:
@@ -259,7 +269,8 @@ class SavedState:
         if self._state.has_checkpoints:
             self._writer.run(self._thin(tokens))
         self._pin()
-        self._writer.report(lambda written: call(written, _last_written(links)))
+        trouble = FULL_QUEUE if self._is_behind else ""
+        self._writer.report(lambda written: call(written, _last_written(links)), trouble)
 
     def _pin(self) -> None:
         """Keep the live chain from being evicted."""
@@ -368,15 +379,22 @@ class SavedState:
         return end, ""
 
     def _read_ahead(self, rows: list[ChunkRow], end: int) -> Iterator[tuple[ChunkRow, Future[ChunkData]]]:
-        """The chunks in order, each read by another thread while the one before is put into the context."""
+        """The chunks in order, each read by another thread while those before are put into the context.
+
+        Whoever asks for the next one is done with the one before: its buffer is used again.
+        """
+        ahead = max(1, min(READERS, MAX_READ_AHEAD // max((row.bytes for row in rows), default=1)))
         waiting: deque[tuple[ChunkRow, Future[ChunkData]]] = deque()
+        spare: list[bytearray] = []
         for row in rows:
             window = self._state.mode == "window" and self._in_window(row, end)
             before, behind = self._state.frame(window=window)
-            read = self._reader.submit(self._store.read, row, window=window, before=before, behind=behind)
+            into = spare.pop() if spare else None
+            read = self._readers.submit(self._store.read, row, window=window, before=before, behind=behind, spare=into)
             waiting.append((row, read))
-            if len(waiting) > READ_AHEAD:
-                yield waiting.popleft()
+            if len(waiting) > ahead:
+                yield waiting[0]
+                spare.append(waiting.popleft()[1].result().buffer)
         yield from waiting
 
     def _take_over(self, rows: list[ChunkRow]) -> None:

@@ -112,8 +112,17 @@ class Session:
 
     # --- work ------------------------------------------------------------------------------------------------------
 
-    def turn(self, request: Generate, send: Callable[[Answer], None], stopped: Callable[[], bool]) -> None:
-        """Answer a conversation; Done is sent, and Saved from the writer's thread. Raises EmberError."""
+    def turn(
+        self,
+        request: Generate,
+        send: Callable[[Answer], None],
+        stopped: Callable[[], bool],
+        wanted: Callable[[], bool],
+    ) -> None:
+        """Answer a conversation; Done is sent, and Saved from the writer's thread. Raises EmberError.
+
+        `stopped` ends the reply; a slow disk is waited for after it until something else is `wanted`.
+        """
         runner = self._need_runner()
         done = runner.run(request, send, stopped, self.kv_bytes_per_token)
         sequence, saved = self._sequence, runner.saved_for(request)
@@ -123,6 +132,7 @@ class Session:
             return
         saved.collect(sequence.tokens, runner.boundaries, final=True)
         send(msgspec.structs.replace(done, tip=saved.tip, root=saved.root if saved.tip else None))
+        saved.catch_up(sequence.tokens, runner.boundaries, wanted)
         saved.report(sequence.tokens, lambda written, tip: send(_saved(request, written, tip, saved.root)))
 
     def prepare(self, request: Prepare, stopped: Callable[[], bool]) -> Prepared:

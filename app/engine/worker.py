@@ -1,5 +1,6 @@
 """The thread that owns llama.cpp: it carries out loads, turns and clearings, one after the other."""
 
+import functools
 import logging
 import queue
 import threading
@@ -240,7 +241,8 @@ class Worker:
             case Prepare():
                 self._send(self._need_session().prepare(work, lambda: self._stopped(work) or self._is_wanted))
             case Generate():
-                self._need_session().turn(work, self._send, lambda: self._stopped(work))
+                stopped = functools.partial(self._stopped, work)
+                self._need_session().turn(work, self._send, stopped, lambda: self._is_wanted)
             case Calibrate():
                 self._calibrate(work)
             case ClearCache():

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,13 +57,23 @@ class Store:
 
         return self._ask(work)
 
-    def read(self, row: ChunkRow, *, window: bool, before: bytes = b"", behind: bytes = b"") -> ChunkData:
+    def read(
+        self,
+        row: ChunkRow,
+        *,
+        window: bool,
+        before: bytes = b"",
+        behind: bytes = b"",
+        spare: bytearray | None = None,
+    ) -> ChunkData:
         """A chunk's tokens and rows, and its window rows if asked for; raises Damaged: call `quarantine` then.
 
-        They come in one buffer with the bytes that are wanted `before` and `behind` them.
+        They come in one buffer with the bytes that are wanted `before` and `behind` them: in `spare`, which nobody
+        else uses any more, if that is as long. Several threads may read at once.
         """
         path = self._access.folder.file(row.key, Kind.CHUNK)
-        return self._disk(lambda: chunk_file.read_chunk(path, row, window=window, before=before, behind=behind))
+        read = partial(chunk_file.read_chunk, path, row, window=window, before=before, behind=behind, spare=spare)
+        return self._disk(read)
 
     def read_checkpoint(self, row: ChunkRow) -> bytes:
         """A chunk's checkpoint; raises Damaged: call `quarantine_checkpoint` then."""

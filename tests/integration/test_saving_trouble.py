@@ -10,7 +10,7 @@ import pytest
 
 import app.engine.chunk_writer as chunk_writer
 import app.kvstore.saving as store_saving
-from app.engine.chunk_writer import Written
+from app.engine.chunk_writer import WriteChunk, Written
 from app.engine.saved_state import NOT_WORTH_IT
 from app.engine.saving import Saving
 from app.kvstore import chunk_file
@@ -135,20 +135,77 @@ def test_what_cannot_be_saved_is_tried_once_a_turn_not_for_every_token(
 def test_a_queue_that_stays_full_delays_a_turn_once_and_is_said(
     made: Bench, place: Place, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunk_writer, "MAX_QUEUED", 1)
-    monkeypatch.setattr(chunk_writer, "PATIENCE", 0.01)
-    place.read(TEXT)
-    refused = []
-    put = place.writer.put
-    monkeypatch.setattr(place.writer, "put", lambda chunk: (put(chunk), refused.append(chunk.link.failed)))
-    assert place.saved is not None
-    place.saved.collect(place.sequence.tokens, MESSAGES, final=True)
+    refused = refused_by_a_full_queue(place, monkeypatch)
     assert sum(refused) == 1
+    told: list[Written] = []
+    assert place.saved is not None
+    place.saved.report(place.sequence.tokens, lambda written, _: told.append(written))
     gate.set()
     place.writer.flush()
+    assert "too slow" in told[0].trouble
     monkeypatch.undo()
-    assert "too slow" in place.keep(MESSAGES)[0].trouble
+    assert place.keep(MESSAGES)[0].trouble == ""
     assert saved_after_restart(made, TEXT) == len(TEXT)
+
+
+@pytest.mark.parametrize("made", [Kind.FULL, Kind.WINDOW, Kind.HYBRID], indirect=True, ids=lambda kind: kind.value)
+def test_what_a_full_queue_left_is_saved_after_the_reply(
+    made: Bench, place: Place, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused_by_a_full_queue(place, monkeypatch)
+    assert place.saved is not None
+
+    def wanted() -> bool:
+        gate.set()
+        return False
+
+    place.saved.catch_up(place.sequence.tokens, MESSAGES, wanted)
+    written, _ = place.keep(MESSAGES)
+    assert written.trouble == ""
+    assert saved_after_restart(made, TEXT) == len(TEXT)
+
+
+@pytest.mark.parametrize("made", [Kind.FULL], indirect=True, ids=lambda kind: kind.value)
+def test_a_slow_disk_is_not_waited_for_when_something_else_is_wanted(
+    place: Place, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused_by_a_full_queue(place, monkeypatch)
+    assert place.saved is not None
+    looks = iter([False, False, True])
+    place.saved.catch_up(place.sequence.tokens, MESSAGES, lambda: next(looks))
+    assert next(looks, None) is None
+
+
+@pytest.mark.parametrize("made", [Kind.FULL], indirect=True, ids=lambda kind: kind.value)
+def test_a_stuck_disk_is_given_up(place: Place, gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused_by_a_full_queue(place, monkeypatch)
+    monkeypatch.setattr(chunk_writer, "STUCK", 0.01)
+    assert place.saved is not None
+    place.saved.catch_up(place.sequence.tokens, MESSAGES, lambda: False)
+    told: list[Written] = []
+    place.saved.report(place.sequence.tokens, lambda written, _: told.append(written))
+    gate.set()
+    place.writer.flush()
+    assert "too slow" in told[0].trouble
+
+
+def refused_by_a_full_queue(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Read a text and end its turn while the queue has room for one chunk; for each that was put, whether it failed."""
+    monkeypatch.setattr(chunk_writer, "MAX_QUEUED", 1)
+    monkeypatch.setattr(chunk_writer, "PATIENCE", 0.01)
+    refused: list[bool] = []
+    put = place.writer.put
+
+    def noted(chunk: WriteChunk) -> bool:
+        taken = put(chunk)
+        refused.append(chunk.link.failed)
+        return taken
+
+    place.read(TEXT)
+    monkeypatch.setattr(place.writer, "put", noted)
+    assert place.saved is not None
+    place.saved.collect(place.sequence.tokens, MESSAGES, final=True)
+    return refused
 
 
 def test_a_turn_never_waits_for_the_disk_because_others_changed_the_store(

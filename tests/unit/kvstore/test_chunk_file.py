@@ -66,6 +66,18 @@ def test_a_chunk_is_read_into_the_frame_that_its_reader_wants(draft: Draft, chun
     assert (data.rows, data.window) == (DATA.rows, DATA.window)
 
 
+def test_a_spare_buffer_is_used_again_where_it_fits(chunk: Path, draft: Draft) -> None:
+    spare = bytearray(read_chunk(chunk, draft.row, window=True, before=b"<", behind=b">>").buffer)
+    wanted = bytes(spare)
+    spare[:] = bytes(len(spare))
+    data = read_chunk(chunk, draft.row, window=True, before=b"<", behind=b">>", spare=spare)
+    assert data.buffer is spare
+    assert spare == wanted
+    other = read_chunk(chunk, draft.row, window=True, spare=spare)
+    assert other == DATA
+    assert spare == wanted
+
+
 def test_a_chunk_may_have_no_rows(tmp_path: Path) -> None:
     bare = chunk_draft(ROOT, ROOT, 0, [1], ((), (), ()), 1.0)
     bare.write(Kind.CHUNK, tmp_path / "x")
