@@ -16,6 +16,7 @@ CPU_BATCH: Final = 256
 """Tokens of a slice of reading on the CPU: about 1 s on two cores, so progress moves and Stop is quick."""
 GPU_BATCH: Final = 512
 MOST_OFFERS: Final = 4
+THE_RAM: Final = "the computer's memory"
 HALF_SIZE: Final = "Keep the chat's memory (KV) at half the size"
 """What q8_0 is called where it is offered."""
 
@@ -148,7 +149,8 @@ class Decider:
         self, options: LoadOptions, layout: Layout, shares: tuple[Share, ...], verdict: Verdict, fitting: int
     ) -> str:
         count, most = layout.gpu_layers, self._offload.all_layers
-        gpus = " and ".join(share.device for share in shares if share.device != CPU)
+        rooms = self._rooms()
+        gpus = " and ".join(rooms[share.device].words for share in shares if share.device != CPU)
         if verdict == "fits":
             where = f", {'all' if count == most else count} of {most} layers on {gpus}" if count else ""
             return f"It fits{where}: about {self._of_free(shares)}."
@@ -165,12 +167,12 @@ class Decider:
         )
 
     def _of_free(self, shares: tuple[Share, ...]) -> str:
-        """Such as `270 MiB of the 21 GiB that are free`, for each device."""
+        """Such as `270 MiB of the 21 GiB that are free`, for each device, the GPUs first."""
         rooms = self._rooms()
         parts = [
             f"{format_bytes(self._offload.need(share))} of the {format_bytes(max(0, rooms[share.device].free))} "
-            "that are free" + ("" if len(shares) == 1 else f" on {share.device}")
-            for share in shares
+            f"that are free{'' if len(shares) == 1 else _on(rooms[share.device])}"
+            for share in sorted(shares, key=lambda share: share.device == CPU)
         ]
         return ", ".join(parts)
 
@@ -178,17 +180,19 @@ class Decider:
         if pieces := self._pieces(layout):
             return pieces
         needs, lacking = self._offload.needs(layout), self._offload.lacking(layout, margin=False)
+        names = {room.device: THE_RAM if room.device == CPU else room.words for room in lacking}
         return ", ".join(
-            f"{room.device} would need about {_beside(needs[room.device], max(0, room.free), 'and has', 'free')}"
+            f"{names[room.device]} would need about {_beside(needs[room.device], max(0, room.free), 'and has', 'free')}"
             for room in lacking
         )
 
     def _pieces(self, layout: Layout) -> str:
         """Where a layer's keys or values are more than a device takes in one piece; empty where none are."""
+        rooms = self._rooms()
         limits = {gpu.device: gpu.largest_tensor or 0 for gpu in self._offload.machine.gpus}
         return ", ".join(
-            f"{device} takes at most {format_bytes(limits[device])} in one piece, and the keys or values of one layer "
-            f"would be {_more(size, limits[device])}"
+            f"{rooms[device].words} takes at most {format_bytes(limits[device])} in one piece, and the keys or values "
+            f"of one layer would be {_more(size, limits[device])}"
             for device, size in self._offload.too_large_pieces(layout).items()
         )
 
@@ -275,6 +279,11 @@ class Decider:
     def _fits(self, options: LoadOptions, context: int) -> bool:
         layout = self.layout(replace(options, context=context))
         return self._offload.fits(layout, margin=True)
+
+
+def _on(room: Room) -> str:
+    """Where memory is free."""
+    return f" in {THE_RAM}" if room.device == CPU else f" on {room.words}"
 
 
 def _more(size: int, limit: int) -> str:

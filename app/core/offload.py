@@ -42,6 +42,13 @@ class Room:
     """Whether its memory is the computer's own."""
     largest_tensor: int | None = None
     """What it can work with in one piece; None: as much as it has."""
+    label: str = ""
+    """What it is called in a sentence; empty: as llama.cpp calls it."""
+
+    @property
+    def words(self) -> str:
+        """Its name in a sentence."""
+        return self.label or self.device
 
     @property
     def usable(self) -> int:

@@ -1,6 +1,7 @@
 """What is going to be loaded and how, decided from the file's header and the devices before any weight is read."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -202,6 +203,7 @@ def machine_of(devices: tuple[Device, ...], options: LoadOptions, given_back: Ma
             raise EmberError(f"There is no GPU {', '.join(missing)}; {there}. Choose the devices again.", "bad_options")
         gpus = [by_name[name] for name in options.devices]
     ram = psutil.virtual_memory()
+    same = Counter(gpu.description for gpu in gpus)
     return Machine(
         Room(CPU, ram.available + given_back.get(CPU, 0), ram.total, is_unified=True),
         tuple(
@@ -211,6 +213,7 @@ def machine_of(devices: tuple[Device, ...], options: LoadOptions, given_back: Ma
                 gpu.total_bytes,
                 gpu.is_unified,
                 gpu.largest_tensor,
+                gpu.description if same[gpu.description] == 1 else f"{gpu.description} ({gpu.name})",
             )
             for gpu in gpus
         ),

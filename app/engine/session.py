@@ -38,6 +38,8 @@ CONTEXT_CLEARED = "The cache was cleared."
 MEASURED = "It was measured meanwhile how this model runs fastest."
 MODEL_LOADED = "The model was loaded since."
 SELF_TEST_TOKENS = 3
+MAPPED = "_Mapped"
+"""How llama.cpp ends the names of buffers that are a part of the file."""
 NOT_SAVED = "This chat's state could not be saved because {}. Its text is; the next time it is opened it is read again."
 
 
@@ -341,8 +343,8 @@ def _device_memory(
 ) -> tuple[DeviceMemory, ...]:
     """llama.cpp's own buffer sizes, by device.
 
-    Of weights at most what the tensor table says (`planned`, bytes by device): a buffer that is mapped from the file is
-    a range of it, which also covers tensors that lie on another device or were repacked for the processor.
+    Of mapped weights at most what the tensor table says (`planned`, bytes by device): a buffer that is mapped from the
+    file is a range of it, which also covers tensors that lie on another device or were repacked for the processor.
     """
     sums: dict[str, dict[str, int]] = {}
     buffers = list(model.buffers.items()) + (list(context.buffers.items()) if context is not None else [])
@@ -350,11 +352,12 @@ def _device_memory(
         kind = {"model": "weights", "compute": "compute", "output": "compute"}.get(what, "kv")
         part = sums.setdefault(device_of(buffer), {"weights": 0, "kv": 0, "compute": 0})
         part[kind] += size
+    mapped = {device_of(buffer) for buffer, what in model.buffers if what == "model" and buffer.endswith(MAPPED)}
     share = len(sequence.tokens) / context.size if context is not None and sequence is not None else 0.0
     return tuple(
         DeviceMemory(
             device=device,
-            weights=min(part["weights"], planned.get(device, 0)),
+            weights=min(part["weights"], planned.get(device, 0)) if device in mapped else part["weights"],
             kv_reserved=part["kv"],
             kv_used=round(part["kv"] * share),
             compute=part["compute"],

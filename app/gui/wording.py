@@ -113,10 +113,11 @@ def place_of(model: ModelInfo, statistics: Statistics | None) -> str:
     """Where the model runs."""
     if model.gpu_layers <= 0:
         return "on the CPU"
-    names = {device.name: device.description for device in statistics.devices} if statistics is not None else {}
-    on = [names.get(memory.device, memory.device) for memory in (statistics.memory if statistics else ())]
-    gpus = [name for name in on if name != "CPU" and not name.startswith("CPU")]
-    where = gpus[0] if gpus else "the GPU"
+    where = "the GPU"
+    if statistics is not None:
+        names = {each.name: each.description or each.name for each in statistics.devices if each.kind != "cpu"}
+        on = [names[each.device] for each in statistics.memory if each.device in names and each.weights]
+        where = on[0] if len(on) == 1 else f"{len(on)} GPUs" if on else where
     if model.gpu_layers > model.layers:
         return f"on {where}"
     return f"{model.gpu_layers} of {model.layers} layers on {where}"

@@ -1,6 +1,7 @@
 """What models would take, asked of an engine process of its own, so that no load and no reply is disturbed."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class Estimator(QObject):
         self._engine = engine
         self._process: EngineProcess | None = None
         self._is_ready = False
+        self._own: Counter[str] = Counter()
+        """Bytes that this engine has of each GPU although it loads nothing; another one loads."""
         self._last_id = 0
         self._running: _Question | None = None
         self._next: _Question | None = None
@@ -58,7 +61,7 @@ class Estimator(QObject):
             id=self._last_id, path=str(path), options=options, calibration=calibration, learnt=learnt
         )
         question = _Question(request, told)
-        if self._engine is None or self._engine.model is None:
+        if self._engine is None or self._engine.hello is None:
             self._queue(question)
             return
         self._engine.send(GetStatistics(id=self._engine.new_id()), lambda answer: self._measured(question, answer))
@@ -78,12 +81,19 @@ class Estimator(QObject):
     # --- asking ----------------------------------------------------------------------------------------------------
 
     def _measured(self, question: _Question, answer: Response) -> None:
-        """What the loaded model takes will be free for the other one."""
-        given_back: dict[str, int] = {}
+        """What the loaded model takes will be free for the other one; what the engine itself has of a GPU stays."""
+        given_back: Counter[str] = Counter()
+        learnt = Counter(question.request.learnt)
         if isinstance(answer, Statistics) and self._engine is not None:
             is_mapped = self._engine.options.use_mmap
-            given_back = {part.device: part.given_back(is_mapped=is_mapped) for part in answer.memory}
-        request = msgspec.structs.replace(question.request, given_back=given_back)
+            taken = {part.device: part.given_back(is_mapped=is_mapped) for part in answer.memory}
+            given_back.update(taken)
+            for device in answer.devices:
+                if device.process_bytes is not None:
+                    itself = max(0, device.process_bytes - taken.get(device.name, 0))
+                    given_back[device.name] += itself
+                    learnt[device.name] += itself
+        request = msgspec.structs.replace(question.request, given_back=dict(given_back), learnt=dict(learnt))
         self._queue(_Question(request, question.told))
 
     def _queue(self, question: _Question) -> None:
@@ -107,8 +117,9 @@ class Estimator(QObject):
         if question is None or self._process is None:
             return
         self._running = question
+        back = Counter(question.request.given_back) + self._own
         try:
-            self._process.send(question.request)
+            self._process.send(msgspec.structs.replace(question.request, given_back=dict(back)))
         except (FramingError, OverflowError, UnicodeEncodeError) as error:
             logger.error("not asked: %s", error)
             sentence = "The model's name or a number in its settings is nothing that the engine can be asked about."
@@ -120,6 +131,7 @@ class Estimator(QObject):
     def _answered(self, answer: Answer) -> None:
         if isinstance(answer, Hello):
             self._is_ready = True
+            self._own = Counter({device.name: device.process_bytes or 0 for device in answer.devices})
         elif self._running is not None and answer.id == self._running.request.id:
             question, self._running = self._running, None
             self._tell(question, answer)

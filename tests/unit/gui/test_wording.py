@@ -1,8 +1,16 @@
 """What the window says of turns, in plain words."""
 
+from typing import Any
+
 from app.core.conversation import ConversationId, Message, MessageId
 from app.core.turn import FinishReason, Reread, TokenCounts, TurnFigures, TurnSeconds
 from app.gui import wording
+from app.protocol.answers import Statistics
+from app.protocol.parts import Device, DeviceMemory, ModelInfo
+
+CPU = Device(name="CPU", description="Intel(R) Xeon(R)", kind="cpu", free_bytes=1, total_bytes=2)
+GPU = Device(name="CUDA0", description="NVIDIA H100", kind="gpu", free_bytes=1, total_bytes=2)
+OTHER = Device(name="CUDA1", description="NVIDIA H100", kind="gpu", free_bytes=1, total_bytes=2)
 
 
 def reply(text: str, finish: FinishReason, error: str | None = None) -> Message:
@@ -45,3 +53,34 @@ def test_how_a_reply_ended_is_said_only_where_it_did_not_end_by_itself() -> None
     assert wording.reply_notice(reply("Ye", "cancelled")) == ("Stopped.", False)
     assert wording.reply_notice(reply("", "cancelled")) == ("Stopped before the first word.", False)
     assert wording.reply_notice(reply("Ye", "failed", "The engine crashed.")) == ("The engine crashed.", True)
+
+
+def model(gpu_layers: int) -> ModelInfo:
+    """A model of 30 layers and the output, some of them on a GPU."""
+    numbers: dict[str, Any] = dict.fromkeys(("parameters", "file_bytes", "context_trained", "context"), 1)
+    words: dict[str, Any] = dict.fromkeys(("path", "name", "architecture", "description", "tokenizer_key"), "x")
+    return ModelInfo(memory_mode="full", gpu_layers=gpu_layers, layers=30, kv_bytes_per_token=1, **numbers, **words)
+
+
+def taken(*devices: str) -> Statistics:
+    """What an engine says of a model that has weights on these devices."""
+    figures: dict[str, Any] = dict.fromkeys(
+        ("rss", "ram_total", "ram_available", "context_used", "context_size", "saved_bytes", "saved_budget"), 0
+    )
+    return Statistics(
+        id=1,
+        devices=(GPU, OTHER, CPU),
+        memory=tuple(DeviceMemory(device=name, weights=1) for name in devices),
+        live_conversation=None,
+        busy=False,
+        saved_generation=0,
+        **figures,
+    )
+
+
+def test_where_the_model_runs_is_the_gpus_own_name() -> None:
+    assert wording.place_of(model(31), taken("CPU", "CUDA0")) == "on NVIDIA H100"
+    assert wording.place_of(model(12), taken("CPU", "CUDA0")) == "12 of 30 layers on NVIDIA H100"
+    assert wording.place_of(model(31), taken("CPU", "CUDA0", "CUDA1")) == "on 2 GPUs"
+    assert wording.place_of(model(31), None) == "on the GPU"
+    assert wording.place_of(model(0), taken("CPU")) == "on the CPU"

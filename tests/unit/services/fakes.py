@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from app.core.turn import FinishReason, TokenCounts, TurnFigures
 from app.protocol.answers import Done, Failed, Hello, Loaded, Text
 from app.protocol.messages import PROTOCOL_VERSION, Answer, Request
-from app.protocol.parts import ModelInfo
+from app.protocol.parts import Device, ModelInfo
 from app.protocol.requests import Generate, LoadModel
 from app.services.engine_client import OnAnswer
 from app.services.engine_process import EngineDeath
@@ -61,7 +61,7 @@ class FakeProcess(QObject):
     def close(self, _wait_ms: int = 0) -> None:
         """It ends at once."""
 
-    def greet(self, protocol: int = PROTOCOL_VERSION) -> None:
+    def greet(self, protocol: int = PROTOCOL_VERSION, devices: tuple[Device, ...] = ()) -> None:
         """The handshake."""
         self.answered.emit(
             Hello(
@@ -70,7 +70,7 @@ class FakeProcess(QObject):
                 llama_version="0",
                 llama_commit="0",
                 backends=("CPU",),
-                devices=(),
+                devices=devices,
                 pid=self.pid,
             )
         )

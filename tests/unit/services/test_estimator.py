@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.load_options import LoadOptions
 from app.protocol.answers import Failed, MemoryEstimated, Statistics
-from app.protocol.parts import DeviceMemory, MemoryPlan
+from app.protocol.parts import Device, DeviceMemory, MemoryPlan
 from app.protocol.requests import EstimateMemory, GetStatistics
 from app.services import engine_client, estimator
 from app.services.engine_client import EngineClient
@@ -19,6 +19,7 @@ from tests.unit.services.fakes import FakeProcess
 
 MODEL = Path("/models/a.gguf")
 MIB = 1024**2
+GIB = 1024**3
 
 
 def plan(context: int) -> MemoryPlan:
@@ -141,32 +142,67 @@ def test_a_name_that_the_protocol_cannot_carry_is_told(
     assert failed.kind == "bad_name"
 
 
-def test_what_the_loaded_model_gives_back_counts_as_free(tmp_path: Path, qtbot: QtBot) -> None:
-    client = EngineClient(tmp_path)
-    client.start()
+def statistics(window: FakeProcess, memory: tuple[DeviceMemory, ...], devices: tuple[Device, ...] = ()) -> Statistics:
+    """The engine's answer to the question that it was asked last."""
+    figures: dict[str, Any] = dict.fromkeys(("rss", "ram_total", "ram_available", "context_used"), 0)
+    figures |= dict.fromkeys(("context_size", "saved_bytes", "saved_budget", "saved_generation"), 0)
+    return Statistics(
+        id=window.asked(GetStatistics)[-1].id,
+        devices=devices,
+        memory=memory,
+        live_conversation=None,
+        busy=False,
+        **figures,
+    )
+
+
+def gpu(process_bytes: int | None) -> Device:
+    """A GPU of which the driver says that an engine has so much."""
+    return Device(
+        name="CUDA0",
+        description="A GPU",
+        kind="gpu",
+        free_bytes=3 * GIB,
+        total_bytes=8 * GIB,
+        process_bytes=process_bytes,
+    )
+
+
+@pytest.fixture
+def client(tmp_path: Path, qtbot: QtBot) -> Iterator[EngineClient]:
+    """The window's engine, with a model."""
+    made = EngineClient(tmp_path)
+    made.start()
     window = FakeProcess.made[-1]
     window.greet()
-    client.load(MODEL)
+    made.load(MODEL)
     window.finish_load()
-    asked = Asked(tmp_path, client)
+    yield made
+    made.stop()
+
+
+def test_what_the_loaded_model_gives_back_counts_as_free(tmp_path: Path, client: EngineClient) -> None:
+    window, asked = FakeProcess.made[-1], Asked(tmp_path, client)
     asked.ask(1024)
     memory = (
         DeviceMemory(device="CPU", weights=90 * MIB, kv_reserved=20 * MIB, compute=5 * MIB),
         DeviceMemory(device="CUDA0", weights=900 * MIB, kv_reserved=200 * MIB, compute=50 * MIB),
     )
-    statistics: dict[str, Any] = dict.fromkeys(("rss", "ram_total", "ram_available", "context_used"), 0)
-    statistics |= dict.fromkeys(("context_size", "saved_bytes", "saved_budget", "saved_generation"), 0)
-    window.say(
-        Statistics(
-            id=window.asked(GetStatistics)[-1].id,
-            devices=(),
-            memory=memory,
-            live_conversation=None,
-            busy=False,
-            **statistics,
-        )
-    )
+    window.say(statistics(window, memory))
     asked.process.greet()
     assert asked.questions[0].given_back == {"CPU": 25 * MIB, "CUDA0": 1150 * MIB}
     asked.estimator.close()
-    client.stop()
+
+
+def test_what_the_engines_themselves_have_of_a_gpu_is_not_taken_for_other_programs(
+    tmp_path: Path, client: EngineClient
+) -> None:
+    window, asked = FakeProcess.made[-1], Asked(tmp_path, client)
+    asked.ask(1024)
+    memory = (DeviceMemory(device="CUDA0", weights=900 * MIB, kv_reserved=200 * MIB, compute=50 * MIB),)
+    window.say(statistics(window, memory, (gpu(1650 * MIB),)))
+    asked.process.greet(devices=(gpu(520 * MIB),))
+    question = asked.questions[0]
+    assert question.given_back == {"CUDA0": (1650 + 520) * MIB}  # the 520 are those of the engine that estimates
+    assert question.learnt == {"CUDA0": 500 * MIB}
+    asked.estimator.close()
