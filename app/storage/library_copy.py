@@ -26,9 +26,9 @@ _LONG: Final = frozenset({"text", "system_prompt", "draft", "error", "ids"})
 
 @contextmanager
 def copied(source: Path, target: Path, version: int) -> Iterator[sqlite3.Connection]:
-    """Have the rows of the checked library `source` in the new file `target`, at their version, its search index empty.
+    """An empty library of that version in the new file `target`, with the checked library `source` attached to it.
 
-    The copy needs no journal: nobody has any use for half of it. Raises RefusedError and sqlite3.DatabaseError.
+    It needs no journal, because nobody has any use for half of a copy. Raises sqlite3.DatabaseError.
     """
     with closing(connect(f"{target.as_uri()}?mode=rw")) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
@@ -44,7 +44,10 @@ def copied(source: Path, target: Path, version: int) -> Iterator[sqlite3.Connect
 
 
 def take_rows(connection: sqlite3.Connection) -> None:
-    """Take the rows over from the library that `copied` attached, and let go of it; raises as `copied`."""
+    """Take over the rows of the library that `copied` attached, and let go of it; the search index stays empty.
+
+    Raises RefusedError and sqlite3.DatabaseError.
+    """
     triggers = connection.execute("SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger'").fetchall()
     connection.execute("BEGIN")
     for name, _ in triggers:  # they keep the search index, which is made anew as a whole

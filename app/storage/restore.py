@@ -279,28 +279,27 @@ def _copy(file: BinaryIO, target: Path, progress: Progress) -> None:
             progress(done, max(done, size))
 
 
-def _taken_over(
-    given: Path, copy: Path, manifest: BackupManifest | None, progress: Progress
-) -> tuple[int, int]:
+def _taken_over(given: Path, copy: Path, manifest: BackupManifest | None, progress: Progress) -> tuple[int, int]:
     """Check the library `given` and make `copy` out of its rows, brought up to date; its counts.
 
     Raises RefusedError, sqlite3.DatabaseError, and what `progress` raises.
     """
     size = given.stat().st_size
-    with closing(connect(f"{given.as_uri()}?mode=ro&immutable=1")) as connection:
-        with _stoppable(connection, size, progress):
-            version = check_rows(connection)
+    with (
+        closing(connect(f"{given.as_uri()}?mode=ro&immutable=1")) as connection,
+        _stoppable(connection, size, progress),
+    ):
+        version = check_rows(connection)
     if manifest is not None and version != manifest.schema:
         raise RefusedError("its database has another version than its manifest says")
     copy.touch(mode=0o600)
-    with copied(given, copy, version) as connection:
-        with _stoppable(connection, size, progress):
-            take_rows(connection)
-            found = counts(connection)
-            if manifest is not None and found != (manifest.conversations, manifest.messages):
-                raise RefusedError("it holds another number of conversations or messages than it says")
-            migrate(connection, MIGRATIONS)
-            _settle(connection)
+    with copied(given, copy, version) as connection, _stoppable(connection, size, progress):
+        take_rows(connection)
+        found = counts(connection)
+        if manifest is not None and found != (manifest.conversations, manifest.messages):
+            raise RefusedError("it holds another number of conversations or messages than it says")
+        migrate(connection, MIGRATIONS)
+        _settle(connection)
     return found
 
 
