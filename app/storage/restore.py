@@ -25,7 +25,6 @@ from app.storage.backup_format import (
     BackupManifest,
     Progress,
     look_into,
-    open_regular,
     refused,
     unpack_database,
     unreadable,
@@ -33,7 +32,7 @@ from app.storage.backup_format import (
 from app.storage.backup_state import CarriedState
 from app.storage.connection import connect
 from app.storage.database import Database
-from app.storage.files import sync_folder
+from app.storage.files import open_regular, sync_folder
 from app.storage.library_check import check_rows, counts, entries
 from app.storage.library_copy import copied, take_rows
 from app.storage.saved_roots import UNTOLD
