@@ -15,6 +15,7 @@ from app.storage.conversations import ConversationStore
 from app.storage.files import write_bytes_atomically
 from app.storage.html_page import to_html
 from app.storage.markdown import to_markdown
+from app.storage.own_files import check_place
 from app.storage.plain_text import to_plain_text
 
 ExportFormat = Literal["ember", "markdown", "json", "text", "html", "pdf"]
@@ -85,6 +86,7 @@ def export_conversation(
     branches: Branches | None = None,
 ) -> None:
     """Write the text of a conversation to `path`; raises EmberError. `branches` as in `contents`."""
+    check_place(path, store.database.path.parent)
     write_bytes_atomically(path, contents(store, conversation, form, branches))
 
 
@@ -99,6 +101,7 @@ def export_all(
 
     Raises EmberError.
     """
+    check_place(to, store.database.path.parent)
     names = FreeNames(to, SUFFIXES[form])
     for conversation in conversations:
         export_conversation(store, conversation, names.of(store.get(conversation).title), form, branches)
