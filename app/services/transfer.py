@@ -96,15 +96,22 @@ def export_all(
     to: Path,
     form: ExportFormat,
     branches: Branches | None = None,
-) -> None:
+) -> list[EmberError]:
     """Write each conversation to a file of its own in the folder `to`, in which nothing is overwritten.
 
-    Raises EmberError.
+    Those that the format cannot hold are left out; why. Raises EmberError for what stands in the way of all.
     """
     check_place(to, store.database.path.parent)
     names = FreeNames(to, SUFFIXES[form])
+    left_out = []
     for conversation in conversations:
-        export_conversation(store, conversation, names.of(store.get(conversation).title), form, branches)
+        try:
+            export_conversation(store, conversation, names.of(store.get(conversation).title), form, branches)
+        except EmberError as error:
+            if error.kind != "too_large":
+                raise
+            left_out.append(error)
+    return left_out
 
 
 class FreeNames:

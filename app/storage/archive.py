@@ -78,7 +78,7 @@ def checked_archive(tree: ConversationTree, token_ids: TokenIds, model_source: s
     except RefusedError as error:
         raise EmberError(
             f"“{tree.conversation.title}” cannot be written as an .ember file because {error}. "
-            "Nothing was changed; export it as Markdown instead.",
+            "Nothing was changed; export it as Markdown instead. A backup of the library holds it as it is.",
             kind="too_large",
         ) from error
     return data

@@ -21,7 +21,8 @@ CACHE_KIB: Final = 8192
 """Of SQLite's cache of pages; a file can ask for any size."""
 _SHORT: Final = 1024 * 1024
 """Bytes of a value in any other column than those."""
-_LONG: Final = frozenset({"text", "system_prompt", "draft", "error", "ids"})
+_LONG: Final = frozenset({"text", "system_prompt", "draft", "error", "ids", "value"})
+"""The last is a setting's: what is typed into a new chat, and into a message that is edited, is kept there."""
 
 
 @contextmanager

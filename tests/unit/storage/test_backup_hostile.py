@@ -311,7 +311,7 @@ def test_the_last_number_of_all_does_not_keep_new_messages_from_their_place(save
     [
         ("UPDATE conversations SET title = hex(zeroblob(700000))", "far longer"),
         ("UPDATE messages SET id = hex(zeroblob(700000)) WHERE position = 2", "far longer"),
-        ("INSERT INTO settings (key, value) VALUES ('x', hex(zeroblob(700000)))", "far longer"),
+        ("INSERT INTO settings (key, value) VALUES (hex(zeroblob(700000)), 'x')", "far longer"),
         (f"UPDATE messages SET text = hex(zeroblob({LONGEST_VALUE // 2})) WHERE position = 2", "larger than Ember"),
     ],
     ids=["title", "id", "setting", "text"],
@@ -320,6 +320,16 @@ def test_a_value_that_is_too_large_for_its_place_is_refused(
     change: str, words: str, saved: Path, library: Path
 ) -> None:
     assert words in refusal(changed_by(saved, change), library)
+
+
+def test_a_long_draft_of_a_new_chat_which_is_a_setting_comes_back(
+    store: ConversationStore, tmp_path: Path, library: Path
+) -> None:
+    SettingsStore(store.database).set("draft", "word " * 500_000)
+    write_backup(store.database, tmp_path / "x", silently)
+    restored(tmp_path / "x", library)
+    with closing(opened(library)) as database:
+        assert SettingsStore(database).get("draft", str, "") == "word " * 500_000
 
 
 def test_messages_in_a_circle_become_branches_of_their_own(saved: Path, library: Path) -> None:

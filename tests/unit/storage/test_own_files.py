@@ -8,10 +8,7 @@ import pytest
 
 from app.core.errors import EmberError
 from app.paths import DataDir
-from app.services.transfer import export_all, export_conversation
-from app.storage.conversations import ConversationStore
 from app.storage.own_files import check_place
-from tests.unit.storage.made import CHAT, forked_tree, put
 
 IN_ITS_FOLDER = ["ember.db", "ember.db-wal", "ember.db-shm", "ember.db.check", "EMBER.DB", "archive.key", "ember.lock"]
 BESIDE = ["model-headers.json", "added-models.json", "ember.damaged-20261122-120000.db", ".ember-work-0123456789abcdef"]
@@ -67,14 +64,3 @@ def test_the_library_by_another_name_and_what_is_no_file_are_refused(data: DataD
 def test_a_model_is_never_replaced_wherever_it_lies(data: DataDir, tmp_path: Path) -> None:
     (tmp_path / "chat.ember").write_bytes(b"GGUF\3\0\0\0")
     assert "the file of a model" in refusal(tmp_path / "chat.ember", data.root)
-
-
-def test_exports_are_held_against_it(store: ConversationStore, tmp_path: Path) -> None:
-    put(store, forked_tree())
-    before = store.database.path.read_bytes()
-    with pytest.raises(EmberError, match="own files"):
-        export_conversation(store, CHAT, tmp_path / "ember.db", "ember")
-    with pytest.raises(EmberError, match="own files"):
-        export_all(store, [CHAT], tmp_path / "kv", "markdown")
-    assert store.database.path.read_bytes() == before
-    assert not (tmp_path / "kv").exists()
