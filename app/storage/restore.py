@@ -237,6 +237,8 @@ def _prepare(source: Path, copy: Path, manifest: BackupManifest | None, progress
         given.unlink()
     except RefusedError as error:
         raise refused(source, error) from error
+    except UnicodeDecodeError as error:  # SQLite's words quote a schema that is no text
+        raise refused(source, RefusedError("its database is damaged")) from error
     except sqlite3.DataError as error:  # beyond SQLITE_LIMIT_LENGTH
         raise refused(source, RefusedError("a text in its database is larger than Ember takes back")) from error
     except sqlite3.DatabaseError as error:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +290,15 @@ def test_settings_of_the_search_and_sizes_of_pages_and_caches_are_not_taken_over
     assert found == [4096, -2000, 0]
 
 
+def test_a_schema_that_is_no_text_is_refused(saved: Path, library: Path) -> None:
+    data = parts(saved)[0]
+    torn = data.replace(b"CREATE INDEX messages_of", b"CREATE INDEX \x80essages_of").replace(
+        b"CREATE TABLE s", b"CRE\x80TE TABLE s"
+    )
+    assert torn != data
+    assert "damaged" in refusal(with_database(saved, torn), library)
+
+
 def test_a_database_of_another_encoding_is_refused(saved: Path, library: Path) -> None:
     wide = saved.with_name("wide.db")
     with closing(connect(str(wide))) as connection:
@@ -484,7 +493,8 @@ def mutated(saved: Path, kind: str, change: Any) -> None:
     if kind == "value":
         copy = saved.with_name("changed.db")
         copy.write_bytes(parts(saved)[0])
-        with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        number_that_is_none = suppress(sqlite3.IntegrityError)
+        with closing(sqlite3.connect(copy, isolation_level=None)) as connection, number_that_is_none:
             connection.execute(f"UPDATE OR IGNORE {change[0]} = ? WHERE rowid = 1", (change[1],))
         with_database(saved, copy.read_bytes())
         return
