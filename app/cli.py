@@ -194,11 +194,13 @@ def _export(parser: argparse.ArgumentParser, options: argparse.Namespace, root: 
         found = every or [store.resolve(each) for each in options.ids]
         if len(found) == 1 and not options.all and not options.to.is_dir():
             export_conversation(store, found[0], options.to, form, options.branches)
-        else:
-            export_all(store, found, options.to, form, options.branches)
+            return 0
+        left_out = export_all(store, found, options.to, form, options.branches)
     finally:
         reading.close()
-    return 0
+    for error in left_out:
+        tell(error.sentence)
+    return 1 if left_out else 0
 
 
 def _export_with_state(options: argparse.Namespace, root: Path | None) -> int:

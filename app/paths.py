@@ -12,6 +12,8 @@ from platformdirs import user_data_dir
 
 from app.core.errors import EmberError
 
+LOCK_NAME = "ember.lock"
+
 _REASONS = {
     errno.EACCES: "this account may not write there",
     errno.EPERM: "this account may not write there",
@@ -69,6 +71,11 @@ class DataDir:
     def key(self) -> Path:
         """The key that archives with state are signed with."""
         return self.root / "archive.key"
+
+    @property
+    def lock(self) -> Path:
+        """The lock of the process that uses this folder."""
+        return self.root / LOCK_NAME
 
     @property
     def models(self) -> Path:

@@ -10,6 +10,7 @@ from app.gui.backup_page import BackupPage
 from app.gui.restore_page import RestorePage
 from app.services.backup_copies import SUFFIX
 from app.services.backups import Schedule
+from app.storage.upgrade import unused
 
 SIZE: Final = QSize(640, 520)
 MINIMUM: Final = QSize(400, 360)
@@ -58,7 +59,8 @@ def ask_where(parent: QWidget, proposal: Path) -> Path | None:
     if not name:
         return None
     path = Path(name)
-    return path if path.suffix else path.with_suffix(SUFFIX)
+    # With the ending added it is a name that the system's dialog has not asked about.
+    return path if path.suffix else unused(path.parent, path.name, SUFFIX)
 
 
 def ask_which(parent: QWidget, folder: Path) -> Path | None:

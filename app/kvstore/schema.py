@@ -109,6 +109,8 @@ def open_index(path: Path) -> sqlite3.Connection:
             if disk_reason(error) is not None:
                 raise
             _log.warning("The index %s is damaged (%s) and is made anew from the files", path, error)
+        except UnicodeDecodeError:  # SQLite's words quote a schema that is no text
+            _log.warning("The index %s is damaged and is made anew from the files", path)
         else:
             if connection is not None:
                 return connection

@@ -36,7 +36,7 @@ def export_with_state(conversations: Sequence[str], to: Path, root: Path | None)
         answer = _do_alone(workspace, request)
     for file in answer["files"]:
         if file["why"]:
-            tell(file["why"])
+            tell(f"“{Path(file['file']).name}” is without its state. {file['why']}")
         elif not file["state_bytes"]:
             tell(f"No state of conversation {file['id']} is saved, so its file holds its text only.")
     for refused in answer["not_exported"]:

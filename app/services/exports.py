@@ -20,6 +20,7 @@ from app.services.transfer import SUFFIXES, Branches, ExportFormat, FreeNames, T
 from app.storage.archive_state import OutgoingState, export_with_state, no_progress
 from app.storage.conversations import ConversationStore
 from app.storage.files import remove_dead_temporaries, write_bytes_atomically
+from app.storage.own_files import check_place
 from app.storage.saved_roots import SavedRoots
 from app.storage.signing import installation_key
 
@@ -255,6 +256,7 @@ class ExportRun(QObject):
     def _file(self, conversation: ConversationId, state: OutgoingState | None, why: str) -> Exported:
         """Write a conversation; raises EmberError."""
         self._check()
+        check_place(self._order.to, self._exports.data_dir.root)
         with self._place(conversation) as path:
             if not self._exported:
                 remove_dead_temporaries(path.parent)

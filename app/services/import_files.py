@@ -28,6 +28,7 @@ FILES_LIMIT: Final = 20_000
 FOREIGN: Final = "it was written by another installation of Ember, and state can say other things than the text shows"
 OFF: Final = "saving of state is switched off"
 STOPPED: Final = "it was stopped"
+LEFT_OUT: Final = "The state in the archive was not taken; the text is all there."
 _READ: Final = (".ember", ".json", ".jsonl", ".md", ".markdown", ".zip")
 
 
@@ -164,7 +165,7 @@ def adopt_foreign(store: ConversationStore, foreign: ForeignState, hooks: Import
     try:
         imported = read_archive(foreign.file)
     except EmberError as error:
-        return StateOutcome("dropped", f"{error.sentence} The text of the archive is all there.")
+        return StateOutcome("dropped", f"{error.sentence} {LEFT_OUT}")
     manifest = imported.manifest
     if manifest is None or manifest.state is None or _digest(manifest) != foreign.digest:
         return dropped("the file is another one by now")

@@ -17,6 +17,7 @@ from app.paths import DataDir
 from app.services.background import run_in_background
 from app.services.engine_client import EngineClient
 from app.services.import_files import (
+    LEFT_OUT,
     STOPPED,
     ForeignState,
     ImportedOne,
@@ -174,7 +175,7 @@ class _Run(QObject):
         except EmberError as error:
             if error.kind == "cancelled":
                 return dropped(STOPPED)
-            return StateOutcome("dropped", f"{error.sentence} The text of the archive is all there.")
+            return StateOutcome("dropped", f"{error.sentence} {LEFT_OUT}")
         return _outcome(adopted)
 
     def _wait_for(self, adoption: _Adoption) -> Adopted:

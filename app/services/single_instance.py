@@ -11,7 +11,7 @@ from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 from app.core.errors import EmberError
 from app.folder_lock import FolderLock
-from app.paths import plain_reason
+from app.paths import LOCK_NAME, plain_reason
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ ANSWER_MS = 60_000
 """How long a command waits for the next line of an answer."""
 MOST_CALLERS = 8
 """More connections than these at a time are refused."""
-LOCK_NAME = "ember.lock"
 
 
 def _socket_name(root: Path) -> str:

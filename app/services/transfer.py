@@ -15,6 +15,7 @@ from app.storage.conversations import ConversationStore
 from app.storage.files import write_bytes_atomically
 from app.storage.html_page import to_html
 from app.storage.markdown import to_markdown
+from app.storage.own_files import check_place
 from app.storage.plain_text import to_plain_text
 
 ExportFormat = Literal["ember", "markdown", "json", "text", "html", "pdf"]
@@ -85,6 +86,7 @@ def export_conversation(
     branches: Branches | None = None,
 ) -> None:
     """Write the text of a conversation to `path`; raises EmberError. `branches` as in `contents`."""
+    check_place(path, store.database.path.parent)
     write_bytes_atomically(path, contents(store, conversation, form, branches))
 
 
@@ -94,14 +96,22 @@ def export_all(
     to: Path,
     form: ExportFormat,
     branches: Branches | None = None,
-) -> None:
+) -> list[EmberError]:
     """Write each conversation to a file of its own in the folder `to`, in which nothing is overwritten.
 
-    Raises EmberError.
+    Those that the format cannot hold are left out; why. Raises EmberError for what stands in the way of all.
     """
+    check_place(to, store.database.path.parent)
     names = FreeNames(to, SUFFIXES[form])
+    left_out = []
     for conversation in conversations:
-        export_conversation(store, conversation, names.of(store.get(conversation).title), form, branches)
+        try:
+            export_conversation(store, conversation, names.of(store.get(conversation).title), form, branches)
+        except EmberError as error:
+            if error.kind != "too_large":
+                raise
+            left_out.append(error)
+    return left_out
 
 
 class FreeNames:

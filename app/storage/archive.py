@@ -44,6 +44,7 @@ from app.storage.archive_format import (
     parse,
 )
 from app.storage.conversations import TITLE_LIMIT, ConversationStore
+from app.storage.files import open_regular
 from app.storage.records import TokenIds
 from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
@@ -77,7 +78,7 @@ def checked_archive(tree: ConversationTree, token_ids: TokenIds, model_source: s
     except RefusedError as error:
         raise EmberError(
             f"“{tree.conversation.title}” cannot be written as an .ember file because {error}. "
-            "Nothing was changed; export it as Markdown instead.",
+            "Nothing was changed; export it as Markdown instead. A backup of the library holds it as it is.",
             kind="too_large",
         ) from error
     return data
@@ -133,9 +134,7 @@ def read_archive(path: Path) -> ImportedConversation:
     Raises EmberError of kind "bad_archive", one sentence, for anything that is not what Ember writes.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
-            raise RefusedError("it is not a file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return read_open_archive(file)
     except OSError as error:
         reason = plain_reason(error)

@@ -28,8 +28,8 @@ STATE_MODEL_LIMIT: Final = 64
 MESSAGE_LIMIT: Final = 20_000
 TOKENIZER_LIMIT: Final = 16
 """Tokenizers whose ids one message may have."""
-MESSAGE_TEXT_LIMIT: Final = 2 * 1024 * 1024
-"""Characters of one message: the index of the search takes 25 times as much memory while it takes them up."""
+MESSAGE_TEXT_LIMIT: Final = 4 * 1024 * 1024
+"""Characters of one message: storing it takes some times as much memory."""
 STRING_LIMIT: Final = 3_000_000
 """Strings in conversation.json, keys included: what bounds the memory that small values take."""
 _DETAIL_LIMIT: Final = 150

@@ -42,7 +42,7 @@ from app.storage.archive_format import (
     StateTip,
     document_of,
 )
-from app.storage.files import written_atomically
+from app.storage.files import open_regular, written_atomically
 from app.storage.records import TokenIds
 from app.storage.signing import sign
 from app.storage.zip_file import ZIP_ERRORS
@@ -182,7 +182,7 @@ def extract_state(path: Path, state: StateManifest, folder: Path, progress: Prog
     try:
         if shutil.disk_usage(folder).free < total + _SPARE:
             raise RefusedError(f"the disk has no room for the {format_bytes(total)} of it")
-        with path.open("rb") as file, _extractors() as extractors:
+        with open_regular(path) as file, _extractors() as extractors:
             check_directory(file, file.seek(0, os.SEEK_END))  # it may be another file by now
             archive = zipfile.ZipFile(file)
             places = [folder / entry.name for entry in state.files]

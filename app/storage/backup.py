@@ -36,13 +36,13 @@ from app.storage.connection import connect
 from app.storage.database import Database
 from app.storage.files import sync_folder
 from app.storage.library_check import check_library, counts
+from app.storage.own_files import check_place
 from app.storage.schema import SEARCH_TABLES
 from app.storage.signing import sign
 from app.storage.working_folder import working_folder
 
 SPARE_BYTES: Final = 16 * 1024 * 1024
 """Room that is left on the disk beyond what is needed."""
-_OWN_FILES: Final = ("ember.lock", "archive.key")
 _FASTEST: Final = 1
 """zlib's level: the database packs to within some percent of the best, several times as fast."""
 
@@ -55,10 +55,11 @@ def write_backup(
     With the installation's `key` it is signed, so that this installation takes its token ids back, and the `state`:
     files of saved state in a staging folder, which are added as they are.
     A file at `path` is replaced only by a whole one. Raises EmberError of kind "backup_failed" (too little room, a
-    place that cannot be written, a damaged library), and whatever `progress` raises; nothing is changed then.
+    place that cannot be written, a damaged library), "cannot_write" (`check_place`), and whatever `progress` raises;
+    nothing is changed then.
     """
     path = path.absolute()
-    _check_place(database.path, path)
+    check_place(path, database.path.parent)
     try:
         state_bytes = sum(file.stat().st_size for file in state)
         check_room(path.parent, 2 * database.size() + state_bytes)
@@ -111,16 +112,6 @@ def check_room(folder: Path, needed: int) -> None:
         raise EmberError(
             f"There is too little room in “{folder}”: {format_bytes(needed + SPARE_BYTES)} are needed and "
             f"{format_bytes(free)} are free. Nothing was changed; free some space or choose another disk.",
-            kind="backup_failed",
-        )
-
-
-def _check_place(database: Path, path: Path) -> None:
-    """Raise EmberError for a backup that would replace the library itself, or one of the files it lives by."""
-    own = path.name in (database.name, *_OWN_FILES) or path.name.startswith((f"{database.name}-", f"{database.name}."))
-    if own and path.parent.resolve() == database.parent.resolve():
-        raise EmberError(
-            f"“{path.name}” belongs to Ember's own data. Nothing was changed; choose another name for the backup.",
             kind="backup_failed",
         )
 

@@ -21,6 +21,7 @@ from app.core.units import format_bytes
 from app.paths import plain_reason
 from app.storage.archive import STATE_FOLDER
 from app.storage.archive_format import ManifestHead, Name, RefusedError, Version, parse
+from app.storage.files import open_regular
 from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
 FORMAT: Final = "ember-library"
@@ -120,13 +121,6 @@ def look_into(path: Path) -> BackupManifest:
         raise unreadable(path, error) from error
     except RefusedError as error:
         raise refused(path, error) from error
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file to be read; RefusedError for a pipe or a device, which would block or never end."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise RefusedError("it is not a file")
-    return path.open("rb")
 
 
 def unreadable(path: Path, error: OSError) -> EmberError:

@@ -23,9 +23,9 @@ from app.storage.backup_format import (
     BackupManifest,
     BackupState,
     Progress,
-    open_regular,
     read_manifest,
 )
+from app.storage.files import open_regular
 from app.storage.zip_file import ZIP_ERRORS
 
 _LIST_LIMIT: Final = 256 * STATE_FILE_LIMIT

@@ -65,6 +65,8 @@ def look_at(path: Path, migrations: Sequence[Migration], *, thorough: bool) -> F
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
             raise
         return Finding(damaged=str(error))
+    except UnicodeDecodeError:  # what SQLite says of such a schema quotes it, and Python reads no such words
+        return Finding(damaged="its schema is no text")
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:

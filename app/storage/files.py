@@ -1,9 +1,10 @@
-"""Writing a file so that it is either the old one or the new one, also after a power cut."""
+"""Writing a file so that it is the old one or the new one, also after a power cut; opening only what is a file."""
 
 import logging
 import os
 import re
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import BinaryIO, Final
 
 from app.core.errors import EmberError
 from app.paths import plain_reason
+from app.storage.archive_format import RefusedError
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +24,29 @@ _NAME: Final = re.compile(rf"{re.escape(_PREFIX)}[0-9a-f]{{16}}{re.escape(_SUFFI
 """Of temporary files."""
 _DEAD_AFTER: Final = 24 * 3600.0
 """Seconds in which nobody has written to one whose process lives."""
+
+# A pipe is opened without waiting for who writes to it. Windows has neither pipes among its files, nor the flag.
+_HOW: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to be read; RefusedError for a pipe or a device, which would block or never end. Raises OSError.
+
+    What is open is looked at once more: another thing may have come to stand there since.
+    """
+    _check_regular(path.stat())
+    handle = os.open(path, _HOW)
+    try:
+        _check_regular(os.fstat(handle))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise RefusedError("it is not a file")
 
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:

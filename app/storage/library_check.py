@@ -6,11 +6,10 @@ from typing import Final
 
 from app.storage.archive_format import RefusedError
 from app.storage.connection import connect, version_of
+from app.storage.library_copy import CACHE_KIB, LONGEST_VALUE, tables
 from app.storage.schema import MIGRATIONS
 from app.storage.upgrade import migrate
 
-LONGEST_VALUE: Final = 128 * 1024 * 1024
-"""Bytes of one value in a backup that is restored: what bounds the memory that reading it takes."""
 _SCHEMA_BYTES: Final = 64 * 1024
 """Of one statement of the schema."""
 _SCHEMA_STEPS: Final = 10_000
@@ -20,6 +19,31 @@ _Entry = tuple[str, str, str, str]
 
 
 def check_library(connection: sqlite3.Connection) -> int:
+    """The schema version of a library of our own, which is sound throughout; raises as `check_rows`."""
+    version = _known_version(connection)
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if verdict != "ok":
+        raise RefusedError("its database is damaged")
+    return version
+
+
+def check_rows(connection: sqlite3.Connection) -> int:
+    """The schema version of a library that may come from anywhere, whose rows can be read.
+
+    What is derived of them is not looked at: `library_copy` reads none of it, and makes it anew.
+    Raises RefusedError if it is no library, and sqlite3.DatabaseError.
+    """
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # a file can ask for any size
+    version = _known_version(connection)
+    for table in tables(connection):
+        (verdict,) = connection.execute(f"PRAGMA quick_check({table})").fetchone()
+        if verdict != "ok":
+            raise RefusedError("its database is damaged")
+    return version
+
+
+def _known_version(connection: sqlite3.Connection) -> int:
     """The schema version of the library that is open; raises RefusedError if it is none, and sqlite3.DatabaseError.
 
     Nothing of the schema is used before it was compared: a trigger, a view or a virtual table that is not ours could
@@ -32,9 +56,6 @@ def check_library(connection: sqlite3.Connection) -> int:
         raise RefusedError("its database was written by a newer Ember, so Ember must be updated first")
     if version < 1 or _bounded_entries(connection) != _entries_of_version(version):
         raise RefusedError("its database does not have the tables of an Ember library")
-    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if verdict != "ok":
-        raise RefusedError("its database is damaged")
     return version
 
 

@@ -25,7 +25,6 @@ from app.storage.backup_format import (
     BackupManifest,
     Progress,
     look_into,
-    open_regular,
     refused,
     unpack_database,
     unreadable,
@@ -33,8 +32,9 @@ from app.storage.backup_format import (
 from app.storage.backup_state import CarriedState
 from app.storage.connection import connect
 from app.storage.database import Database
-from app.storage.files import sync_folder
-from app.storage.library_check import LONGEST_VALUE, check_library, counts, entries
+from app.storage.files import open_regular, sync_folder
+from app.storage.library_check import check_rows, counts, entries
+from app.storage.library_copy import copied, take_rows
 from app.storage.saved_roots import UNTOLD
 from app.storage.schema import MIGRATIONS, SEARCH_TABLES
 from app.storage.signing import is_signed
@@ -225,22 +225,22 @@ def _prepare(source: Path, copy: Path, manifest: BackupManifest | None, progress
         file = open_regular(source)
     except OSError as error:
         raise unreadable(source, error) from error
+    given = copy.with_name("given.db")
     try:
         with file:
-            copy.touch(mode=0o600)
+            given.touch(mode=0o600)
             if manifest is None:
-                _copy(file, copy, progress)
+                _copy(file, given, progress)
             else:
-                unpack_database(file, manifest, copy, progress)
-        with closing(connect(f"{copy.as_uri()}?mode=rw")) as connection:
-            if manifest is None:
-                connection.execute("PRAGMA journal_mode = DELETE")  # a kept copy says that it has a log
-            found = _checked(connection, manifest)
-            with _stoppable(connection, copy.stat().st_size, progress):
-                migrate(connection, MIGRATIONS)
-                _settle(connection)
+                unpack_database(file, manifest, given, progress)
+        found = _taken_over(given, copy, manifest, progress)
+        given.unlink()
     except RefusedError as error:
         raise refused(source, error) from error
+    except UnicodeDecodeError as error:  # SQLite's words quote a schema that is no text
+        raise refused(source, RefusedError("its database is damaged")) from error
+    except sqlite3.DataError as error:  # beyond SQLITE_LIMIT_LENGTH
+        raise refused(source, RefusedError("a text in its database is larger than Ember takes back")) from error
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise _failed(source, f"SQLite says “{error}”") from error
@@ -280,23 +280,34 @@ def _copy(file: BinaryIO, target: Path, progress: Progress) -> None:
             progress(done, max(done, size))
 
 
-def _checked(connection: sqlite3.Connection, manifest: BackupManifest | None) -> tuple[int, int]:
-    """The counts of a library that is what its manifest says; raises RefusedError and sqlite3.DatabaseError."""
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
-    version = check_library(connection)
+def _taken_over(given: Path, copy: Path, manifest: BackupManifest | None, progress: Progress) -> tuple[int, int]:
+    """Check the library `given` and make `copy` out of its rows, brought up to date; its counts.
+
+    Raises RefusedError, sqlite3.DatabaseError, and what `progress` raises.
+    """
+    size = given.stat().st_size
+    with (
+        closing(connect(f"{given.as_uri()}?mode=ro&immutable=1")) as connection,
+        _stoppable(connection, size, progress),
+    ):
+        version = check_rows(connection)
     if manifest is not None and version != manifest.schema:
         raise RefusedError("its database has another version than its manifest says")
-    found = counts(connection)
-    if manifest is not None and found != (manifest.conversations, manifest.messages):
-        raise RefusedError("it holds another number of conversations or messages than it says")
+    copy.touch(mode=0o600)
+    with copied(given, copy, version) as connection, _stoppable(connection, size, progress):
+        take_rows(connection)
+        found = counts(connection)
+        if manifest is not None and found != (manifest.conversations, manifest.messages):
+            raise RefusedError("it holds another number of conversations or messages than it says")
+        migrate(connection, MIGRATIONS)
+        _settle(connection)
     return found
 
 
 def _settle(connection: sqlite3.Connection) -> None:
     """Take out what holds on another installation only, and make the search anew; raises sqlite3.DatabaseError."""
-    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("BEGIN IMMEDIATE")
-    for table in SEARCH_TABLES:  # derived, and too intricate to be believed
+    for table in SEARCH_TABLES:
         connection.execute(f"INSERT INTO {table} ({table}) VALUES ('rebuild')")
     connection.execute(_SETTLE_PARENTS)
     # What is owed there is not owed here. The empty tip has the state go that only the replaced library knew of.

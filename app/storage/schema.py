@@ -134,7 +134,45 @@ WHEN new.deleted_at IS NOT NULL OR NOT new.save_state BEGIN
 END;
 """
 
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_BOUNDED_SEARCH = """
+-- Of a message that is longer than almost any the search takes the beginning: while it takes a text up, it needs 25
+-- times the text's bytes in memory. Both sides of each trigger must say the same, or the index would be damaged.
+DROP VIEW searchable_messages;
+CREATE VIEW searchable_messages AS
+    SELECT position, CASE WHEN length(CAST(text AS BLOB)) > 1048576 THEN substr(text, 1, 1048576) ELSE text END AS text
+    FROM messages WHERE role = 'user' OR finish_reason IS NOT NULL;
+DROP TRIGGER message_added;
+CREATE TRIGGER message_added AFTER INSERT ON messages
+WHEN new.role = 'user' OR new.finish_reason IS NOT NULL BEGIN
+    INSERT INTO message_search (rowid, text) SELECT new.position,
+        CASE WHEN length(CAST(new.text AS BLOB)) > 1048576 THEN substr(new.text, 1, 1048576) ELSE new.text END;
+END;
+DROP TRIGGER message_removed;
+CREATE TRIGGER message_removed AFTER DELETE ON messages
+WHEN old.role = 'user' OR old.finish_reason IS NOT NULL BEGIN
+    INSERT INTO message_search (message_search, rowid, text) SELECT 'delete', old.position,
+        CASE WHEN length(CAST(old.text AS BLOB)) > 1048576 THEN substr(old.text, 1, 1048576) ELSE old.text END;
+END;
+DROP TRIGGER message_changed;
+CREATE TRIGGER message_changed AFTER UPDATE OF text, role, finish_reason ON messages BEGIN
+    INSERT INTO message_search (message_search, rowid, text) SELECT 'delete', old.position,
+        CASE WHEN length(CAST(old.text AS BLOB)) > 1048576 THEN substr(old.text, 1, 1048576) ELSE old.text END
+        WHERE old.role = 'user' OR old.finish_reason IS NOT NULL;
+    INSERT INTO message_search (rowid, text) SELECT new.position,
+        CASE WHEN length(CAST(new.text AS BLOB)) > 1048576 THEN substr(new.text, 1, 1048576) ELSE new.text END
+        WHERE new.role = 'user' OR new.finish_reason IS NOT NULL;
+END;
+"""
+
+
+def _version_4(connection: sqlite3.Connection) -> None:
+    """Bound what the search takes of a message; the index is made anew where one is longer."""
+    apply(connection, _BOUNDED_SEARCH)
+    if connection.execute("SELECT 1 FROM messages WHERE length(CAST(text AS BLOB)) > 1048576 LIMIT 1").fetchone():
+        connection.execute("INSERT INTO message_search (message_search) VALUES ('rebuild')")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _version_4)
 """In order: the first makes version 1 out of an empty file. One that was released never changes."""
 
 SEARCH_TABLES = ("message_search", "title_search")

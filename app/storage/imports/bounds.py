@@ -1,6 +1,5 @@
 """Reading what another program wrote: how much of it, and JSON that cannot take more memory than it may."""
 
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import msgspec
 from app.core.units import format_bytes
 from app.paths import plain_reason
 from app.storage.archive_format import RefusedError
+from app.storage.files import open_regular
 from app.storage.records import LATEST_TIME
 
 FILE_LIMIT: Final = 96 * 1024 * 1024
@@ -56,9 +56,7 @@ def begin_of(path: Path) -> bytes:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """A file, open to be read; raises RefusedError for what is none, or cannot be."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block
-            raise RefusedError("it is not a file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield file
     except OSError as error:
         raise RefusedError(plain_reason(error)) from error

@@ -1,6 +1,7 @@
 """kill -9 while chunks are saved and dropped: the store opens, whole chains are there, and nothing is damaged."""
 
 import math
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -11,7 +12,7 @@ import pytest
 from app.kvstore.keys import Digest, chunk_key
 from app.kvstore.records import Reconciled
 from app.kvstore.store import Store
-from tests.unit.kvstore.made import PLENTY, ROOT, all_sound, save
+from tests.unit.kvstore.made import PLENTY, ROOT, all_sound, found, save
 
 REPOSITORY = Path(__file__).parents[3]
 WRITER = """
@@ -118,3 +119,52 @@ def test_a_kill_while_sweeping_leaves_a_sound_store(tmp_path: Path, chunks: int)
         assert set(store.held(tips)) == left
         store.sweep([], math.inf)
         assert store.totals().all.chunks == 0
+
+
+ADOPTER = """
+import os, signal, sys
+from pathlib import Path
+from app.kvstore import saving
+from app.kvstore.store import Store
+
+store, (moment, count) = Store(Path(sys.argv[1]), 10**9), (sys.argv[3], int(sys.argv[4]))
+left = count
+owner = saving if moment == "_enter" else saving.Draft
+before = getattr(owner, moment)
+def killed(*given):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return before(*given)
+setattr(owner, moment, killed)
+found = [store.inspect(path) for path in Path(sys.argv[2]).iterdir()]
+for file in sorted(found, key=lambda each: (each.header.start, each.header.kind)):
+    store.adopt(file)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("moment", ["write", "_enter"])
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_a_kill_while_files_are_adopted_leaves_a_sound_store_that_takes_the_rest(
+    tmp_path: Path, moment: str, count: int
+) -> None:
+    """Before a file is moved, or between the file in its place and the row that tells of it."""
+    words, folder, staging = "once upon a time", tmp_path / "kv", tmp_path / "staging"
+    staging.mkdir()
+    with closing(Store(tmp_path / "other", PLENTY)) as other:
+        tip = save(other, words, checkpoint=[b"state"])
+        paths = other.stage([tip], staging, lambda _done, _total: None)
+        call = [sys.executable, "-c", ADOPTER, str(folder), str(staging), moment, str(count)]
+        assert subprocess.run(call, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
+        for path in paths:
+            path.unlink(missing_ok=True)
+        other.stage([tip], staging, lambda _done, _total: None)
+    with closing(Store(folder, PLENTY)) as store:
+        store.reconcile()
+        assert all_sound(store)
+        assert words.startswith(found(store, words))
+        for path in paths:
+            store.adopt(store.inspect(path))
+        assert found(store, words) == words and all_sound(store)

@@ -207,6 +207,12 @@ def overwritten_inside(folder: Path) -> None:
     path.write_bytes(data[:4096] + b"\xa5" * (len(data) - 4096))
 
 
+def no_text(folder: Path) -> None:
+    """A byte of the tables' SQL is none of a text, and SQLite's words quote it."""
+    path = folder / "index.db"
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE total", b"CRE\x80TE TABLE total"))
+
+
 def other_version(folder: Path) -> None:
     """An index of another Ember."""
     with closing(sqlite3.connect(folder / "index.db")) as db:
@@ -233,6 +239,7 @@ LOSSES = [
     nuls,
     cut_off,
     overwritten_inside,
+    no_text,
     other_version,
     other_tables,
     half_rebuilt,

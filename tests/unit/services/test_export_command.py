@@ -62,7 +62,7 @@ def test_state_that_the_window_cannot_have_is_said_and_the_text_is_written(windo
     command = call(window, CHAT, "--to", window.folder / "chat.ember")
     asked = window.staged(patience=PATIENCE)
     window.engine.say(Failed(id=asked.id, kind="saved_state", sentence="The disk is gone."))
-    assert ended(window, command) == Outcome(1, "", "The disk is gone.\n")
+    assert ended(window, command) == Outcome(1, "", "“chat.ember” is without its state. The disk is gone.\n")
     assert read_archive(window.folder / "chat.ember").manifest is None
 
 

@@ -18,7 +18,7 @@ from app.storage import archive_state
 from app.storage.archive import read_archive
 from app.storage.files import write_bytes_atomically
 from tests.unit.services.exporting import OTHER, STATE, Exporting
-from tests.unit.storage.made import CHAT, message_id
+from tests.unit.storage.made import CHAT, forked_tree, message_id
 
 # --- with state -------------------------------------------------------------------------------------------------------
 
@@ -278,3 +278,10 @@ def test_a_database_that_fails_for_a_moment_lets_the_export_end(
     (done,) = exporting.report().exported
     assert (done.state_bytes, done.why) == (0, "The disk does not answer.")
     assert exporting.left() == ["chat.ember"]
+
+
+def test_the_library_is_never_replaced_by_an_export(exporting: Exporting) -> None:
+    exporting.begin(CHAT, name="data/ember.db")
+    (error,) = exporting.report().failed
+    assert error.sentence.startswith("“ember.db” was not written because that is one of Ember's own files.")
+    assert exporting.workspace.store.tree(CHAT) == forked_tree()

@@ -103,7 +103,7 @@ def test_state_that_the_engine_cannot_take_leaves_the_text(window: Window, tmp_p
     window.wait(lambda: process.poll() is not None)
     out, err = process.communicate()
     assert (process.returncode, out.decode()) == (0, f"{CHAT}\n")
-    assert "The text of the archive is all there." in err.decode()
+    assert "The state in the archive was not taken; the text is all there." in err.decode()
 
 
 def test_a_command_that_is_broken_off_stops_the_import(window: Window, tmp_path: Path) -> None:

@@ -141,9 +141,9 @@ def test_text_that_packs_like_a_bomb_comes_back_too(tmp_path: Path) -> None:
 
 
 def test_a_message_longer_than_an_archive_holds_is_said_in_plain_words(tmp_path: Path) -> None:
-    tree = ConversationTree(Conversation(CHAT), messages_by_id([message(1, None, text="spam " * 500_000)]))
+    tree = ConversationTree(Conversation(CHAT), messages_by_id([message(1, None, text="spam " * 900_000)]))
     with pytest.raises(
-        EmberError, match=r"one of its messages has 2,500,000 characters.*export it as Markdown"
+        EmberError, match=r"one of its messages has 4,500,000 characters.*export it as Markdown"
     ) as caught:
         exported(tmp_path, tree)
     assert caught.value.kind == "too_large"

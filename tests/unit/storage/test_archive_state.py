@@ -4,15 +4,13 @@ import json
 import os
 import shutil
 import stat
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from app.core.errors import EmberError
 from app.storage import archive_state
@@ -220,6 +218,18 @@ def test_an_archive_that_is_swapped_for_one_with_an_endless_directory_is_not_rea
         extract_state(file, state, out)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes among the files")
+def test_a_pipe_that_is_swapped_in_after_it_was_read_is_not_waited_for(file: Path, tmp_path: Path) -> None:
+    state = state_of(file)
+    file.unlink()
+    os.mkfifo(file)
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(RefusedError, match="it is not a file"):
+        extract_state(file, state, out)
+    assert not list(out.iterdir())
+
+
 def test_a_disk_without_room_is_told_before_anything_is_written(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,32 +278,3 @@ def test_a_key_that_is_none_is_made_anew_and_one_that_cannot_be_read_is_told(tmp
     path.mkdir()
     with pytest.raises(EmberError, match="All texts are safe"):
         installation_key(path)
-
-
-@settings(
-    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_a_mutated_archive_is_refused_or_gives_files_of_the_sizes_that_its_list_says(
-    data: st.DataObject, file: Path, tmp_path: Path
-) -> None:
-    raw = bytearray(file.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    mutated = tmp_path / "mutated.ember"
-    mutated.write_bytes(bytes(raw[: data.draw(st.sampled_from([len(raw), len(raw), len(raw) // 2]))]))
-    before = {path.name for path in tmp_path.iterdir()}
-    try:
-        manifest = read_archive(mutated).manifest
-    except EmberError as error:
-        assert error.kind == "bad_archive" and error.sentence.endswith(".")
-        return
-    assert manifest is not None and manifest.state is not None
-    with TemporaryDirectory() as out:
-        try:
-            extract_state(mutated, manifest.state, Path(out))
-        except RefusedError:
-            return
-        sizes = {path.name: path.stat().st_size for path in Path(out).iterdir()}
-        assert sizes == {entry.name: entry.bytes for entry in manifest.state.files}
-    assert {path.name for path in tmp_path.iterdir()} == before

@@ -38,7 +38,12 @@ def overwritten_inside(data: bytes) -> bytes:
     return data[: 2 * PAGE] + b"\xa5" * (4 * PAGE) + data[6 * PAGE :]
 
 
-DAMAGES = [not_a_database, cut_off, overwritten_inside]
+def schema_that_is_no_text(data: bytes) -> bytes:
+    """SQLite's words of it quote it, and Python cannot read them."""
+    return data.replace(b"CREATE TABLE settings", b"CRE\x80TE TABLE settings")
+
+
+DAMAGES = [not_a_database, cut_off, overwritten_inside, schema_that_is_no_text]
 
 
 @pytest.mark.parametrize("harm", DAMAGES)

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import EmberError
-from app.storage.files import write_bytes_atomically
+from app.storage.archive_format import RefusedError
+from app.storage.files import open_regular, write_bytes_atomically
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
@@ -41,3 +43,23 @@ def test_a_missing_folder_and_a_folder_in_its_place_are_said_plainly(tmp_path: P
     (tmp_path / "folder").mkdir()
     with pytest.raises(EmberError, match="a folder stands where the file should be"):
         write_bytes_atomically(tmp_path / "folder", b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes among the files")
+def test_a_pipe_that_takes_a_file_s_place_just_then_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ember"
+    path.write_bytes(b"x")
+    real = Path.stat
+
+    def swapped(self: Path, **how: bool) -> os.stat_result:
+        status = real(self, **how)
+        if self == path:
+            path.unlink()
+            os.mkfifo(path)
+        return status
+
+    monkeypatch.setattr(Path, "stat", swapped)
+    with pytest.raises(RefusedError, match="it is not a file"):
+        open_regular(path)

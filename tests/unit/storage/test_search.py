@@ -1,11 +1,16 @@
 """Search in titles and messages."""
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core.conversation import Conversation, ConversationTree, new_conversation_id
 from app.storage.conversations import ConversationStore
+from app.storage.database import Database
+from app.storage.schema import MIGRATIONS
 from tests.unit.storage.made import CHAT, forked_tree, message, message_id, put
 
 
@@ -93,3 +98,38 @@ def test_anything_may_be_typed(filled: ConversationStore, words: str) -> None:
 
 def test_a_whole_page_may_be_typed(filled: ConversationStore) -> None:
     assert filled.search("Roman " * 5000) != []
+
+
+LONG = "beginning " + "🛣 word " * 150_000 + "ending"
+
+
+def index_is_sound(store: ConversationStore) -> bool:
+    """Whether the index holds the texts that are stored, no more and no less; SQLite raises where it does not."""
+    with store.database.transaction():
+        store.database.write("INSERT INTO message_search (message_search) VALUES ('integrity-check')")
+    return True
+
+
+def test_of_a_very_long_message_the_beginning_is_found_however_it_changes(store: ConversationStore) -> None:
+    put(store, ConversationTree(Conversation(CHAT, "Long"), {message_id(1): message(1, None, text=LONG)}))
+    assert (found(store, "beginning"), found(store, "ending")) == ([message_id(1)], [])
+    assert index_is_sound(store)
+    with store.database.transaction():
+        store.database.write("UPDATE messages SET text = 'an ending of ' || substr(text, 11)")
+    assert (found(store, "beginning"), found(store, "ending")) == ([], [message_id(1)])
+    assert index_is_sound(store)
+    store.delete(CHAT)
+    store.purge_deleted(1e12)
+    assert index_is_sound(store)
+
+
+def test_a_very_long_message_that_an_older_ember_took_up_whole_is_taken_up_anew(tmp_path: Path) -> None:
+    with closing(Database.open(tmp_path / "ember.db", tmp_path, migrations=MIGRATIONS[:3])) as old:
+        put(ConversationStore(old), ConversationTree(Conversation(CHAT), {message_id(1): message(1, None, text=LONG)}))
+    with closing(Database.open(tmp_path / "ember.db", tmp_path)) as database:
+        store = ConversationStore(database)
+        assert (found(store, "beginning"), found(store, "ending")) == ([message_id(1)], [])
+        assert index_is_sound(store)
+        store.delete(CHAT)
+        store.purge_deleted(1e12)
+        assert index_is_sound(store)

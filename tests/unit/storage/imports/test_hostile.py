@@ -88,7 +88,7 @@ def test_an_endless_message_is_refused_also_where_it_comes_in_pieces(tmp_path: P
     assert [type(each) for each in conversations_in(path)] == [Taken]
     pieces = [{"role": "user", "content": half}] * 3
     for messages in (pieces, [{"role": "user", "content": 3 * half}]):
-        assert "longer than 2,097,152 characters" in reasons(tmp_path, {"messages": messages})[0]
+        assert "longer than 4,194,304 characters" in reasons(tmp_path, {"messages": messages})[0]
 
 
 def test_an_endless_chain_is_read_without_recursion(tmp_path: Path) -> None:
