@@ -6,7 +6,7 @@ import msgspec
 
 import app
 
-LIST = Path(app.__file__).resolve().parent.parent / "resources" / "first-models.json"
+LIST = Path(app.__file__).resolve().parent / "resources" / "first-models.json"
 
 
 class FirstModel(msgspec.Struct, frozen=True):
