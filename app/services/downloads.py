@@ -20,6 +20,7 @@ from app.services.download_record import (
     files_of,
     plan,
     records,
+    remove_empty_folders,
     remove_partial,
 )
 from app.services.download_work import DownloadWork, Progress
@@ -239,7 +240,11 @@ class Downloads(QObject):
             self._removing.discard(path)
             self.failed.emit(error.sentence)
 
-        run_in_background(self, lambda: remove_partial(path, record), done, failed)
+        def remove() -> None:
+            remove_partial(path, record)
+            remove_empty_folders(self._models, path.parent)
+
+        run_in_background(self, remove, done, failed)
 
     def _set(self, download: Download) -> None:
         self._downloads[download.path] = download
