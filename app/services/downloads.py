@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from app.core.errors import EmberError
 from app.core.hub_files import Repository, Variant
 from app.services.background import run_detached, run_in_background
+from app.services.download_progress import Progress
 from app.services.download_record import (
     DownloadRecord,
     begin,
@@ -23,7 +24,7 @@ from app.services.download_record import (
     remove_empty_folders,
     remove_partial,
 )
-from app.services.download_work import DownloadWork, Progress
+from app.services.download_work import DownloadWork
 
 if TYPE_CHECKING:
     from app.services.hub import Hub

@@ -17,8 +17,9 @@ from app.core.hub_files import Variant, choose, preferred
 from app.core.offload import Machine
 from app.core.units import format_bytes, format_count, format_seconds, parameters_label
 from app.paths import open_data_dir
+from app.services.download_progress import Progress, wait_words
 from app.services.download_record import DownloadRecord, begin, plan
-from app.services.download_work import DownloadWork, Progress
+from app.services.download_work import DownloadWork
 from app.services.model_catalogue import ModelFile, add_model, find, model_sources, remove_model, scan
 from app.services.model_places import ORIGIN_NAMES
 from app.services.model_search import OFFLINE_KEY, Offer, offer_of
@@ -278,9 +279,11 @@ class _Reporter:
         if sys.stderr is None or not sys.stderr.isatty():
             return
         left = progress.seconds_left
+        wait = wait_words(progress)
         speed = f", {format_bytes(round(progress.speed))} a second" if progress.speed else ""
         rest = f", {format_seconds(left)} left" if left is not None else ""
         text = f"{format_bytes(progress.done)} of {format_bytes(progress.total)}{speed}{rest}"
+        text = f"{wait}, {text}" if wait else text
         sys.stderr.write(f"\r{text:<78}")
         sys.stderr.flush()
         self._is_shown = True
