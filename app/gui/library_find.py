@@ -166,17 +166,20 @@ class LibraryFind(QObject):
     def _take_offer(self, offer: Offer) -> None:
         self._page.set_busy("")
         self._offer = offer
-        repository = offer.repository
+        repository, refusal = offer.repository, offer.refusal
         about = [
             f"Licence: {repository.licence}." if repository.licence else "It names no licence; see its page.",
-            "Its owner asks you to accept conditions on its page." if repository.is_gated else "",
+            "Its owner asks you to accept conditions on its page." if repository.is_gated and refusal is None else "",
             offer.problem,
         ]
         self._page.show_about(" ".join(filter(None, about)), "warning" if offer.problem else "soft")
         proposed = choose(repository.variants, self._wanted_file) if self._wanted_file else None
         proposed = proposed or preferred(repository.variants)
+        self._page.set_locked(refusal is not None)
         self._show_variants(proposed.label if proposed is not None else "")
-        if self._is_first_wish and proposed is not None:
+        if refusal is not None:
+            self._failed(refusal.kind, refusal.sentence)
+        elif self._is_first_wish and proposed is not None:
             self._is_first_wish = False
             self._download(proposed.label)
 

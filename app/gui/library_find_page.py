@@ -60,6 +60,7 @@ class FindPage(QWidget):
         """`hub` is what the place is called that is searched."""
         super().__init__(parent)
         self._hub = hub
+        self._is_locked = False
         self._build()
         self._typing = self._timer(TYPING_MS, self.search)
         self._patience = self._timer(PATIENCE_MS, lambda: self._busy.show())
@@ -123,6 +124,10 @@ class FindPage(QWidget):
         """Whether nothing is asked of the hub."""
         self.offline.setChecked(is_offline)
         self._show_chosen()
+
+    def set_locked(self, is_locked: bool) -> None:
+        """Whether the hub gives the files of the repository that is shown to nobody as yet."""
+        self._is_locked = is_locked
 
     def say(self, words: str, tone: str = "soft") -> None:
         """What became of the wish to download."""
@@ -299,6 +304,6 @@ class FindPage(QWidget):
             self.download_requested.emit(key)
 
     def _show_chosen(self) -> None:
-        can = bool(self.variants.chosen_key()) and not self.offline.isChecked()
+        can = bool(self.variants.chosen_key()) and not self.offline.isChecked() and not self._is_locked
         self.download.setEnabled(can)
         self.download.setVisible(self.variants.isVisibleTo(self._body))

@@ -247,6 +247,9 @@ def _number(value: object) -> int:
 
 
 def _licence(info: ModelInfo) -> str:
-    """The licence by the repository's tags, such as "apache-2.0"; empty where it has none."""
+    """The licence by the repository's tags, such as "apache-2.0", or by its card; empty where it has none."""
     tags = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
-    return tags[0] if tags else ""
+    names = [*tags, getattr(info.card_data, "license", None)]
+    if "other" in names:  # the hub's word for one that is not in its list
+        names.insert(0, getattr(info.card_data, "license_name", None))
+    return next((name for name in names if isinstance(name, str) and name), "")

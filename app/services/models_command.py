@@ -211,6 +211,10 @@ def _get(options: ModelsOptions, root: Path | None) -> int:
     data_dir = open_data_dir(root)
     hub = _hub(root)
     offer = offer_of(hub, options.name)
+    if offer.refusal is not None:
+        if offer.repository.licence:
+            tell(f"The licence of this model is {offer.repository.licence}.")
+        raise offer.refusal
     variant = _chosen(offer, options.file)
     if offer.problem:
         raise EmberError(f"{offer.problem} Nothing was downloaded.", "unusable")

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QDesktopServices
 from pytestqt.qtbot import QtBot
 
 from app.core.hub_files import FoundRepository
@@ -95,19 +97,28 @@ def test_a_second_download_of_the_same_file_is_refused_in_words(library: Library
     assert page.outcome.text() == f"{FILE} is downloaded already."
 
 
-def test_a_gated_model_asks_for_a_token_which_is_kept_and_used(library: Library) -> None:
+def test_a_gated_model_asks_for_a_token_which_is_kept_and_used(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: not opened.append(url.toString()))
     library.open()
     library.look(GATED)
     page = library.dialog.search
     trouble = page.trouble
     assert "accepted its conditions" in trouble.sentence.text()
-    assert trouble.page.isVisible()
+    trouble.page.click()
+    assert opened == [f"{library.hub.endpoint}/{GATED}"]
+    assert page.about.text() == "Licence: llama3.1."
+    assert titles(page.variants) == ["Q4_K_M"]
+    assert not page.download.isEnabled()
     assert not trouble.use.isEnabled()
     library.person.qtbot.keyClicks(trouble.token, "hf_right")
     assert trouble.token.displayText() != "hf_right"
     trouble.use.click()
-    library.wait(lambda: titles(page.variants) == ["Q4_K_M"])
-    assert "Licence: llama3.1." in page.about.text()
+    library.wait(page.download.isEnabled)
+    assert "Fits" in words(page.variants, "Q4_K_M")
+    assert page.about.text() == "Licence: llama3.1. Its owner asks you to accept conditions on its page."
     assert not trouble.isVisible()
 
 

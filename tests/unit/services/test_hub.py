@@ -168,6 +168,16 @@ def test_without_a_token_a_gated_model_says_what_to_do(hub: FakeHub, tiny: bytes
         client.header(repository, repository.variants[0])
 
 
+def test_a_gated_model_tells_its_licence_and_sizes_before_a_token(hub: FakeHub, tiny: bytes) -> None:
+    card = {"license": "other", "license_name": "house-rules"}
+    repository = HubRepository({"r-Q4_0.gguf": tiny}, gated="auto", token="hf_secret", licence="other", card=card)
+    hub.repositories["o/gated"] = repository
+    offer = offer_of(asking(hub), "o/gated")
+    assert offer.refusal is not None and offer.refusal.kind == "gated"
+    assert (offer.repository.licence, offer.repository.variants[0].size) == ("house-rules", len(tiny))
+    assert offer_of(asking(hub, "hf_secret"), "o/gated").refusal is None
+
+
 def test_a_proxy_of_the_environment_is_used(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("http_proxy", hub.endpoint), ("no_proxy", ""), ("NO_PROXY", "")):
         monkeypatch.setenv(name, value)
