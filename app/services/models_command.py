@@ -73,21 +73,32 @@ def _known(root: Path | None) -> tuple[ModelFile, ...]:
         return scan(model_sources(reading.data_dir, reading.settings))
 
 
+def _saved(root: Path | None) -> Callable[[ModelFile], int | None]:
+    """What tells the bytes that are saved of a model's chats; None where that is not known."""
+    with _reading(root) as reading:
+        saved = reading.saved_bytes()
+    return lambda model: None if saved is None else saved.get(str(model.path), 0)
+
+
 # --- what is known ---------------------------------------------------------------------------------------------------
 
 
 def _list(options: ModelsOptions, root: Path | None) -> int:
-    machine = this_machine()
-    for model in _known(root):
-        if options.as_json:
-            write_json(describe(model, machine))
-        else:
-            for line in _lines(model, machine):
-                write_line(line)
+    _tell_models(_known(root), options, root)
     return 0
 
 
-def describe(model: ModelFile, machine: Machine) -> dict[str, Any]:
+def _tell_models(models: tuple[ModelFile, ...], options: ModelsOptions, root: Path | None) -> None:
+    machine, saved = this_machine(), _saved(root)
+    for model in models:
+        if options.as_json:
+            write_json(describe(model, machine, saved(model)))
+        else:
+            for line in _lines(model, machine, saved(model)):
+                write_line(line)
+
+
+def describe(model: ModelFile, machine: Machine, saved: int | None) -> dict[str, Any]:
     """A model with stable names; bytes, seconds since 1970."""
     facts, fit = model.facts, model.fit(machine)
     return {
@@ -107,6 +118,7 @@ def describe(model: ModelFile, machine: Machine) -> dict[str, Any]:
         "fit": fit.verdict if fit else None,
         "problem": model.problem,
         "notice": model.notice,
+        "saved_bytes": saved,
         "last_used": model.last_used,
         "repository": model.repository,
         "licence": model.licence,
@@ -114,7 +126,7 @@ def describe(model: ModelFile, machine: Machine) -> dict[str, Any]:
     }
 
 
-def _lines(model: ModelFile, machine: Machine) -> Iterator[str]:
+def _lines(model: ModelFile, machine: Machine, saved: int | None) -> Iterator[str]:
     facts = model.facts
     parts = [format_bytes(model.size), ORIGIN_NAMES[model.origin]]
     if facts is not None:
@@ -126,6 +138,8 @@ def _lines(model: ModelFile, machine: Machine) -> Iterator[str]:
         ]
     if len(model.files) > 1:
         parts.append(f"{len(model.files)} files")
+    if saved:
+        parts.append(f"{format_bytes(saved)} of saved state")
     yield f"{model.name}: {', '.join(parts)}"
     yield f"  {model.path}"
     fit = model.fit(machine)
@@ -135,12 +149,7 @@ def _lines(model: ModelFile, machine: Machine) -> Iterator[str]:
 
 def _add(options: ModelsOptions, root: Path | None) -> int:
     add_model(open_data_dir(root), Path(options.name))
-    model = find(_known(root), options.name)
-    if options.as_json:
-        write_json(describe(model, this_machine()))
-    else:
-        for line in _lines(model, this_machine()):
-            write_line(line)
+    _tell_models((find(_known(root), options.name),), options, root)
     return 0
 
 
