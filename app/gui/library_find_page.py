@@ -1,6 +1,7 @@
 """The page that finds models on a hub: the search with its results, and one repository with what it offers."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -65,6 +66,7 @@ class FindPage(QWidget):
         self._typing = self._timer(TYPING_MS, self.search)
         self._patience = self._timer(PATIENCE_MS, lambda: self._busy.show())
         self._connect()
+        self._order_for_the_keyboard()
         self.show_results("", (), "")
 
     # --- what it shows -----------------------------------------------------------------------------------------------
@@ -265,6 +267,14 @@ class FindPage(QWidget):
         self.trouble.page_requested.connect(self.page_requested)
         self.stop.clicked.connect(self.stop_requested)
         self.offline.clicked.connect(self.offline_chosen)
+
+    def _order_for_the_keyboard(self) -> None:
+        """Tab goes from the top to the bottom, whatever was made first."""
+        box = self.trouble
+        top = (self.words, self.sort, self.only_fitting, self.back, self.page_link, self.stop)
+        trouble = (box.retry, box.network, box.page, box.forget, box.token, box.use)
+        for one, following in pairwise((*top, *trouble, self.results, self.variants, self.download, self.offline)):
+            QWidget.setTabOrder(one, following)
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

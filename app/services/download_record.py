@@ -132,8 +132,8 @@ def read_record(path: Path) -> DownloadRecord | None:
 
 
 def records(models: Path) -> Iterator[tuple[Path, DownloadRecord]]:
-    """All downloads below the folder of models."""
-    for path in files_below(models, ENDING):
+    """All downloads below the folder of models, links not followed: a window waits for this at its start."""
+    for path in files_below(models, ENDING, follows_links=False):
         record = read_record(path)
         if record is not None:
             yield path, record

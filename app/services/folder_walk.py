@@ -15,7 +15,7 @@ MOST_FOLDERS: Final = 20_000
 """How many folders of one place are looked into: a link may lead to a whole disk."""
 
 
-def files_below(folder: Path, ending: str) -> Iterator[Path]:
+def files_below(folder: Path, ending: str, *, follows_links: bool = True) -> Iterator[Path]:
     """The files below a folder whose names end so, whatever the case; hidden folders are left out.
 
     Links to folders are followed after all that lies in the folder itself, so that a file has its own path first.
@@ -35,7 +35,7 @@ def files_below(folder: Path, ending: str) -> Iterator[Path]:
             depth = above + len(here.relative_to(top).parts)
             inner = sorted(name for name in folders if not name.startswith(".")) if depth < DEEPEST else []
             links = [name for name in inner if (here / name).is_symlink()]
-            tops.extend((here / name, depth + 1) for name in links)
+            tops.extend((here / name, depth + 1) for name in links if follows_links)
             folders[:] = [name for name in inner if name not in links]
             yield from (here / name for name in sorted(names) if name.lower().endswith(ending))
 

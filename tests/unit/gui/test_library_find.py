@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.core.hub_files import FoundRepository
@@ -120,6 +121,23 @@ def test_a_gated_model_asks_for_a_token_which_is_kept_and_used(
     assert "Fits" in words(page.variants, "Q4_K_M")
     assert page.about.text() == "Licence: llama3.1. Its owner asks you to accept conditions on its page."
     assert not trouble.isVisible()
+
+
+def test_tab_goes_from_the_top_to_the_bottom(library: Library) -> None:
+    dialog = library.open()
+    library.look(GATED)
+    dialog.activateWindow()
+    library.wait(dialog.isActiveWindow)
+    page = dialog.search
+    page.back.setFocus()
+    walked = []
+    while (widget := QApplication.focusWidget()) is not None and widget not in walked:
+        walked.append(widget)
+        library.person.qtbot.keyClick(widget, Qt.Key.Key_Tab)
+    box = page.trouble
+    upper = [page.back, page.page_link, box.retry, box.page, box.forget, box.token, page.variants, page.offline]
+    assert walked[:-2] == upper  # then come Close and the pages
+    assert walked[-1] is dialog.tabs.tabBar()
 
 
 def test_a_hub_in_trouble_is_asked_again_with_one_click(library: Library) -> None:
