@@ -55,11 +55,52 @@ def _whole(seconds: float) -> str:
     return format_seconds(seconds) if seconds >= 10 else f"{round(seconds)} s"
 
 
+class Meter:
+    """Counts bytes, and knows the speed of the last seconds."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self.done = 0
+        """Bytes that are there."""
+        self.heard = 0.0
+        """When bytes came last, by the monotonic clock."""
+        self._came: deque[tuple[float, int]] = deque()
+        self._told = 0.0
+
+    def skip(self, size: int) -> None:
+        """Count bytes that did not come just now."""
+        self.done += size
+
+    def add(self, size: int) -> None:
+        """Count bytes that came."""
+        self.done += size
+        self.heard = now = time.monotonic()
+        self._came.append((now, size))
+        while now - self._came[0][0] > SPEED_SECONDS:
+            self._came.popleft()
+
+    def is_due(self) -> bool:
+        """Whether it is time to tell; asked before each telling."""
+        now = time.monotonic()
+        if now - self._told < REPORT_SECONDS:
+            return False
+        self._told = now
+        return True
+
+    def progress(self, phase: Phase) -> Progress:
+        """How far it is."""
+        since = time.monotonic() - self._came[0][0] if self._came else 0.0
+        is_moving = phase == "downloading" and since >= LEAST_SECONDS
+        speed = sum(size for _when, size in self._came) / since if is_moving else 0.0
+        return Progress(phase, self.done, self._total, speed)
+
+
 class Pulse:
     """Passes progress on, and while none comes says once a second for how long that is so, on a thread of its own."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
+    def __init__(self, meter: Meter, report: Callable[[Progress], None]) -> None:
         """`report` is called on the thread of `tell` and on the pulse's own."""
+        self._meter = meter
         self._report = report
         self._lock = threading.RLock()
         self._last: Progress | None = None
@@ -90,47 +131,12 @@ class Pulse:
     def _beat(self) -> None:
         while not self._over.wait(PULSE_SECONDS):
             with self._lock:
-                last, passed = self._last, time.monotonic() - self._since
+                last, now = self._last, time.monotonic()
+                silent = now - max(self._since, self._meter.heard)
                 if self._over.is_set() or last is None or last.phase == "checking":
                     continue
                 if last.next_try is not None:
-                    self._report(replace(last, next_try=max(0.0, last.next_try - passed)))
-                elif passed >= SILENT_SECONDS:
-                    self._report(replace(last, speed=0.0, silent=passed))
-
-
-class Meter:
-    """Counts bytes, and knows the speed of the last seconds."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._came: deque[tuple[float, int]] = deque()
-        self._told = 0.0
-
-    def skip(self, size: int) -> None:
-        """Count bytes that did not come just now."""
-        self._done += size
-
-    def add(self, size: int) -> None:
-        """Count bytes that came."""
-        self._done += size
-        now = time.monotonic()
-        self._came.append((now, size))
-        while now - self._came[0][0] > SPEED_SECONDS:
-            self._came.popleft()
-
-    def is_due(self) -> bool:
-        """Whether it is time to tell; asked before each telling."""
-        now = time.monotonic()
-        if now - self._told < REPORT_SECONDS:
-            return False
-        self._told = now
-        return True
-
-    def progress(self, phase: Phase) -> Progress:
-        """How far it is."""
-        since = time.monotonic() - self._came[0][0] if self._came else 0.0
-        is_moving = phase == "downloading" and since >= LEAST_SECONDS
-        speed = sum(size for _when, size in self._came) / since if is_moving else 0.0
-        return Progress(phase, self._done, self._total, speed)
+                    self._report(replace(last, next_try=max(0.0, last.next_try - (now - self._since))))
+                elif silent >= SILENT_SECONDS:
+                    done = self._meter.done if last.phase == "downloading" else last.done  # more came than was told
+                    self._report(replace(last, done=done, speed=0.0, silent=silent))

@@ -69,12 +69,12 @@ class DownloadWork:
         self._path = path
         self._record = record
         self._make_hub = hub
-        self._pulse = Pulse(report)
         self._lock = FolderLock(lock_path(models, path))
         self._models = models
         self._stopping = threading.Event()
         self._response: Any = None
         self._meter = Meter(record.size)
+        self._pulse = Pulse(self._meter, report)
 
     def stop(self) -> None:
         """End it soon: what has come stays. The socket is closed, so that no read waits for a hub that is silent."""

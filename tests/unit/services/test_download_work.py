@@ -246,17 +246,19 @@ def restless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_hub_that_falls_silent_is_said_with_the_seconds(restless: None, wanted: Wanted) -> None:
     wanted.hub.mood.holds_after = 4 * PIECE
-    is_said = threading.Event()
+    said: list[tuple[str, int]] = []
 
     def tell(progress: Progress) -> None:
-        if progress.silent and wait_words(progress).startswith("Waiting for the hub… "):
-            is_said.set()
+        if progress.silent and progress.done >= 4 * PIECE:
+            said.append((wait_words(progress), progress.done))
             work.stop()
 
     work = DownloadWork(wanted.models, wanted.path, wanted.record, lambda: Hub(wanted.hub.endpoint), tell)
     with pytest.raises(EmberError, match="was stopped"):
         work.run()
-    assert is_said.is_set()
+    ((words, done),) = said
+    assert words.startswith("Waiting for the hub… ")
+    assert done == 4 * PIECE
 
 
 def test_a_hub_that_stays_silent_is_given_up_in_a_sentence(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
