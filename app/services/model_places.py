@@ -161,21 +161,15 @@ def _ollama_folders(computer: Computer) -> list[Path]:
 def ollama_models(folder: Path) -> Iterator[Found]:
     """The models below a folder of Ollama's, each called as Ollama calls it (`gemma3:4b`)."""
     manifests = folder / "manifests"
-    for root, _folders_here, names in os.walk(manifests):
-        for tag in sorted(names):
-            path = Path(root) / tag
-            manifest = _read_json(path)
-            layers = manifest.get("layers") if isinstance(manifest, dict) else None
-            for layer in layers if isinstance(layers, list) else ():
-                if isinstance(layer, dict) and layer.get("mediaType") in _OLLAMA_KINDS:
-                    digest = str(layer.get("digest", "")).removeprefix("sha256:")
-                    if _is_sha256(digest):
-                        yield Found(
-                            folder / "blobs" / f"sha256-{digest}",
-                            "ollama",
-                            _ollama_name(path.relative_to(manifests).parts),
-                            digest,
-                        )
+    for path in files_below(manifests, ""):
+        manifest = _read_json(path)
+        layers = manifest.get("layers") if isinstance(manifest, dict) else None
+        for layer in layers if isinstance(layers, list) else ():
+            if isinstance(layer, dict) and layer.get("mediaType") in _OLLAMA_KINDS:
+                digest = str(layer.get("digest", "")).removeprefix("sha256:")
+                if _is_sha256(digest):
+                    name = _ollama_name(path.relative_to(manifests).parts)
+                    yield Found(folder / "blobs" / f"sha256-{digest}", "ollama", name, digest)
 
 
 def _ollama_name(parts: tuple[str, ...]) -> str:

@@ -51,7 +51,7 @@ def test_what_is_too_large_for_this_computer_can_be_left_out(library: Library) -
     assert "Too large for this computer" in words(page.results, "acme/Vast-GGUF")
     page.only_fitting.click()
     assert "acme/Vast-GGUF" not in titles(page.results)
-    assert page.heading.text() == "2 found, 1 too large"
+    assert page.heading.text() == "2 found with “gguf”, 1 too large"
 
 
 def test_a_search_that_finds_nothing_says_so(library: Library) -> None:

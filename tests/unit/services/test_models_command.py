@@ -11,7 +11,7 @@ from app.cli import run
 from app.core.units import format_bytes
 from app.kvstore.store import Store
 from app.services import download_work, models_command
-from app.services.first_models import first_model_for, first_models
+from app.services.first_models import first_model_for, first_models, is_for
 from app.services.hub import Hub
 from app.services.model_search import OFFLINE_KEY
 from app.storage.database import Database
@@ -168,3 +168,4 @@ def test_the_first_models_go_up_with_the_memory() -> None:
     assert all(size < gib * 2**30 * 0.7 for gib, size in sizes)
     assert first_model_for(2**30).memory_gib == 4
     assert first_model_for(16 * 2**30 - 400 * 2**20).memory_gib == 16
+    assert [is_for(first_models()[0], gib * 2**30) for gib in (2, 4)] == [False, True]
