@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ["DBUS_SESSION_BUS_ADDRESS"] = "disabled:"  # nothing is asked of the desktop
 
 from app.services.collecting import collect_if_due
 from tests.support.cores import keep_to_own_cores

@@ -55,4 +55,7 @@ def fit(need: Need, machine: Machine) -> Fit:
         return Fit(
             "tight", f"Fits with a shorter context: from {format_bytes(least)}, and {format_bytes(free)} are free."
         )
-    return Fit("too_large", f"Too large: needs about {format_bytes(least)}, and {format_bytes(free)} are free.")
+    needed, there = format_bytes(least), format_bytes(free)
+    if least <= free or needed == there:  # it is the margin that lacks
+        return Fit("too_large", f"Too large: about {needed} would leave too little of the {there} that are free.")
+    return Fit("too_large", f"Too large: needs about {needed}, and {there} are free.")

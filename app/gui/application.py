@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ICON = Path(app.__file__).resolve().parent.parent / "resources" / "icons" / "ember.svg"
+ICON = Path(app.__file__).resolve().parent / "resources" / "icons" / "ember.svg"
 
 PATIENCE = 5.0
 """Seconds that a second start waits for the window that has the folder and cannot be reached."""

@@ -12,7 +12,7 @@ from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count
 from app.gui import dialogs_backup
 from app.gui.dialogs_backup import BackupDialog, at_time
-from app.gui.exporting import show_folder
+from app.gui.file_manager import show_file
 from app.gui.notices import Action, Kind, Notice, NoticeBar
 from app.gui.restore_page import CopyRow, Promise
 from app.services.backup_copies import SUFFIX, Copy
@@ -84,7 +84,7 @@ class BackingUp(QObject):
             make.show_requested.connect(self._show_last)
             restore.prepare_requested.connect(lambda path: self._prepare(Path(path)))
             restore.other_requested.connect(self._choose_file)
-            restore.show_requested.connect(lambda path: show_folder(Path(path).parent))
+            restore.show_requested.connect(lambda path: show_file(Path(path), self))
             restore.cancel_requested.connect(self._restoring.cancel)
             restore.back_requested.connect(self._go_back)
             restore.restore_requested.connect(self._restore)
@@ -234,7 +234,7 @@ class BackingUp(QObject):
 
     def _show_last(self) -> None:
         if self._last is not None:
-            show_folder(self._last.parent)
+            show_file(self._last, self)
 
     # --- restoring ---------------------------------------------------------------------------------------------------
 

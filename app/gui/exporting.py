@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QObject, QStandardPaths, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, QStandardPaths
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count
 from app.gui.dialogs_export import ExportChoice, ExportDialog, StateOffer, form_of
+from app.gui.file_manager import show_file
 from app.gui.notices import Action, Kind, Notice, NoticeBar
 from app.gui.pdf_export import to_pdf
 from app.gui.progress_strip import ProgressStrip
@@ -228,18 +228,14 @@ class Exporting(QObject):
         kind: Kind = "info"
         if not report.is_cancelled and (report.failed or any(each.why for each in done)):
             kind = "warning" if done else "error"
-        shows = partial(show_folder, order.to if order.into_folder else order.to.parent)
-        actions: list[Action] = [("Show in folder", shows)] if done else []
+        actions: list[Action] = []
+        if done:
+            actions = [("Show in folder", partial(show_file, done[0].file, self))]
         stays = STAYS_MS if kind == "info" else None
         self._notices.show_notice(Notice(outcome_words(report, order), kind, actions, stays, key="export"))
 
     def _tell(self, words: str, kind: Kind = "info") -> None:
         self._notices.show_notice(Notice(words, kind, key="export"))
-
-
-def show_folder(folder: Path) -> None:
-    """Open a folder in the system's file manager."""
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
 def _progress(name: str, step: ExportStep) -> tuple[str, float | None]:

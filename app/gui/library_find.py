@@ -15,7 +15,7 @@ from app.gui.library_rows import Row
 from app.gui.library_trouble import OFFLINE
 from app.protocol.answers import Statistics
 from app.services.background import run_in_background
-from app.services.first_models import FirstModel, first_model_for, first_models
+from app.services.first_models import FirstModel, first_model_for, first_models, is_for
 from app.services.hub_token import store_token
 from app.services.model_search import Offer, hub_address, hub_name
 from app.services.this_machine import this_machine
@@ -47,7 +47,7 @@ class LibraryFind(QObject):
         self._hub = hub_name()
         self._statistics: Statistics | None = None
         self._found: tuple[FoundRepository, ...] | None = None
-        self._asked_words = ""
+        self._asked_words = self._found_words = ""
         self._sort = "downloads"
         self._repository = ""
         self._wanted_file = ""
@@ -101,7 +101,7 @@ class LibraryFind(QObject):
 
     def _take_found(self, found: tuple[FoundRepository, ...]) -> None:
         self._page.set_busy("")
-        self._found = found
+        self._found, self._found_words = found, self._asked_words
         self._show_found()
 
     def _show_found(self) -> None:
@@ -117,17 +117,19 @@ class LibraryFind(QObject):
         only = self._page.only_fitting.isChecked()
         shown = [found for found in self._found if not (only and is_hopeless(found.parameters, machine))]
         hidden = len(self._found) - len(shown)
-        nothing = f"{self._hub} has no GGUF models with “{self._asked_words}” in their names."
+        nothing = f"{self._hub} has no GGUF models with “{self._found_words}” in their names."
         if hidden:
             nothing = f"{hidden} were found, and none fits this computer."
-        heading = f"{len(shown)} found" + (f", {hidden} too large" if hidden else "")
+        heading = f"{len(shown)} found with “{self._found_words}”" + (f", {hidden} too large" if hidden else "")
         self._page.show_results(heading if shown else "", [self._found_row(found) for found in shown], nothing)
 
     def _first_row(self, number: int, model: FirstModel) -> Row:
         machine = this_machine(self._statistics)
         told = fit(Need(model.about_bytes, 0, 0), machine)
         tone = words.FIT_TONES[told.verdict]
-        suits = "It suits this computer." if model == first_model_for(machine.cpu.total) else ""
+        memory = machine.cpu.total
+        is_best = model == first_model_for(memory) and is_for(model, memory)
+        suits = "It suits this computer." if is_best else ""
         lines = [(f"{model.why} {suits}".strip(), "soft"), (words.first_line(model), "faint")]
         if told.verdict == "too_large":
             lines.append((told.sentence, tone))
@@ -166,17 +168,20 @@ class LibraryFind(QObject):
     def _take_offer(self, offer: Offer) -> None:
         self._page.set_busy("")
         self._offer = offer
-        repository = offer.repository
+        repository, refusal = offer.repository, offer.refusal
         about = [
             f"Licence: {repository.licence}." if repository.licence else "It names no licence; see its page.",
-            "Its owner asks you to accept conditions on its page." if repository.is_gated else "",
+            "Its owner asks you to accept conditions on its page." if repository.is_gated and refusal is None else "",
             offer.problem,
         ]
         self._page.show_about(" ".join(filter(None, about)), "warning" if offer.problem else "soft")
         proposed = choose(repository.variants, self._wanted_file) if self._wanted_file else None
         proposed = proposed or preferred(repository.variants)
+        self._page.set_locked(refusal is not None)
         self._show_variants(proposed.label if proposed is not None else "")
-        if self._is_first_wish and proposed is not None:
+        if refusal is not None:
+            self._failed(refusal.kind, refusal.sentence)
+        elif self._is_first_wish and proposed is not None:
             self._is_first_wish = False
             self._download(proposed.label)
 

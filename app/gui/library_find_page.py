@@ -1,6 +1,7 @@
 """The page that finds models on a hub: the search with its results, and one repository with what it offers."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -60,10 +61,12 @@ class FindPage(QWidget):
         """`hub` is what the place is called that is searched."""
         super().__init__(parent)
         self._hub = hub
+        self._is_locked = False
         self._build()
         self._typing = self._timer(TYPING_MS, self.search)
         self._patience = self._timer(PATIENCE_MS, lambda: self._busy.show())
         self._connect()
+        self._order_for_the_keyboard()
         self.show_results("", (), "")
 
     # --- what it shows -----------------------------------------------------------------------------------------------
@@ -123,6 +126,10 @@ class FindPage(QWidget):
         """Whether nothing is asked of the hub."""
         self.offline.setChecked(is_offline)
         self._show_chosen()
+
+    def set_locked(self, is_locked: bool) -> None:
+        """Whether the hub gives the files of the repository that is shown to nobody as yet."""
+        self._is_locked = is_locked
 
     def say(self, words: str, tone: str = "soft") -> None:
         """What became of the wish to download."""
@@ -261,6 +268,14 @@ class FindPage(QWidget):
         self.stop.clicked.connect(self.stop_requested)
         self.offline.clicked.connect(self.offline_chosen)
 
+    def _order_for_the_keyboard(self) -> None:
+        """Tab goes from the top to the bottom, whatever was made first."""
+        box = self.trouble
+        top = (self.words, self.sort, self.only_fitting, self.back, self.page_link, self.stop)
+        trouble = (box.retry, box.network, box.page, box.forget, box.token, box.use)
+        for one, following in pairwise((*top, *trouble, self.results, self.variants, self.download, self.offline)):
+            QWidget.setTabOrder(one, following)
+
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _turn(self, page: int) -> None:
@@ -299,6 +314,6 @@ class FindPage(QWidget):
             self.download_requested.emit(key)
 
     def _show_chosen(self) -> None:
-        can = bool(self.variants.chosen_key()) and not self.offline.isChecked()
+        can = bool(self.variants.chosen_key()) and not self.offline.isChecked() and not self._is_locked
         self.download.setEnabled(can)
         self.download.setVisible(self.variants.isVisibleTo(self._body))

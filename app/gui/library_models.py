@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QObject, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from app.core.fit import ORDER
 from app.core.offload import Machine
 from app.core.units import format_bytes
 from app.gui import library_words as words
+from app.gui.file_manager import show_file
 from app.gui.library_page import Entry, LibraryPage
 from app.gui.library_rows import Row
 from app.gui.library_verdicts import Verdicts
@@ -182,8 +182,8 @@ class LibraryModels(QObject):
             self._catalogue.add(Path(name))
 
     def _reveal(self, key: str) -> None:
-        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(key).parent))):
-            self._page.show_outcome(f"No program here shows folders. The file is {key}.", "warning")
+        no_program = f"No program here shows folders. The file is {key}."
+        show_file(Path(key), self, lambda: self._page.show_outcome(no_program, "warning"))
 
     def _verify(self, key: str) -> None:
         model = self._model(key)

@@ -8,6 +8,7 @@ from app.core.fit import Fit, FitVerdict
 from app.core.hub_files import FoundRepository
 from app.core.units import format_bytes, format_count, format_seconds, parameters_label
 from app.protocol.parts import MemoryPlan
+from app.services.download_progress import wait_words
 from app.services.downloads import Download
 from app.services.first_models import FirstModel
 from app.services.model_catalogue import ModelFile
@@ -146,8 +147,8 @@ def download_line(download: Download) -> str:
         return f"Stopped{BETWEEN}{there} are here"
     if progress.phase == "checking":
         return f"Looking through what is here{BETWEEN}{there}"
-    if progress.phase == "waiting":
-        return f"Waiting for the hub{BETWEEN}{there}"
+    if wait := wait_words(progress):
+        return f"{wait}{BETWEEN}{there}"
     left = progress.seconds_left
     speed = f"{format_bytes(round(progress.speed))} a second" if progress.speed else ""
     return BETWEEN.join(filter(None, (there, speed, f"{format_seconds(left)} left" if left is not None else "")))

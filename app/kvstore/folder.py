@@ -14,6 +14,7 @@ from app.kvstore.keys import DIGEST_BYTES, Digest
 QUARANTINE_FILES: Final = 8
 QUARANTINE_BYTES: Final = 64 * 1024 * 1024
 
+INDEX: Final = "index.db"
 _SUFFIXES: Final = {Kind.CHUNK: ".chunk", Kind.CHECKPOINT: ".checkpoint"}
 _UNFINISHED: Final = ".tmp"
 _PRIVATE: Final = 0o700
@@ -37,7 +38,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         """Name the folder; nothing is made yet."""
         self.path = path
-        self.index = path / "index.db"
+        self.index = path / INDEX
         self._chunks = path / "chunks"
         self._trash = path / "trash"
         self._quarantine = path / "quarantine"

@@ -1,8 +1,8 @@
 """What is kept beside a download: where it comes from, how it must come out, and whether it is whole."""
 
+import contextlib
 import hashlib
 import logging
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ import msgspec
 from app.core.errors import EmberError
 from app.core.hub_files import Repository, Variant
 from app.paths import plain_reason
+from app.services.folder_walk import files_below
 from app.storage.files import write_bytes_atomically
 
 logger = logging.getLogger(__name__)
@@ -131,14 +132,11 @@ def read_record(path: Path) -> DownloadRecord | None:
 
 
 def records(models: Path) -> Iterator[tuple[Path, DownloadRecord]]:
-    """All downloads below the folder of models."""
-    for root, _folders, names in os.walk(models):
-        for name in sorted(names):
-            if name.endswith(ENDING):
-                path = Path(root) / name
-                record = read_record(path)
-                if record is not None:
-                    yield path, record
+    """All downloads below the folder of models, links not followed: a window waits for this at its start."""
+    for path in files_below(models, ENDING, follows_links=False):
+        record = read_record(path)
+        if record is not None:
+            yield path, record
 
 
 def files_of(path: Path, record: DownloadRecord) -> tuple[Path, ...]:
@@ -177,6 +175,15 @@ def remove_partial(path: Path, record: DownloadRecord) -> None:
             f"What was downloaded cannot be removed because {plain_reason(error)}. It lies in “{path.parent}”.",
             "cannot_remove",
         ) from error
+
+
+def remove_empty_folders(models: Path, folder: Path) -> None:
+    """Remove a repository's folder and those around it while they are empty, never `models` or what is elsewhere."""
+    own = models.resolve()
+    with contextlib.suppress(OSError):  # it holds something, or is a link
+        while own in folder.resolve().parents:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def lock_path(models: Path, path: Path) -> Path:

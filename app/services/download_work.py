@@ -14,11 +14,9 @@ import shutil
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -26,6 +24,7 @@ from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.folder_lock import FolderLock
 from app.paths import plain_reason
+from app.services.download_progress import Meter, Phase, Progress, Pulse
 from app.services.download_record import (
     DownloadRecord,
     RecordedFile,
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Phase = Literal["checking", "downloading", "waiting"]
-
 DELAYS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before each new try; after as many without a single new byte the download stops."""
 SPARE: Final = 256 * 1024 * 1024
@@ -52,29 +49,9 @@ SPARE: Final = 256 * 1024 * 1024
 SPAN: Final = 16 * 1024**3
 """Bytes that are asked for at once: storage behind hubs does not answer with 50 GB and more."""
 BLOCK: Final = 4 * 1024 * 1024
-REPORT_SECONDS: Final = 0.2
-SPEED_SECONDS: Final = 5.0
-"""Over how long the speed is measured."""
-LEAST_SECONDS: Final = 0.5
-"""Before this a speed would be a guess."""
 LOCK_SECONDS: Final = 0.05
 LOCK_PATIENCE: Final = 30.0
 """Seconds in which a stopped run of this process has surely let go: no read waits longer for a hub."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a download is; bytes and bytes a second."""
-
-    phase: Phase
-    done: int
-    total: int
-    speed: float = 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """None while the speed is not known."""
-        return (self.total - self.done) / self.speed if self.speed > 0 else None
 
 
 class DownloadWork:
@@ -88,20 +65,21 @@ class DownloadWork:
         hub: "Callable[[], Hub]",
         report: Callable[[Progress], None],
     ) -> None:
-        """`path` is the record's own, below `models`; `hub` and `report` are called on the thread of `run`."""
+        """`path` is the record's own, below `models`; `hub` is called on `run`'s thread, `report` on others too."""
         self._path = path
         self._record = record
         self._make_hub = hub
-        self._report = report
         self._lock = FolderLock(lock_path(models, path))
         self._models = models
         self._stopping = threading.Event()
         self._response: Any = None
-        self._meter = _Meter(record.size)
+        self._meter = Meter(record.size)
+        self._pulse = Pulse(self._meter, report)
 
     def stop(self) -> None:
         """End it soon: what has come stays. The socket is closed, so that no read waits for a hub that is silent."""
         self._stopping.set()
+        self._pulse.stop()
         response = self._response
         stream = response.extensions.get("network_stream") if response is not None else None
         connection = stream.get_extra_info("socket") if stream is not None else None
@@ -116,22 +94,26 @@ class DownloadWork:
         raised, what has come is kept and taken up again by the next run, except what turned out wrong.
         """
         try:
-            self._acquire()
-            try:
-                self._forget_problem()
-                self._require_room()
-                hub = self._make_hub()
-                for file in self._record.files:
-                    self._fetch(hub, file)
-                done = msgspec.structs.replace(self._record, is_done=True, problem="")
-                write_record(self._path, done)
-                return done
-            finally:
-                self._lock.release()
+            with self._pulse:
+                self._acquire()
+                try:
+                    return self._fetch_all()
+                finally:
+                    self._lock.release()
         except EmberError as error:
             if error.kind not in ("stopped", "in_use"):
                 self._note(error.sentence)
             raise
+
+    def _fetch_all(self) -> DownloadRecord:
+        self._forget_problem()
+        self._require_room()
+        hub = self._make_hub()
+        for file in self._record.files:
+            self._fetch(hub, file)
+        done = msgspec.structs.replace(self._record, is_done=True, problem="")
+        write_record(self._path, done)
+        return done
 
     def _note(self, problem: str) -> None:
         try:
@@ -151,10 +133,10 @@ class DownloadWork:
             lock = lock_path(self._models, self._path)
             lock.parent.mkdir(parents=True, exist_ok=True)
             until = time.monotonic() + LOCK_PATIENCE
+            self._pulse.tell(Progress("waiting", bytes_there(self._path, self._record), self._record.size))
             while not self._lock.acquire():
                 if time.monotonic() > until:
                     raise EmberError(f"Another Ember is downloading {self._record.files[0].name} already.", "in_use")
-                self._report(self._meter.progress("waiting"))
                 self._wait(LOCK_SECONDS)
         except OSError as error:
             raise _not_written(self._path, error) from error
@@ -211,14 +193,16 @@ class DownloadWork:
                 if not error.is_passing or tries >= len(DELAYS):
                     raise _with_kept(error, bytes_there(self._path, self._record)) from error
                 logger.info("the download of %s goes on after: %s", file.path, error)
-                self._report(self._meter.progress("waiting"))
-                self._wait(max(DELAYS[tries], error.retry_after))
+                pause = max(DELAYS[tries], error.retry_after)
+                self._pulse.tell(self._meter.progress("waiting"), next_try=pause)
+                self._wait(pause)
                 tries += 1
 
     def _read(self, hub: "Hub", part: "_Part", file: RecordedFile) -> int:
         """Write one answer of the hub's to the end of the partial file; the size that it should have then."""
         self._require_going()
         end = min(file.size, part.size + SPAN)
+        self._pulse.tell(self._meter.progress("waiting"))
         with hub.stream(self._record.repository, self._record.commit, file.path, part.size, end) as response:
             self._response = response
             try:
@@ -235,7 +219,7 @@ class DownloadWork:
                     self._tell("downloading")
             finally:
                 self._response = None
-        self._report(self._meter.progress("downloading"))
+        self._pulse.tell(self._meter.progress("downloading"))
         return end
 
     def _wrong(self, part: "_Part", file: RecordedFile, what: str) -> EmberError:
@@ -259,7 +243,7 @@ class DownloadWork:
 
     def _tell(self, phase: Phase) -> None:
         if self._meter.is_due():
-            self._report(self._meter.progress(phase))
+            self._pulse.tell(self._meter.progress(phase))
 
 
 class _Part:
@@ -291,43 +275,6 @@ class _Part:
         """Forget everything."""
         self._file.truncate(0)
         self.size, self.digest = 0, hashlib.sha256()
-
-
-class _Meter:
-    """Counts bytes, and knows the speed of the last seconds."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._came: deque[tuple[float, int]] = deque()
-        self._told = 0.0
-
-    def skip(self, size: int) -> None:
-        """Count bytes that did not come just now."""
-        self._done += size
-
-    def add(self, size: int) -> None:
-        """Count bytes that came."""
-        self._done += size
-        now = time.monotonic()
-        self._came.append((now, size))
-        while now - self._came[0][0] > SPEED_SECONDS:
-            self._came.popleft()
-
-    def is_due(self) -> bool:
-        """Whether it is time to tell; asked before each telling."""
-        now = time.monotonic()
-        if now - self._told < REPORT_SECONDS:
-            return False
-        self._told = now
-        return True
-
-    def progress(self, phase: Phase) -> Progress:
-        """How far it is."""
-        since = time.monotonic() - self._came[0][0] if self._came else 0.0
-        is_moving = phase == "downloading" and since >= LEAST_SECONDS
-        speed = sum(size for _when, size in self._came) / since if is_moving else 0.0
-        return Progress(phase, self._done, self._total, speed)
 
 
 def no_room(missing: int, free: int) -> EmberError:

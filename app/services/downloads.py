@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from app.core.errors import EmberError
 from app.core.hub_files import Repository, Variant
 from app.services.background import run_detached, run_in_background
+from app.services.download_progress import Progress
 from app.services.download_record import (
     DownloadRecord,
     begin,
@@ -20,9 +21,10 @@ from app.services.download_record import (
     files_of,
     plan,
     records,
+    remove_empty_folders,
     remove_partial,
 )
-from app.services.download_work import DownloadWork, Progress
+from app.services.download_work import DownloadWork
 
 if TYPE_CHECKING:
     from app.services.hub import Hub
@@ -239,7 +241,11 @@ class Downloads(QObject):
             self._removing.discard(path)
             self.failed.emit(error.sentence)
 
-        run_in_background(self, lambda: remove_partial(path, record), done, failed)
+        def remove() -> None:
+            remove_partial(path, record)
+            remove_empty_folders(self._models, path.parent)
+
+        run_in_background(self, remove, done, failed)
 
     def _set(self, download: Download) -> None:
         self._downloads[download.path] = download

@@ -6,7 +6,7 @@ import msgspec
 
 import app
 
-LIST = Path(app.__file__).resolve().parent.parent / "resources" / "first-models.json"
+LIST = Path(app.__file__).resolve().parent / "resources" / "first-models.json"
 
 
 class FirstModel(msgspec.Struct, frozen=True):
@@ -23,15 +23,20 @@ class FirstModel(msgspec.Struct, frozen=True):
     """Its size as the hub's pages round it."""
 
 
+def is_for(model: FirstModel, memory: int) -> bool:
+    """Whether a computer with so many bytes of memory has what a model of the list is for.
+
+    A sixteenth may lack: what a system reserves is missing from the memory that it tells of.
+    """
+    return model.memory_gib * 2**30 * 15 // 16 <= memory
+
+
 def first_models() -> tuple[FirstModel, ...]:
     """The list, the smallest first."""
     return msgspec.json.decode(LIST.read_bytes(), type=tuple[FirstModel, ...])
 
 
 def first_model_for(memory: int) -> FirstModel:
-    """The largest of the list for a computer with so many bytes of memory; the smallest where none fits.
-
-    A sixteenth may lack: what a system reserves is missing from the memory that it tells of.
-    """
-    fitting = [model for model in first_models() if model.memory_gib * 2**30 * 15 // 16 <= memory]
+    """The largest of the list for a computer with so many bytes of memory; the smallest where none is for it."""
+    fitting = [model for model in first_models() if is_for(model, memory)]
     return fitting[-1] if fitting else first_models()[0]

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
+import socksio
 from huggingface_hub import HfApi, constants, get_session, hf_hub_url, set_client_factory
 from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import ModelInfo, RepoFile
@@ -20,7 +21,7 @@ from app import __version__
 from app.core.gguf_header import GgufHeader, parse
 from app.core.hub_files import FoundRepository, HubFile, Repository, Variant, variants
 from app.core.model_facts import whole_header
-from app.services.hub_errors import HubError, not_reached, not_understood, offline, refusal
+from app.services.hub_errors import HubError, not_reached, not_understood, offline, proxy_refused, refusal, silent
 from app.services.hub_token import stored_token
 
 _T = TypeVar("_T")
@@ -41,10 +42,13 @@ class _Client(httpx2.Client):
         if constants.is_offline_mode():
             raise HubError("The variable HF_HUB_OFFLINE forbids Ember the network. Nothing was asked.", "offline")
         request.extensions = {**request.extensions, "timeout": PATIENCE}
+        host = request.url.host or "The address in HF_ENDPOINT"
         try:
             response = super().send(request, **options)
+        except (httpx2.ProxyError, socksio.SOCKSError) as error:  # the latter is let through where it is no SOCKS proxy
+            raise proxy_refused(host) from error
         except (httpx2.TransportError, httpx2.TooManyRedirects, httpx2.InvalidURL) as error:
-            raise not_reached(request.url.host or "The address in HF_ENDPOINT") from error
+            raise _broken(error, host) from error
         if response.status_code < 400:
             return response
         response.close()
@@ -56,6 +60,11 @@ class _Client(httpx2.Client):
             headers.get("X-Error-Message", ""),
             _wait_of(headers),
         )
+
+
+def _broken(error: Exception, host: str) -> HubError:
+    """The error for a connection that was not made, broke, or was silent for too long."""
+    return silent(host, PATIENCE["read"]) if isinstance(error, httpx2.ReadTimeout) else not_reached(host)
 
 
 def _wait_of(headers: httpx2.Headers) -> float:
@@ -78,10 +87,10 @@ def _make_client() -> _Client:
     """The client, with the proxies of the environment; raises HubError for one that cannot be used."""
     try:
         return _Client(follow_redirects=True)
-    except (ImportError, ValueError, httpx2.InvalidURL) as error:  # SOCKS needs a package that is not here
+    except (ValueError, httpx2.InvalidURL) as error:
         raise HubError(
             "The proxy that the variables of the environment name (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY) cannot be used: "
-            "Ember needs one of the kind http:// or https://. Nothing was asked.",
+            "Ember needs an address that begins with http://, https:// or socks5://. Nothing was asked.",
             "no_proxy",
         ) from error
 
@@ -180,7 +189,7 @@ class Hub:
             try:
                 yield response
             except (httpx2.TransportError, httpx2.StreamError) as error:
-                raise not_reached(self.host) from error
+                raise _broken(error, self.host) from error
 
     def _understood(self, ask: Callable[[str | None], _T]) -> _T:
         """Ask the hub's interface; raises HubError also for an answer of an unexpected shape."""
@@ -238,6 +247,9 @@ def _number(value: object) -> int:
 
 
 def _licence(info: ModelInfo) -> str:
-    """The licence by the repository's tags, such as "apache-2.0"; empty where it has none."""
+    """The licence by the repository's tags, such as "apache-2.0", or by its card; empty where it has none."""
     tags = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
-    return tags[0] if tags else ""
+    names = [*tags, getattr(info.card_data, "license", None)]
+    if "other" in names:  # the hub's word for one that is not in its list
+        names.insert(0, getattr(info.card_data, "license_name", None))
+    return next((name for name in names if isinstance(name, str) and name), "")

@@ -66,6 +66,25 @@ def not_reached(host: str) -> HubError:
     )
 
 
+def silent(host: str, seconds: float) -> HubError:
+    """The error for a hub that sent nothing for so long."""
+    return HubError(
+        f"{host} was silent for {round(seconds)} seconds. Try again, or later if it stays so.",
+        "silent",
+        is_passing=True,
+    )
+
+
+def proxy_refused(host: str) -> HubError:
+    """The error for a proxy that did not make the connection."""
+    return HubError(
+        f"The proxy that the environment names (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY) made no connection to {host}. "
+        "Check its address, name and password, and try again.",
+        "no_proxy",
+        is_passing=True,
+    )
+
+
 def offline() -> HubError:
     """The error for a request while Ember is set to stay offline."""
     return HubError(

@@ -16,7 +16,7 @@ from app.core.shards import shard_names, shard_of
 from app.paths import DataDir, plain_reason
 from app.services.added_models import added_models, forget_added, remember_added
 from app.services.background import run_detached, run_in_background
-from app.services.download_record import DownloadRecord, files_of, records, remove_partial
+from app.services.download_record import DownloadRecord, files_of, records, remove_empty_folders, remove_partial
 from app.services.header_cache import HeaderCache
 from app.services.model_library import STARTER_NAME, opened_models, starter_model, used_models
 from app.services.model_places import FOREIGN, ORIGIN_NAMES, Computer, Found, Origin, foreign_models, gguf_files
@@ -104,11 +104,15 @@ def _all(sources: Sources, downloads: Mapping[Path, DownloadRecord]) -> Iterator
     starter = starter_model()
     if starter is not None:
         yield Found(starter, "starter", STARTER_NAME)
-    unfinished = {path for path, record in downloads.items() if not record.is_done}
+    own, linked = _real(sources.data_dir.models), []
     for path in gguf_files(sources.data_dir.models):
-        if path not in unfinished:
+        record = downloads.get(path)
+        if record is None and not _real(path).is_relative_to(own):
+            linked.append(path)
+        elif record is None or record.is_done:
             yield Found(path, "downloaded")
     yield from foreign_models(sources.computer)
+    yield from (Found(path, "linked") for path in linked)
     for path in added_models(sources.data_dir):
         yield Found(path, "added")
     for path in sources.opened:
@@ -245,6 +249,7 @@ def remove_model(data_dir: DataDir, model: ModelFile) -> str:
     for path, record in records(data_dir.models):
         if model.path in files_of(path, record):
             remove_partial(path, record)
+    remove_empty_folders(data_dir.models, model.path.parent)
     cache = HeaderCache(data_dir.model_headers)
     cache.forget(model.path)
     cache.save()

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from app.services.folder_walk import files_below
+
 logger = logging.getLogger(__name__)
 
-Origin = Literal["starter", "downloaded", "hugging_face", "lm_studio", "jan", "gpt4all", "ollama", "added", "opened"]
+Origin = Literal[
+    "starter", "downloaded", "hugging_face", "lm_studio", "jan", "gpt4all", "ollama", "linked", "added", "opened"
+]
 
 ORIGIN_NAMES: Final[dict[Origin, str]] = {
     "starter": "comes with Ember",
@@ -24,12 +28,12 @@ ORIGIN_NAMES: Final[dict[Origin, str]] = {
     "jan": "Jan",
     "gpt4all": "GPT4All",
     "ollama": "Ollama",
+    "linked": "another folder, through a link",
     "added": "added",
     "opened": "opened before",
 }
-FOREIGN: Final = frozenset[Origin](("hugging_face", "lm_studio", "jan", "gpt4all", "ollama"))
-"""Files of other programs, which Ember never changes or removes."""
-DEEPEST: Final = 8
+FOREIGN: Final = frozenset[Origin](("hugging_face", "lm_studio", "jan", "gpt4all", "ollama", "linked"))
+"""Files of other programs, and those that a link in Ember's folder leads to: Ember never changes or removes them."""
 MOST_FILES: Final = 2000
 """How many files of one place are looked at; a folder with more is no folder of models."""
 MOST_MANIFEST_BYTES: Final = 1024 * 1024
@@ -97,18 +101,12 @@ def foreign_models(computer: Computer) -> Iterator[Found]:
 
 
 def gguf_files(folder: Path) -> Iterator[Path]:
-    """The .gguf files below a folder, hidden folders left out; at most MOST_FILES."""
-    count = 0
-    for root, folders, names in os.walk(folder):
-        depth = len(Path(root).relative_to(folder).parts)
-        folders[:] = [] if depth >= DEEPEST else sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if name.lower().endswith(".gguf"):
-                count += 1
-                if count > MOST_FILES:
-                    logger.warning("more than %d models in %s; the others are not looked at", MOST_FILES, folder)
-                    return
-                yield Path(root) / name
+    """The .gguf files below a folder, also behind links, hidden folders left out; at most MOST_FILES."""
+    for count, path in enumerate(files_below(folder, ".gguf")):
+        if count >= MOST_FILES:
+            logger.warning("more than %d models in %s; the others are not looked at", MOST_FILES, folder)
+            return
+        yield path
 
 
 def _folders(computer: Computer) -> dict[Origin, list[Path]]:
@@ -163,21 +161,15 @@ def _ollama_folders(computer: Computer) -> list[Path]:
 def ollama_models(folder: Path) -> Iterator[Found]:
     """The models below a folder of Ollama's, each called as Ollama calls it (`gemma3:4b`)."""
     manifests = folder / "manifests"
-    for root, _folders_here, names in os.walk(manifests):
-        for tag in sorted(names):
-            path = Path(root) / tag
-            manifest = _read_json(path)
-            layers = manifest.get("layers") if isinstance(manifest, dict) else None
-            for layer in layers if isinstance(layers, list) else ():
-                if isinstance(layer, dict) and layer.get("mediaType") in _OLLAMA_KINDS:
-                    digest = str(layer.get("digest", "")).removeprefix("sha256:")
-                    if _is_sha256(digest):
-                        yield Found(
-                            folder / "blobs" / f"sha256-{digest}",
-                            "ollama",
-                            _ollama_name(path.relative_to(manifests).parts),
-                            digest,
-                        )
+    for path in files_below(manifests, ""):
+        manifest = _read_json(path)
+        layers = manifest.get("layers") if isinstance(manifest, dict) else None
+        for layer in layers if isinstance(layers, list) else ():
+            if isinstance(layer, dict) and layer.get("mediaType") in _OLLAMA_KINDS:
+                digest = str(layer.get("digest", "")).removeprefix("sha256:")
+                if _is_sha256(digest):
+                    name = _ollama_name(path.relative_to(manifests).parts)
+                    yield Found(folder / "blobs" / f"sha256-{digest}", "ollama", name, digest)
 
 
 def _ollama_name(parts: tuple[str, ...]) -> str:

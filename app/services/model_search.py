@@ -15,6 +15,7 @@ from app.core.hub_files import Repository, Variant
 from app.core.model_facts import ModelFacts, facts_of, unusable_because
 from app.core.offload import Machine
 from app.services.background import run_detached
+from app.services.hub_errors import HubError
 from app.storage.settings import SettingsStore
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Offer:
     facts: ModelFacts | None
     problem: str = ""
     """Why nothing here can be used, or why the header could not be read; a sentence."""
+    refusal: HubError | None = None
+    """Why the hub gives the files to nobody as yet, as before the conditions of a gated model are accepted."""
 
     def fit(self, variant: Variant, machine: Machine) -> Fit | None:
         """Whether a variant fits, estimated: its own size, and the context by the header; None without a header."""
@@ -53,7 +56,7 @@ class Offer:
 
 
 def offer_of(hub: "Hub", name: str) -> Offer:
-    """What a repository offers, with the header of its smallest file; raises HubError."""
+    """What a repository offers, with the header of its smallest file where the hub gives it; raises HubError."""
     repository = hub.repository(name)
     if not repository.variants:
         return Offer(repository, None, "This repository has no GGUF file of a whole model.")
@@ -61,6 +64,10 @@ def offer_of(hub: "Hub", name: str) -> Offer:
         facts = facts_of(hub.header(repository, repository.variants[0]))
     except GgufError as error:
         return Offer(repository, None, error.sentence)
+    except HubError as error:
+        if error.status not in (401, 403):
+            raise
+        return Offer(repository, None, refusal=error)
     return Offer(repository, facts, unusable_because(facts))
 
 

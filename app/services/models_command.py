@@ -17,8 +17,9 @@ from app.core.hub_files import Variant, choose, preferred
 from app.core.offload import Machine
 from app.core.units import format_bytes, format_count, format_seconds, parameters_label
 from app.paths import open_data_dir
+from app.services.download_progress import Progress, wait_words
 from app.services.download_record import DownloadRecord, begin, plan
-from app.services.download_work import DownloadWork, Progress
+from app.services.download_work import DownloadWork
 from app.services.model_catalogue import ModelFile, add_model, find, model_sources, remove_model, scan
 from app.services.model_places import ORIGIN_NAMES
 from app.services.model_search import OFFLINE_KEY, Offer, offer_of
@@ -72,21 +73,32 @@ def _known(root: Path | None) -> tuple[ModelFile, ...]:
         return scan(model_sources(reading.data_dir, reading.settings))
 
 
+def _saved(root: Path | None) -> Callable[[ModelFile], int | None]:
+    """What tells the bytes that are saved of a model's chats; None where that is not known."""
+    with _reading(root) as reading:
+        saved = reading.saved_bytes()
+    return lambda model: None if saved is None else saved.get(str(model.path), 0)
+
+
 # --- what is known ---------------------------------------------------------------------------------------------------
 
 
 def _list(options: ModelsOptions, root: Path | None) -> int:
-    machine = this_machine()
-    for model in _known(root):
-        if options.as_json:
-            write_json(describe(model, machine))
-        else:
-            for line in _lines(model, machine):
-                write_line(line)
+    _tell_models(_known(root), options, root)
     return 0
 
 
-def describe(model: ModelFile, machine: Machine) -> dict[str, Any]:
+def _tell_models(models: tuple[ModelFile, ...], options: ModelsOptions, root: Path | None) -> None:
+    machine, saved = this_machine(), _saved(root)
+    for model in models:
+        if options.as_json:
+            write_json(describe(model, machine, saved(model)))
+        else:
+            for line in _lines(model, machine, saved(model)):
+                write_line(line)
+
+
+def describe(model: ModelFile, machine: Machine, saved: int | None) -> dict[str, Any]:
     """A model with stable names; bytes, seconds since 1970."""
     facts, fit = model.facts, model.fit(machine)
     return {
@@ -106,6 +118,7 @@ def describe(model: ModelFile, machine: Machine) -> dict[str, Any]:
         "fit": fit.verdict if fit else None,
         "problem": model.problem,
         "notice": model.notice,
+        "saved_bytes": saved,
         "last_used": model.last_used,
         "repository": model.repository,
         "licence": model.licence,
@@ -113,7 +126,7 @@ def describe(model: ModelFile, machine: Machine) -> dict[str, Any]:
     }
 
 
-def _lines(model: ModelFile, machine: Machine) -> Iterator[str]:
+def _lines(model: ModelFile, machine: Machine, saved: int | None) -> Iterator[str]:
     facts = model.facts
     parts = [format_bytes(model.size), ORIGIN_NAMES[model.origin]]
     if facts is not None:
@@ -125,6 +138,8 @@ def _lines(model: ModelFile, machine: Machine) -> Iterator[str]:
         ]
     if len(model.files) > 1:
         parts.append(f"{len(model.files)} files")
+    if saved:
+        parts.append(f"{format_bytes(saved)} of saved state")
     yield f"{model.name}: {', '.join(parts)}"
     yield f"  {model.path}"
     fit = model.fit(machine)
@@ -134,12 +149,7 @@ def _lines(model: ModelFile, machine: Machine) -> Iterator[str]:
 
 def _add(options: ModelsOptions, root: Path | None) -> int:
     add_model(open_data_dir(root), Path(options.name))
-    model = find(_known(root), options.name)
-    if options.as_json:
-        write_json(describe(model, this_machine()))
-    else:
-        for line in _lines(model, this_machine()):
-            write_line(line)
+    _tell_models((find(_known(root), options.name),), options, root)
     return 0
 
 
@@ -210,6 +220,10 @@ def _get(options: ModelsOptions, root: Path | None) -> int:
     data_dir = open_data_dir(root)
     hub = _hub(root)
     offer = offer_of(hub, options.name)
+    if offer.refusal is not None:
+        if offer.repository.licence:
+            tell(f"The licence of this model is {offer.repository.licence}.")
+        raise offer.refusal
     variant = _chosen(offer, options.file)
     if offer.problem:
         raise EmberError(f"{offer.problem} Nothing was downloaded.", "unusable")
@@ -278,9 +292,11 @@ class _Reporter:
         if sys.stderr is None or not sys.stderr.isatty():
             return
         left = progress.seconds_left
+        wait = wait_words(progress)
         speed = f", {format_bytes(round(progress.speed))} a second" if progress.speed else ""
         rest = f", {format_seconds(left)} left" if left is not None else ""
         text = f"{format_bytes(progress.done)} of {format_bytes(progress.total)}{speed}{rest}"
+        text = f"{wait}, {text}" if wait else text
         sys.stderr.write(f"\r{text:<78}")
         sys.stderr.flush()
         self._is_shown = True

@@ -1,11 +1,13 @@
 """Everything that belongs to one data folder, opened for a window, a writing command or a reading one."""
 
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
 from app.core.errors import EmberError
+from app.kvstore.totals import bytes_by_root
 from app.logs import start_logging, stop_logging
 from app.paths import DataDir, open_data_dir, plain_reason, read_data_dir
 from app.services.background import wait_for_background
@@ -26,7 +28,7 @@ from app.services.single_instance import SingleInstance, in_use
 from app.services.state_transfer import StateTransfer
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
-from app.storage.saved_roots import SavedRoots
+from app.storage.saved_roots import SavedRoots, saved_models
 from app.storage.settings import SettingsStore
 
 
@@ -39,6 +41,16 @@ class Reading:
         self._database = Database.open(self.data_dir.database, self.data_dir.backups, readonly=True)
         self.store = ConversationStore(self._database)
         self.settings = SettingsStore(self._database)
+
+    def saved_bytes(self) -> dict[str, int] | None:
+        """What is saved of each model's file, by its path, by the store's index; None where that cannot be read."""
+        sizes = bytes_by_root(self.data_dir.kv)
+        if sizes is None:
+            return None
+        sums: dict[str, int] = defaultdict(int)
+        for root, model in saved_models(self._database).items():
+            sums[model.path] += sizes.get(root, 0)
+        return sums
 
     def close(self) -> None:
         """Close the database."""

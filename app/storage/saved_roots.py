@@ -31,6 +31,12 @@ class SavedTip:
     tip: bytes
 
 
+def saved_models(database: Database) -> dict[bytes, SavedModel]:
+    """The models by fingerprint, also from a database that can only be read."""
+    rows = database.rows("SELECT root, model_path, model_name FROM kv_models")
+    return {row["root"]: SavedModel(row["model_path"], row["model_name"]) for row in rows}
+
+
 class SavedRoots:
     """The tables `kv_roots`, `kv_models` and `kv_drops`."""
 
@@ -106,8 +112,7 @@ class SavedRoots:
 
     def models(self) -> dict[bytes, SavedModel]:
         """The models by fingerprint."""
-        rows = self._database.rows("SELECT root, model_path, model_name FROM kv_models")
-        return {row["root"]: SavedModel(row["model_path"], row["model_name"]) for row in rows}
+        return saved_models(self._database)
 
     def forget(self, conversation: ConversationId | None = None) -> None:
         """A chat's state (None: every chat's) is to be removed; what it was is owed."""

@@ -34,6 +34,8 @@ class HubRepository:
     """Who does not bring it is refused."""
     downloads: int = 10
     gguf: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+    """What the head of its README says."""
 
 
 @dataclass
@@ -189,6 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
             "likes": 3,
             "tags": ["gguf", "text-generation", f"license:{repository.licence}"],
             "gguf": repository.gguf,
+            "cardData": repository.card,
         }
 
     # --- files -------------------------------------------------------------------------------------------------------

@@ -89,6 +89,8 @@ def test_a_verdict_on_fit_leaves_a_margin_and_names_its_figures() -> None:
     assert fit(need, room(8 * GIB)).sentence == "Fits: about 5.0 GiB of the 8.0 GiB that are free."
     assert fit(need, room(5 * GIB)).verdict == "tight"
     assert fit(need, room(4 * GIB)).sentence == "Too large: needs about 4.1 GiB, and 4.0 GiB are free."
+    without_a_margin = fit(need, room(4 * GIB + GIB // 5)).sentence
+    assert without_a_margin == "Too large: about 4.1 GiB would leave too little of the 4.2 GiB that are free."
 
 
 def test_a_gpu_of_its_own_counts_and_one_in_the_computers_memory_does_not() -> None:

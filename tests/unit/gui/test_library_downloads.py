@@ -1,5 +1,6 @@
 """Downloads as a person sees them: their turn, their rest, their failures, and what a new start finds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from PySide6.QtWidgets import QMessageBox
 from app.core.hub_files import HubFile, Repository, Variant
 from app.gui.library_words import download_line
 from app.paths import DataDir
+from app.services.download_progress import Progress
 from app.services.download_record import begin, files_of, partial
-from app.services.download_work import Progress
 from app.services.downloads import Download
 from tests.unit.gui.library_support import (
     REPOSITORY,
@@ -151,3 +152,11 @@ def test_a_running_download_tells_speed_and_time_left() -> None:
     progress = Progress("downloading", 100 * mib, 400 * mib, 10.0 * mib)
     running = Download(path, record, "running", progress)  # type: ignore[arg-type]
     assert download_line(running) == "100 MiB of 400 MiB · 10 MiB a second · 30 s left"
+
+
+def test_a_download_that_stands_still_says_for_how_long() -> None:
+    silent = Progress("downloading", 1024, 4096, silent=12.3)
+    running = Download(Path("x"), None, "running", silent)  # type: ignore[arg-type]
+    assert download_line(running) == "Waiting for the hub… 12 s · 1.0 KiB of 4.0 KiB"
+    paused = replace(running, progress=Progress("waiting", 1024, 4096, next_try=7.6))
+    assert download_line(paused) == "The hub is asked again in 8 s · 1.0 KiB of 4.0 KiB"

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.core.hub_files import FoundRepository
@@ -48,7 +51,7 @@ def test_what_is_too_large_for_this_computer_can_be_left_out(library: Library) -
     assert "Too large for this computer" in words(page.results, "acme/Vast-GGUF")
     page.only_fitting.click()
     assert "acme/Vast-GGUF" not in titles(page.results)
-    assert page.heading.text() == "2 found, 1 too large"
+    assert page.heading.text() == "2 found with “gguf”, 1 too large"
 
 
 def test_a_search_that_finds_nothing_says_so(library: Library) -> None:
@@ -95,20 +98,46 @@ def test_a_second_download_of_the_same_file_is_refused_in_words(library: Library
     assert page.outcome.text() == f"{FILE} is downloaded already."
 
 
-def test_a_gated_model_asks_for_a_token_which_is_kept_and_used(library: Library) -> None:
+def test_a_gated_model_asks_for_a_token_which_is_kept_and_used(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: not opened.append(url.toString()))
     library.open()
     library.look(GATED)
     page = library.dialog.search
     trouble = page.trouble
     assert "accepted its conditions" in trouble.sentence.text()
-    assert trouble.page.isVisible()
+    trouble.page.click()
+    assert opened == [f"{library.hub.endpoint}/{GATED}"]
+    assert page.about.text() == "Licence: llama3.1."
+    assert titles(page.variants) == ["Q4_K_M"]
+    assert not page.download.isEnabled()
     assert not trouble.use.isEnabled()
     library.person.qtbot.keyClicks(trouble.token, "hf_right")
     assert trouble.token.displayText() != "hf_right"
     trouble.use.click()
-    library.wait(lambda: titles(page.variants) == ["Q4_K_M"])
-    assert "Licence: llama3.1." in page.about.text()
+    library.wait(page.download.isEnabled)
+    assert "Fits" in words(page.variants, "Q4_K_M")
+    assert page.about.text() == "Licence: llama3.1. Its owner asks you to accept conditions on its page."
     assert not trouble.isVisible()
+
+
+def test_tab_goes_from_the_top_to_the_bottom(library: Library) -> None:
+    dialog = library.open()
+    library.look(GATED)
+    dialog.activateWindow()
+    library.wait(dialog.isActiveWindow)
+    page = dialog.search
+    page.back.setFocus()
+    walked = []
+    while (widget := QApplication.focusWidget()) is not None and widget not in walked:
+        walked.append(widget)
+        library.person.qtbot.keyClick(widget, Qt.Key.Key_Tab)
+    box = page.trouble
+    upper = [page.back, page.page_link, box.retry, box.page, box.forget, box.token, page.variants, page.offline]
+    assert walked[:-2] == upper  # then come Close and the pages
+    assert walked[-1] is dialog.tabs.tabBar()
 
 
 def test_a_hub_in_trouble_is_asked_again_with_one_click(library: Library) -> None:

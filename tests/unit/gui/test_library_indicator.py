@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QWidget
 
 from app.gui import theme
 from app.gui.library_indicator import DownloadIndicator
+from app.services.download_progress import Progress
 from app.services.download_record import DownloadRecord, RecordedFile
-from app.services.download_work import Progress
 from app.services.downloads import Download, DownloadState
 
 MIB = 1 << 20

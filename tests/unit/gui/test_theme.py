@@ -156,5 +156,5 @@ def test_an_unknown_icon_is_refused() -> None:
 
 
 def test_the_apps_icon_is_a_drawing_that_qt_can_paint() -> None:
-    drawing = Path(__file__).parents[3] / "resources" / "icons" / "ember.svg"
+    drawing = Path(__file__).parents[3] / "app" / "resources" / "icons" / "ember.svg"
     assert QSvgRenderer(str(drawing)).isValid()

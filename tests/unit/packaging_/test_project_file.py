@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from app.gui.application import ICON
+from app.services.first_models import LIST
 from tests.unit.packaging_.checkout import ROOT
 
 EXACT = re.compile(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*")
@@ -75,6 +77,13 @@ def test_packaging_is_no_python_package() -> None:
 
 def test_only_the_app_is_installed() -> None:
     assert project()["tool"]["setuptools"]["packages"]["find"]["include"] == ["app*"]
+
+
+def test_what_the_app_reads_beside_its_code_is_installed_with_it() -> None:
+    other = {path for path in (ROOT / "app").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".md")}
+    assert {LIST, ICON} <= other
+    assert all(path.is_relative_to(ROOT / "app" / "resources") for path in other)
+    assert project()["tool"]["setuptools"]["package-data"] == {"app": ["resources/**"]}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has run.ps1 instead of make")

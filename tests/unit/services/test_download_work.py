@@ -14,7 +14,9 @@ import pytest
 from app.core.errors import EmberError
 from app.core.hub_files import HubFile, Repository, Variant
 from app.folder_lock import FolderLock
-from app.services import download_work
+from app.services import download_progress, download_work
+from app.services import hub as hub_module
+from app.services.download_progress import Progress, wait_words
 from app.services.download_record import (
     DownloadRecord,
     begin,
@@ -27,7 +29,7 @@ from app.services.download_record import (
     remove_partial,
     write_record,
 )
-from app.services.download_work import DownloadWork, Progress
+from app.services.download_work import DownloadWork
 from app.services.hub import Hub
 from tests.support.hub import COMMIT, PIECE, FakeHub, HubRepository, running_hub
 
@@ -90,7 +92,7 @@ class Wanted:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A hub; breaks are not waited for."""
     monkeypatch.setattr(download_work, "DELAYS", (0.0,) * 6)
-    monkeypatch.setattr(download_work, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(download_progress, "LEAST_SECONDS", 0.0)
     with running_hub() as running:
         yield running
 
@@ -233,6 +235,57 @@ def test_a_hub_that_falls_silent_can_be_stopped_at_once(wanted: Wanted) -> None:
     assert wanted.hub.sent[-1] == (there, len(DATA) - there)
     record = read_record(wanted.path)
     assert record is not None and record.problem == ""
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every instant without a byte is worth a word."""
+    monkeypatch.setattr(download_progress, "PULSE_SECONDS", 0.001)
+    monkeypatch.setattr(download_progress, "SILENT_SECONDS", 0.0)
+
+
+def test_a_hub_that_falls_silent_is_said_with_the_seconds(restless: None, wanted: Wanted) -> None:
+    wanted.hub.mood.holds_after = 4 * PIECE
+    said: list[tuple[str, int]] = []
+
+    def tell(progress: Progress) -> None:
+        if progress.silent and progress.done >= 4 * PIECE:
+            said.append((wait_words(progress), progress.done))
+            work.stop()
+
+    work = DownloadWork(wanted.models, wanted.path, wanted.record, lambda: Hub(wanted.hub.endpoint), tell)
+    with pytest.raises(EmberError, match="was stopped"):
+        work.run()
+    ((words, done),) = said
+    assert words.startswith("Waiting for the hub… ")
+    assert done == 4 * PIECE
+
+
+def test_a_hub_that_stays_silent_is_given_up_in_a_sentence(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PATIENCE", {**hub_module.PATIENCE, "read": 0.05})
+    monkeypatch.setattr(download_work, "DELAYS", ())
+    wanted.hub.mood.holds_after = 0
+    refused = wanted.refused()
+    assert refused.kind == "silent"
+    assert "127.0.0.1 was silent for" in refused.sentence
+    assert refused.sentence.endswith("The 16 KiB that have come are kept.")
+
+
+def test_a_pause_before_another_try_is_counted_down(restless: None, wanted: Wanted) -> None:
+    wanted.hub.mood.answers = [(503, {"Retry-After": "100"})]
+    waits: list[float] = []
+
+    def tell(progress: Progress) -> None:
+        if progress.next_try is not None:
+            waits.append(progress.next_try)
+            if progress.next_try < 100:
+                work.stop()
+
+    work = DownloadWork(wanted.models, wanted.path, wanted.record, lambda: Hub(wanted.hub.endpoint), tell)
+    with pytest.raises(EmberError, match="was stopped"):
+        work.run()
+    assert waits[0] == 100
+    assert wait_words(Progress("waiting", 0, 1, next_try=waits[0])) == "The hub is asked again in 1 min 40 s"
 
 
 def test_the_parts_of_a_model_are_one_download(hub: FakeHub, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from app.services.hub_errors import HubError
 from app.services.hub_token import store_token, stored_token
 from app.services.model_search import offer_of
 from tests.support.hub import COMMIT, FakeHub, HubRepository, running_hub
+from tests.support.socks import FakeSocks, running_socks
 from tests.support.tiny_models import Kind, make, make_embedding_model
 
 
@@ -167,6 +168,16 @@ def test_without_a_token_a_gated_model_says_what_to_do(hub: FakeHub, tiny: bytes
         client.header(repository, repository.variants[0])
 
 
+def test_a_gated_model_tells_its_licence_and_sizes_before_a_token(hub: FakeHub, tiny: bytes) -> None:
+    card = {"license": "other", "license_name": "house-rules"}
+    repository = HubRepository({"r-Q4_0.gguf": tiny}, gated="auto", token="hf_secret", licence="other", card=card)
+    hub.repositories["o/gated"] = repository
+    offer = offer_of(asking(hub), "o/gated")
+    assert offer.refusal is not None and offer.refusal.kind == "gated"
+    assert (offer.repository.licence, offer.repository.variants[0].size) == ("house-rules", len(tiny))
+    assert offer_of(asking(hub, "hf_secret"), "o/gated").refusal is None
+
+
 def test_a_proxy_of_the_environment_is_used(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("http_proxy", hub.endpoint), ("no_proxy", ""), ("NO_PROXY", "")):
         monkeypatch.setenv(name, value)
@@ -178,12 +189,42 @@ def test_a_proxy_of_the_environment_is_used(hub: FakeHub, monkeypatch: pytest.Mo
     assert hub.requests[0].startswith("GET http://hub.invalid/api/models?")
 
 
+@pytest.fixture
+def socks(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSocks]:
+    """A SOCKS proxy that leads to the hub and that the environment names."""
+    with running_socks(int(hub.endpoint.rpartition(":")[2])) as proxy:
+        for name, value in (("ALL_PROXY", f"socks5://me:no%20one@{proxy.address}"), ("no_proxy", ""), ("NO_PROXY", "")):
+            monkeypatch.setenv(name, value)
+        proxy.secret = (b"me", b"no one")
+        close_session()
+        yield proxy
+        close_session()
+
+
+def test_a_socks_proxy_is_used_and_finds_the_host_itself(hub: FakeHub, socks: FakeSocks) -> None:
+    hub.repositories["o/tiny"] = HubRepository({})
+    (found,) = Hub("http://hub.invalid").search("tiny")
+    assert (found.id, socks.asked_for) == ("o/tiny", [("hub.invalid", 80)])
+
+
+# httpcore2 leaves the socket of a SOCKS proxy that refused to the garbage collector.
+@pytest.mark.filterwarnings("ignore:.*unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_a_proxy_that_refuses_is_said(hub: FakeHub, socks: FakeSocks, answer: bytes | None) -> None:
+    socks.answers_with = answer
+    socks.secret = (b"me", b"another")
+    with pytest.raises(HubError, match=r"The proxy .* made no connection to hub\.invalid\. Check its address, name"):
+        Hub("http://hub.invalid").search("x")
+    assert hub.requests == []
+
+
 def test_a_proxy_of_another_kind_is_said(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("ALL_PROXY", "socks5://127.0.0.1:9"), ("no_proxy", ""), ("NO_PROXY", "")):
+    for name, value in (("ALL_PROXY", "socks4://127.0.0.1:9"), ("no_proxy", ""), ("NO_PROXY", "")):
         monkeypatch.setenv(name, value)
     close_session()
     try:
-        with pytest.raises(HubError, match="needs one of the kind http://"):
+        with pytest.raises(HubError, match="an address that begins with http://, https:// or socks5://"):
             Hub(hub.endpoint).search("x")
     finally:
         close_session()

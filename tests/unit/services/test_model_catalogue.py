@@ -12,7 +12,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
-from app.services import header_cache, model_catalogue
+from app.services import folder_walk, header_cache, model_catalogue
+from app.services.folder_walk import files_below
 from app.services.model_catalogue import ModelCatalogue, ModelFile, Sources, add_model, find, remove_model
 from app.services.model_places import MOST_FILES, Computer, foreign_models
 from app.services.model_verification import verify
@@ -226,6 +227,48 @@ def test_an_own_model_goes_to_the_trash(home: Home) -> None:
     assert remove_model(home.data_dir, model) == "m is in the trash."
     assert not path.exists()
     assert [each.name for each in (home.root / "share" / "Trash" / "files").iterdir()] == ["m.gguf"]
+    assert list((home.root / "ember" / "models").iterdir()) == []  # nor are o and r there
+
+
+def test_folders_that_hold_something_else_stay_when_a_model_goes(home: Home) -> None:
+    home.model("ember/models/o/r/m.gguf")
+    other = home.model("ember/models/o/other.gguf", seed=1)
+    remove_model(home.data_dir, find(home.scan(), "m"))
+    assert list((home.root / "ember" / "models" / "o").iterdir()) == [other]
+
+
+def test_links_to_folders_are_followed_and_circles_end(home: Home) -> None:
+    home.model("disk/big/a.gguf")
+    home.model(".lmstudio/models/own/b.gguf", seed=1)
+    models = home.root / ".lmstudio" / "models"
+    (models / "another-disk").symlink_to(home.root / "disk")
+    (models / "again").symlink_to(models / "own")
+    (home.root / "disk" / "back").symlink_to(models)
+    (home.root / "disk" / "nowhere").symlink_to(home.root / "gone")
+    found = {str(model.path.relative_to(models)): model.origin for model in home.scan()}
+    assert found == {"own/b.gguf": "lm_studio", "another-disk/big/a.gguf": "lm_studio"}
+
+
+def test_a_link_that_leads_to_a_whole_disk_is_left_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(9):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "m.gguf").touch()
+    monkeypatch.setattr(folder_walk, "MOST_FOLDERS", 5)
+    assert len(list(files_below(tmp_path, ".gguf"))) == 4
+
+
+def test_what_a_link_in_embers_folder_leads_to_is_used_but_never_removed(home: Home) -> None:
+    path = home.model("disk/a.gguf")
+    lm_studios = home.model(".lmstudio/models/b.gguf", seed=1)
+    models = home.root / "ember" / "models"
+    models.mkdir(parents=True)
+    (models / "disk").symlink_to(path.parent)
+    (models / "studio").symlink_to(lm_studios.parent)
+    origins = {model.name: model.origin for model in home.scan()}
+    assert origins == {"a": "linked", "b": "lm_studio"}
+    with pytest.raises(EmberError, match="belongs to another folder, through a link, so Ember does not touch it"):
+        remove_model(home.data_dir, find(home.scan(), "a"))
+    assert path.is_file()
 
 
 def test_a_model_that_was_removed_and_came_again_is_not_called_replaced(home: Home) -> None:

@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 
 from app.cli import run
+from app.core.units import format_bytes
+from app.kvstore.store import Store
 from app.services import download_work, models_command
-from app.services.first_models import first_model_for, first_models
+from app.services.first_models import first_model_for, first_models, is_for
 from app.services.hub import Hub
 from app.services.model_search import OFFLINE_KEY
 from app.storage.database import Database
+from app.storage.saved_roots import SavedModel, SavedRoots
 from app.storage.settings import SettingsStore
 from tests.support.hub import FakeHub, HubRepository, running_hub
 from tests.support.tiny_models import Kind, make, make_truncated
+from tests.unit.kvstore.made import PLENTY, ROOT, save
 
 Shown = pytest.CaptureFixture[str]
 
@@ -61,6 +65,25 @@ def test_what_is_known_is_listed_with_what_its_header_says(capsys: Shown, home: 
     out, _ = ember(capsys, "--json")
     (line,) = (json.loads(line) for line in out.splitlines() if json.loads(line)["origin"] == "lm_studio")
     assert (line["file"], line["architecture"], line["fit"], line["problem"]) == (str(path), "qwen2", "fits", "")
+
+
+def test_what_is_saved_of_a_models_chats_is_told(capsys: Shown, home: Path) -> None:
+    path = make(Kind.FULL, home / "mine.gguf")
+    out, _ = ember(capsys, "add", str(path), "--json")
+    assert json.loads(out)["saved_bytes"] == 0
+    data = home / "ember"
+    database = Database.open(data / "ember.db", data / "backups")
+    SavedRoots(database).adopt((), {ROOT: SavedModel(str(path), "mine")})
+    database.close()
+    store = Store(data / "kv", PLENTY)
+    save(store, "hello there", size=3000)
+    out, _ = ember(capsys)  # while the engine has the store
+    size = sum(each.bytes for each in store.totals().roots.values())
+    store.close()
+    assert f", added, {format_bytes(size)} of saved state\n" in out
+    (data / "kv" / "index.db").write_bytes(b"damaged" * 100)
+    out, _ = ember(capsys, "--json")
+    assert [line["saved_bytes"] for line in map(json.loads, out.splitlines())][-1] is None
 
 
 def test_a_file_is_added_and_taken_off_the_list(capsys: Shown, home: Path) -> None:
@@ -145,3 +168,4 @@ def test_the_first_models_go_up_with_the_memory() -> None:
     assert all(size < gib * 2**30 * 0.7 for gib, size in sizes)
     assert first_model_for(2**30).memory_gib == 4
     assert first_model_for(16 * 2**30 - 400 * 2**20).memory_gib == 16
+    assert [is_for(first_models()[0], gib * 2**30) for gib in (2, 4)] == [False, True]
