@@ -1,20 +1,29 @@
 """Files that are dropped onto the real window, with the real engine behind it."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QMessageBox
+from pytestqt.qtbot import QtBot
 
 from app.core.turn import TurnFigures
+from app.storage.archive import archive_bytes
 from app.storage.signing import KEY_BYTES
+from desktop_entry import Places, install
 from tests.end2end.conftest import Ember, Start, use_greedy
+from tests.support.command import ROOT, environment
 from tests.support.command import ember as command
 from tests.support.tiny_models import Kind
+from tests.unit.packaging_.test_desktop_entry import command_line, values
 from tests.unit.storage.imports import samples
+from tests.unit.storage.made import forked_tree
 
 TinyModel = Callable[[Kind], Path]
 SYSTEM = "You are a patient teacher who answers in short and simple sentences. " * 8
@@ -106,3 +115,24 @@ def test_after_a_dropped_archive_with_state_the_next_reply_reads_only_the_new_wo
     wait_for_notice(third, "left out, as you chose")
     third.say("And one more?")
     assert figures_of_the_last_reply(third).tokens.reused_saved == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a Linux desktop's entry")
+@pytest.mark.qt_log_ignore("^This plugin does not support", extend=True)
+def test_a_double_click_on_a_desktop_opens_the_file_in_the_window_that_is_open(tmp_path: Path, qtbot: QtBot) -> None:
+    file = tmp_path / "a chat.ember"
+    file.write_bytes(archive_bytes(forked_tree(), {}))
+    places = Places(tmp_path / "home")
+    install(ROOT, Path(sys.executable), places)
+    entry = values(places.entry)
+    with closing(Ember(places.data_home / "Ember", qtbot, None)) as ember:
+        clicked = subprocess.Popen(
+            command_line(entry, file),
+            cwd=entry["Path"],
+            env=environment({"XDG_DATA_HOME": str(places.data_home)}),
+            stdin=subprocess.DEVNULL,
+        )
+        wait_for_notice(ember, "was imported")
+        qtbot.waitUntil(lambda: clicked.poll() is not None, timeout=20_000)
+        assert clicked.returncode == 0
+        assert forked_tree().path()[-1].text in ember.shown
