@@ -378,6 +378,31 @@ def test_many_files_are_reported_the_refused_first_and_can_be_opened(person: Per
     assert person.window.chat.conversation_id == CHAT
 
 
+def test_the_report_leads_to_the_library_for_a_chat_whose_model_is_missing(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "chat.json").write_text(json.dumps(samples.CHATGPT))
+    tree = forked_tree()
+    tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)
+    (tmp_path / "roads.ember").write_bytes(checked_archive(tree, {}, "acme/Gemma-GGUF"))
+    drop(person, tmp_path / "chat.json", tmp_path / "roads.ember")
+    dialog = report(person)
+    assert dialog.summary.text().endswith("1 chat was written with a model that is not known here.")
+    assert dialog.models.isVisible() and not dialog.models.isEnabled()
+    dialog.table.selectRow(1)
+    assert "with “Gemma.gguf” from “acme/Gemma-GGUF”" in dialog.detail.text()
+    dialog.models.click()
+    library = person.window.library.dialog
+    assert library is not None and library.isVisible()
+    library.reject()
+
+
+def test_a_report_without_a_missing_model_does_not_speak_of_models(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "chats.json").write_text(json.dumps([samples.CHATGPT, samples.LLAMA_WEB]))
+    drop(person, tmp_path / "chats.json")
+    dialog = report(person)
+    assert dialog.summary.text() == "2 chats were imported."
+    assert not dialog.models.isVisible()
+
+
 def test_branches_that_were_added_to_several_chats_are_taken_back_together(person: Person, tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text(json.dumps(samples.LLAMA_WEB))
     drop(person, tmp_path / "one.json")
