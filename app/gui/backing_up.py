@@ -43,6 +43,8 @@ class Replacement:
     prepared: Prepared
     trust: bool
     """Whether to take over what another installation says of tokens and saved state."""
+    downloads: tuple[Path, ...] = ()
+    """Those that are at work and go on afterwards."""
 
 
 class BackingUp(QObject):
@@ -276,7 +278,9 @@ class BackingUp(QObject):
         prepared = self._restoring.take()
         if prepared is None:
             return
-        self.replacement = Replacement(prepared, trust)
+        downloads = self._workspace.downloads.downloads
+        at_work = tuple(each.path for each in downloads if each.state in ("running", "waiting"))
+        self.replacement = Replacement(prepared, trust, at_work)
         if self.dialog is not None:
             self.dialog.close()
         if not self._window.close():  # something keeps it open, and its notice says what
