@@ -18,7 +18,7 @@ from app.storage.archive import archive_bytes
 from app.storage.signing import KEY_BYTES
 from desktop_entry import Places, install
 from tests.end2end.conftest import Ember, Start, use_greedy
-from tests.support.command import ROOT, environment
+from tests.support.command import ROOT, Outcome, begin, environment
 from tests.support.command import ember as command
 from tests.support.tiny_models import Kind
 from tests.unit.packaging_.test_desktop_entry import command_line, values
@@ -115,6 +115,39 @@ def test_after_a_dropped_archive_with_state_the_next_reply_reads_only_the_new_wo
     wait_for_notice(third, "left out, as you chose")
     third.say("And one more?")
     assert figures_of_the_last_reply(third).tokens.reused_saved == 0
+
+
+def beside(ember: Ember, *arguments: Path | str) -> Outcome:
+    """A command that runs while the window is open, and is answered by it."""
+    process = begin(*arguments, "--data-dir", ember.workspace.data_dir.root)
+    ember.qtbot.waitUntil(lambda: process.poll() is not None, timeout=60_000)
+    out, err = process.communicate()
+    return Outcome(process.returncode, out.decode(), err.decode())
+
+
+def test_commands_beside_the_open_window_export_and_import_a_chat_with_its_state(
+    start: Start, tmp_path: Path, tiny_model: TinyModel
+) -> None:
+    file = tmp_path / "chat.ember"
+    ember = start(tiny_model(Kind.FULL))
+    ember.wait_for_model()
+    use_greedy(ember, max_tokens=8)
+    ember.window.chat.set_instructions(SYSTEM)
+    ember.say("Name a colour.")
+    conversation = ember.window.chat.conversation_id
+    assert conversation is not None
+    assert beside(ember, "export", conversation, "--to", file, "--with-state") == Outcome(0, "", "")
+    clear_saved_state(ember)
+
+    told = beside(ember, "import", file, "--json")
+    assert (told.status, told.err) == (0, "")
+    assert (told.line["outcome"], told.line["state"], told.line["why"]) == ("copy", "used", "")
+    assert told.line["state_bytes"] > 0
+    ember.window.open(told.line["id"])
+    ember.say("And another one?")
+    figures = figures_of_the_last_reply(ember).tokens
+    assert figures.reused_saved + figures.reused_memory > 400
+    assert figures.evaluated < 60
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a Linux desktop's entry")
