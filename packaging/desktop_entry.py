@@ -138,7 +138,7 @@ def main(arguments: list[str]) -> int:
     if options.remove:
         say("The desktop's menu has no entry for Ember any more. Your chats are untouched.")
     else:
-        say("Ember is in the desktop's menu, and a double click on an .ember file opens it.")
+        say("Ember is in the desktop's menu, and a double click on an .ember file or a backup opens it.")
     return 0
 
 

@@ -16,6 +16,7 @@ from app.gui.drop_target import DropTarget
 from app.gui.notices import UNDO_MS, Action, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.gui.progress_strip import ProgressStrip
+from app.services.backup_copies import SUFFIX
 from app.services.import_files import (
     ImportedOne,
     ImportOrder,
@@ -43,6 +44,7 @@ class Importing(QObject):
         workspace: Workspace,
         open_chat: Callable[[ConversationId], None],
         open_library: Callable[[], None],
+        open_backup: Callable[[Path], None],
         parent: QWidget,
     ) -> None:
         """Take what is dropped on the window `parent` from now on."""
@@ -54,6 +56,7 @@ class Importing(QObject):
         self._workspace = workspace
         self._open = open_chat
         self._open_library = open_library
+        self._open_backup = open_backup
         self._waiting: deque[tuple[Path, ...]] = deque()
         self._is_busy = False
         self._report = ImportReport()
@@ -78,9 +81,12 @@ class Importing(QObject):
         self.take([folder] if folder is not None else [])
 
     def take(self, paths: Sequence[Path]) -> None:
-        """Import files and folders, after what is at work."""
-        if paths:
-            self._waiting.append(tuple(paths))
+        """Import files and folders, after what is at work; a backup is tried and asked about instead."""
+        chats = tuple(path for path in paths if path.suffix != SUFFIX)
+        if len(chats) < len(paths):
+            self._open_backup(next(path for path in paths if path.suffix == SUFFIX))
+        if chats:
+            self._waiting.append(chats)
             self._begin_next()
 
     # --- one import --------------------------------------------------------------------------------------------------

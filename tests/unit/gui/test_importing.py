@@ -134,6 +134,29 @@ def test_a_file_that_is_none_of_ours_is_refused_in_a_notice(person: Person, tmp_
     assert stored(person) == []
 
 
+def test_a_backup_that_is_dropped_is_tried_and_asked_about_and_the_chats_beside_it_are_imported(
+    person: Person, tmp_path: Path
+) -> None:
+    workspace = person.window.workspace
+    with person.qtbot.waitSignal(workspace.backups.finished):
+        workspace.backups.back_up(tmp_path / "mine.emberbackup")
+    drop(person, tmp_path / "mine.emberbackup", plain(tmp_path / "roads.ember"))
+    dialog = person.window.backing_up.dialog
+    assert dialog is not None
+    person.qtbot.waitUntil(dialog.restore.restore.isVisible)
+    wait_for_notice(person, "“Roman roads” was imported")
+    assert stored(person) == ["Roman roads"]
+    dialog.close()
+
+
+def test_a_backup_by_another_name_is_refused_as_what_it_is(person: Person, tmp_path: Path) -> None:
+    workspace = person.window.workspace
+    with person.qtbot.waitSignal(workspace.backups.finished):
+        workspace.backups.back_up(tmp_path / "mine.zip")
+    drop(person, tmp_path / "mine.zip")
+    assert "it is a backup of a whole library" in wait_for_notice(person, "mine.zip” was not imported")
+
+
 def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(person: Person, tmp_path: Path) -> None:
     tree = forked_tree()
     tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)

@@ -12,6 +12,7 @@ import pytest
 import desktop_entry
 from app.cli_parser import make_parser, with_open
 from app.gui.application import ICON
+from app.services.backup_copies import SUFFIX
 from desktop_entry import MARK, Places, SetupError, data_home, install, remove
 from tests.unit.packaging_.checkout import ROOT, copy_of_project
 
@@ -78,10 +79,9 @@ def test_a_desktop_finds_the_entry_the_type_and_the_icon(places: Places) -> None
     assert (entry["Type"], entry["Name"], entry["Terminal"]) == ("Application", "Ember", "false")
     assert entry["TryExec"] == sys.executable
     assert (places.data_home / "icons/hicolor/scalable/apps" / f"{entry['Icon']}.svg").read_bytes() == ICON.read_bytes()
-    (kind,) = ET.parse(places.file_type).getroot()
-    assert [kind.get("type")] == entry["MimeType"].rstrip(";").split(";")
-    (glob,) = kind.findall("mime:glob", NAMESPACE)
-    assert glob.get("pattern") == "*.ember"
+    kinds = ET.parse(places.file_type).getroot()
+    assert [kind.get("type") for kind in kinds] == entry["MimeType"].rstrip(";").split(";")
+    assert [glob.get("pattern") for glob in kinds.findall("*/mime:glob", NAMESPACE)] == ["*.ember", f"*{SUFFIX}"]
 
 
 def test_a_double_click_starts_the_checkout_and_opens_the_files(places: Places) -> None:
