@@ -21,7 +21,7 @@ def source_of(conversation: Conversation) -> str | None:
 
 
 def repository_of(file: Path) -> str | None:
-    """The repository that a file was downloaded from, as Ember's record or another program's folder tells; else None."""
+    """The repository a file was downloaded from, as Ember's record or another program's folder tells; else None."""
     if match := _LM_STUDIO.fullmatch(file.as_posix()):
         return f"{match['owner']}/{match['name']}"
     for part in reversed(file.parts[:-1]):
