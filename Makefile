@@ -19,7 +19,7 @@ CHECK_PYTHON = "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 SET_UP = $(CHECK_PYTHON); "$(PYTHON)" packaging/environment.py $(if $(GPU),--gpu "$(GPU)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-tests test test-gpu torture lint bench screenshots clean
+.PHONY: help run setup setup-tests test test-gpu torture lint bench screenshots clean desktop-entry remove-desktop-entry
 
 help:
 	@echo "make run           start Ember (the first time installs it, which takes some minutes)"
@@ -31,6 +31,8 @@ help:
 	@echo "make bench         measure, and print the ratios that DESIGN asks for"
 	@echo "make torture       random work and kill -9 on the real engine; ARGS=\"--minutes 10 --seed 1\""
 	@echo "make screenshots   take the pictures of the real window with the real model"
+	@echo "make desktop-entry Linux: put Ember into the desktop's menu, and open .ember files by a double click;"
+	@echo "                   make remove-desktop-entry takes it away again"
 	@echo "make clean         remove .venv and everything else that was made here"
 
 run:
@@ -66,6 +68,12 @@ bench: setup-tests
 
 screenshots: setup-tests
 	@QT_QPA_PLATFORM=$(QT_TEST_PLATFORM) exec $(VENV_PYTHON) -m tests.support.screenshots $(ARGS)
+
+desktop-entry: setup
+	@"$(PYTHON)" packaging/desktop_entry.py
+
+remove-desktop-entry:
+	@$(CHECK_PYTHON); "$(PYTHON)" packaging/desktop_entry.py --remove
 
 clean:
 	@rm -rf .venv .venv-gpu build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -89,14 +89,15 @@ def run_window(root: Path | None, files: Sequence[Path] = ()) -> int:
 
     Collector(application)
     outcome: Restored | EmberError | None = None
+    downloads: Sequence[Path] = ()
     while True:
         workspace = open_workspace(root, files)
         if workspace is None:
             return 0
-        status, replacement = _run(application, workspace, outcome, files)
+        status, replacement = _run(application, workspace, outcome, files, downloads)
         if replacement is None:
             return status
-        outcome, files = _put_in_place(application, replacement, root), ()
+        outcome, files, downloads = _put_in_place(application, replacement, root), (), replacement.downloads
 
 
 def open_workspace(root: Path | None, files: Sequence[Path]) -> "Workspace | None":
@@ -132,10 +133,11 @@ def _run(
     workspace: "Workspace",
     outcome: "Restored | EmberError | None",
     files: Sequence[Path],
+    downloads: Sequence[Path],
 ) -> tuple[int, "Replacement | None"]:
     """Run a window on an open workspace until it is closed; the exit status, and what shall take its library's place.
 
-    `outcome` is what came of such a replacement before.
+    `outcome` is what came of such a replacement before, and `downloads` were at work until then.
     """
     from app.gui.main_window import MainWindow, prepare
     from app.services.signals import call_on_signals
@@ -144,6 +146,7 @@ def _run(
         prepare(workspace)
         window = MainWindow(workspace)
         _tell_of_bugs(window, workspace.data_dir.logs)
+        window.library.go_on(downloads)
         window.start()
         if files:
             window.importing.take([file.absolute() for file in files])

@@ -43,6 +43,8 @@ class Replacement:
     prepared: Prepared
     trust: bool
     """Whether to take over what another installation says of tokens and saved state."""
+    downloads: tuple[Path, ...] = ()
+    """Those that are at work and go on afterwards."""
 
 
 class BackingUp(QObject):
@@ -67,7 +69,7 @@ class BackingUp(QObject):
         self._backups.progressed.connect(self._progressed)
         self._backups.finished.connect(self._finished)
         self._backups.failed.connect(self._failed)
-        self._backups.copied.connect(lambda _path: self._copied())
+        self._backups.copied.connect(lambda _path, why: self._copied(why))
         self._backups.copy_failed.connect(self._copy_failed)
         self._restoring.progressed.connect(self._restore_progressed)
         self._restoring.ready.connect(self._ready)
@@ -217,11 +219,11 @@ class BackingUp(QObject):
         if not is_cancelled:
             self._notices.show_notice(Notice(error.sentence, "error", key=BACKUP))
 
-    def _copied(self) -> None:
+    def _copied(self, why: str) -> None:
         self._notices.dismiss(COPY)
         if self.dialog is not None:
             self.dialog.backup.show_failure("")
-            self.dialog.backup.show_outcome("A scheduled copy was written.")
+            self.dialog.backup.show_outcome(f"A scheduled copy was written. {why}".rstrip())
             self._list_copies()
 
     def _copy_failed(self, error: EmberError, is_new: bool) -> None:
@@ -276,7 +278,9 @@ class BackingUp(QObject):
         prepared = self._restoring.take()
         if prepared is None:
             return
-        self.replacement = Replacement(prepared, trust)
+        downloads = self._workspace.downloads.downloads
+        at_work = tuple(each.path for each in downloads if each.state in ("running", "waiting"))
+        self.replacement = Replacement(prepared, trust, at_work)
         if self.dialog is not None:
             self.dialog.close()
         if not self._window.close():  # something keeps it open, and its notice says what

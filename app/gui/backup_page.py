@@ -30,9 +30,7 @@ _EVERY: Final[tuple[tuple[Every, str], ...]] = (("never", "Never"), ("day", "Eve
 _STATE: Final = (
     "With it, the next replies read only the new words after a restore too. The file becomes larger by its size."
 )
-_WHERE: Final = (
-    "They hold no saved state. A folder on another disk is safest: a copy on the same disk is lost together with it."
-)
+_WHERE: Final = "A folder on another disk is safest: a copy on the same disk is lost together with it."
 
 
 class BackupPage(QWidget):
@@ -49,6 +47,7 @@ class BackupPage(QWidget):
         super().__init__(parent)
         self._before, self._folder, self._own_folder = schedule, schedule.folder, own_folder
         self._still = StillWheel(self)
+        self._state_bytes = 0
         page = QWidget(self)
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 12, 12, 0)
@@ -72,6 +71,8 @@ class BackupPage(QWidget):
         if not state:
             self.with_state.setChecked(False)
         self.state_words.setText(why_not or _STATE)
+        self._state_bytes = state
+        self._explain()
 
     def show_running(self, *, is_scheduled: bool) -> None:
         """A backup is being written."""
@@ -101,7 +102,7 @@ class BackupPage(QWidget):
     def schedule(self) -> Schedule:
         """What is chosen now."""
         every = next(value for value, _ in _EVERY if value == self.every.currentData())
-        return Schedule(every=every, keep=self.keep.value(), folder=self._folder)
+        return Schedule(every, self.keep.value(), self._folder, self.copy_state.isChecked())
 
     # --- building ----------------------------------------------------------------------------------------------------
 
@@ -160,6 +161,8 @@ class BackupPage(QWidget):
         self.keep.setAccessibleName("How many copies are kept")
         for field in (self.every, self.keep):
             field.installEventFilter(self._still)
+        self.copy_state = QCheckBox("With saved state", self)
+        self.copy_words = words("", self, "faint")
         self.failure = words("", self, "warning")
         self._form = _form()
         self._form.addRow("Make a copy", _left(self.every))
@@ -169,8 +172,11 @@ class BackupPage(QWidget):
         column.addWidget(heading)
         column.addLayout(self._form)
         column.addWidget(self.where)
+        column.addWidget(self.copy_state)
+        column.addWidget(self.copy_words)
         column.addWidget(self.failure)
         self.every.currentIndexChanged.connect(self._explain)
+        self.keep.valueChanged.connect(self._explain)
 
     def _folder_row(self) -> QHBoxLayout:
         self.folder = ElidedLabel("", self)
@@ -194,6 +200,7 @@ class BackupPage(QWidget):
     def _show_schedule(self, schedule: Schedule) -> None:
         self.every.setCurrentIndex(self.every.findData(schedule.every))
         self.keep.setValue(schedule.keep)
+        self.copy_state.setChecked(schedule.with_state)
         self._show_folder(schedule.folder)
         self._explain()
 
@@ -209,11 +216,18 @@ class BackupPage(QWidget):
             self._show_folder(chosen)
 
     def _explain(self) -> None:
-        """Without copies there is nothing to say of them."""
+        """What copies take; without them there is nothing to say of them."""
         is_on = self.every.currentData() != "never"
         for row in (1, 2):
             self._form.setRowVisible(row, is_on)
-        self.where.setVisible(is_on)
+        for widget in (self.where, self.copy_state, self.copy_words):
+            widget.setVisible(is_on)
+        if not self._state_bytes:
+            self.copy_words.setText("There is none to be had now; the copies hold it as soon as there is.")
+            return
+        each, keep = format_bytes(self._state_bytes), self.keep.value()
+        more = f", {format_bytes(keep * self._state_bytes)} to all {keep}" if keep > 1 else ""
+        self.copy_words.setText(f"At the moment that adds {each} to each copy{more}.")
 
 
 def _form() -> QFormLayout:

@@ -136,6 +136,8 @@ class ReportDialog(QDialog):
 
     opened = Signal(str)
     """A conversation's id."""
+    library_requested = Signal()
+    """The model that a chat was written with is missing."""
 
     def __init__(self, summary: str, rows: Sequence[ReportRow], parent: QWidget) -> None:
         """Show it."""
@@ -154,6 +156,10 @@ class ReportDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self.open_chat = buttons.addButton("Open this chat", QDialogButtonBox.ButtonRole.ActionRole)
         self.open_chat.clicked.connect(self._open)
+        self.models = buttons.addButton("Models…", QDialogButtonBox.ButtonRole.ActionRole)
+        self.models.setToolTip("Look for the model that this chat was written with")
+        self.models.setVisible(any(row.lacks_model for row in rows))
+        self.models.clicked.connect(self._open_library)
         buttons.rejected.connect(self.reject)
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 16, 20, 16)
@@ -202,6 +208,11 @@ class ReportDialog(QDialog):
         row = self._chosen()
         self.detail.setText(row.detail if row is not None else "")
         self.open_chat.setEnabled(row is not None and row.conversation is not None)
+        self.models.setEnabled(row is not None and row.lacks_model)
+
+    def _open_library(self) -> None:
+        self.accept()
+        self.library_requested.emit()
 
     def _open(self) -> None:
         row = self._chosen()

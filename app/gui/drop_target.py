@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QWidget
 from app.gui import theme
 
 WORDS: Final = "Drop to import"
-DETAIL: Final = "Chats of Ember, ChatGPT, Jan, LM Studio or llama.cpp, also whole folders"
+DETAIL: Final = "Chats of Ember, ChatGPT, Jan, LM Studio, Open WebUI or llama.cpp, also whole folders"
 _GRACE_MS: Final = 80
 """How long after the window was left the hint waits for the drag to reach itself."""
 

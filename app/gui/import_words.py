@@ -7,13 +7,13 @@ from typing import Final
 from app.core.conversation import ConversationId
 from app.core.units import format_count
 from app.services.import_files import ImportedOne, ImportProgress, ImportReport, StateOutcome, Undecided
+from app.services.missing_model import called, missing_model
 
 DECLINED: Final = StateOutcome(
     "dropped", "Its saved state was left out, as you chose; the model reads the text once more."
 )
 _STATES: Final = {"none": "", "used": "state used", "partly": "state partly used", "dropped": "state left out"}
 _MOST_NAMED: Final = 3
-_LONGEST: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,8 @@ class ReportRow:
     conversation: ConversationId | None = None
     """What can be opened."""
     is_trouble: bool = False
-
-
-def called(title: str) -> str:
-    """A title in a sentence: one line, not endless, as it may come from any file."""
-    line = " ".join(title[: 4 * _LONGEST].split())
-    return f"“{line if len(line) <= _LONGEST else line[: _LONGEST - 1] + '…'}”"
+    lacks_model: bool = False
+    """Whether the library may have what is missing."""
 
 
 def number(count: int, one: str, many: str = "") -> str:
@@ -70,16 +66,7 @@ def _state_sentence(one: ImportedOne) -> str:
     return one.state.why
 
 
-def missing_model(one: ImportedOne, known: Collection[str]) -> str:
-    """Which model it was written with, where that is not known here; else empty."""
-    if one.model is None or one.model.casefold() in {name.casefold() for name in known}:
-        return ""
-    digest = f" (SHA-256 {one.model_sha256[:12]}…)" if one.model_sha256 else ""
-    source = f" from {called(one.model_source)}" if one.model_source else ""
-    return f"It was written with {called(one.model)}{source}{digest}, which is not known here."
-
-
-def summary(report: ImportReport, left: Sequence[Undecided]) -> str:
+def summary(report: ImportReport, left: Sequence[Undecided], known: Collection[str]) -> str:
     """An import of several conversations in a few sentences."""
     new = sum(one.outcome in ("new", "copy") for one in report.taken)
     merged = sum(one.outcome == "merged" for one in report.taken)
@@ -92,6 +79,10 @@ def summary(report: ImportReport, left: Sequence[Undecided]) -> str:
     if left:
         stayed = "that is here stayed as it was" if len(left) == 1 else "that are here stayed as they were"
         told.append(f"{number(len(left), 'chat')} {stayed}.")
+    missing = sum(bool(missing_model(one, known)) for one in report.taken)
+    if missing:
+        were = "was written with a model that is" if missing == 1 else "were written with models that are"
+        told.append(f"{number(missing, 'chat')} {were} not known here.")
     if report.not_taken:
         told.append(f"{format_count(len(report.not_taken))} could not be imported.")
     if report.was_stopped:
@@ -113,7 +104,8 @@ def rows(report: ImportReport, left: Sequence[Undecided], known: Collection[str]
         words = {"new": "imported", "copy": "imported as a copy", "merged": "branches added", "same": "nothing new"}
         short = ", ".join(filter(None, (words[one.outcome], _STATES[one.state.fate])))
         detail = sentences(one, known)
-        found.append(ReportRow(one.title, format_count(one.messages), short, detail, one.id))
+        lacks = bool(missing_model(one, known))
+        found.append(ReportRow(one.title, format_count(one.messages), short, detail, one.id, lacks_model=lacks))
     return found
 
 

@@ -16,6 +16,7 @@ from app.gui.drop_target import DropTarget
 from app.gui.notices import UNDO_MS, Action, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.gui.progress_strip import ProgressStrip
+from app.services.backup_copies import SUFFIX
 from app.services.import_files import (
     ImportedOne,
     ImportOrder,
@@ -25,6 +26,7 @@ from app.services.import_files import (
     StateOutcome,
     Undecided,
 )
+from app.services.missing_model import called, known_files, missing_model
 from app.services.workspace import Workspace
 
 KEY = "import"
@@ -42,6 +44,7 @@ class Importing(QObject):
         workspace: Workspace,
         open_chat: Callable[[ConversationId], None],
         open_library: Callable[[], None],
+        open_backup: Callable[[Path], None],
         parent: QWidget,
     ) -> None:
         """Take what is dropped on the window `parent` from now on."""
@@ -53,6 +56,7 @@ class Importing(QObject):
         self._workspace = workspace
         self._open = open_chat
         self._open_library = open_library
+        self._open_backup = open_backup
         self._waiting: deque[tuple[Path, ...]] = deque()
         self._is_busy = False
         self._report = ImportReport()
@@ -77,9 +81,12 @@ class Importing(QObject):
         self.take([folder] if folder is not None else [])
 
     def take(self, paths: Sequence[Path]) -> None:
-        """Import files and folders, after what is at work."""
-        if paths:
-            self._waiting.append(tuple(paths))
+        """Import files and folders, after what is at work; a backup is tried and asked about instead."""
+        chats = tuple(path for path in paths if path.suffix != SUFFIX)
+        if len(chats) < len(paths):
+            self._open_backup(next(path for path in paths if path.suffix == SUFFIX))
+        if chats:
+            self._waiting.append(chats)
             self._begin_next()
 
     # --- one import --------------------------------------------------------------------------------------------------
@@ -183,7 +190,7 @@ class Importing(QObject):
         elif left:
             self._open(left[0].id)
             self._notices.show_notice(
-                Notice(f"{import_words.called(left[0].title)} stays as it was; nothing was imported.", key=KEY)
+                Notice(f"{called(left[0].title)} stays as it was; nothing was imported.", key=KEY)
             )
         else:
             self._notices.show_notice(Notice(report.not_taken[0].sentence, "error", key=KEY))
@@ -191,11 +198,11 @@ class Importing(QObject):
 
     def _tell_one(self, one: ImportedOne) -> None:
         self._open(one.id)
-        known = self._known_models()
+        known = known_files(self._workspace.library)
         actions: list[Action] = []
         if one.added:
             actions.append(("Undo", lambda: self._undo([one])))
-        if import_words.missing_model(one, known):
+        if missing_model(one, known):
             actions.append(("Models…", self._open_library))
         left_out = one.state.fate in ("partly", "dropped") and one.state != import_words.DECLINED
         stays = left_out or bool(one.remarks) or len(actions) > 1
@@ -210,10 +217,11 @@ class Importing(QObject):
         )
 
     def _show_report(self) -> None:
-        known = self._known_models()
-        words = import_words.summary(self._report, self._left)
+        known = known_files(self._workspace.library)
+        words = import_words.summary(self._report, self._left, known)
         dialog = ReportDialog(words, import_words.rows(self._report, self._left, known), self._window)
         dialog.opened.connect(lambda conversation: self._open(ConversationId(conversation)))
+        dialog.library_requested.connect(self._open_library)
         dialog.open()
         added = [one for one in self._report.taken if one.added]
         if added:
@@ -243,9 +251,6 @@ class Importing(QObject):
         """The open chat has other branches now."""
         if self._chat.conversation_id is not None:
             self._chat.open(self._chat.conversation_id)
-
-    def _known_models(self) -> set[str]:
-        return {known.path.name for known in self._workspace.library.known()}
 
     def _end(self) -> None:
         self._is_busy = False

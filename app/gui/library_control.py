@@ -1,6 +1,6 @@
 """Opens the library of models, and tells of downloads while it is closed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -94,7 +94,7 @@ class LibraryControl(QObject):
 
     def offer_unfinished(self) -> None:
         """At the start: what was not finished can go on."""
-        unfinished = self._downloads.downloads
+        unfinished = [each for each in self._downloads.downloads if each.state in ("paused", "failed")]
         if not unfinished:
             return
         self._told = {each.path: each.problem for each in unfinished}
@@ -108,9 +108,14 @@ class LibraryControl(QObject):
             actions.insert(0, ("Go on", self._go_on))
         self._notices.show_notice(Notice(text, "info", actions=actions, key=NOTICE))
 
+    def go_on(self, paths: Sequence[Path]) -> None:
+        """Go on with downloads that only rest because the window was closed for a moment, unless it is offline now."""
+        if not self._workspace.model_search.is_offline:
+            for path in paths:
+                self._downloads.resume(path)
+
     def _go_on(self) -> None:
-        for download in self._downloads.downloads:
-            self._downloads.resume(download.path)
+        self.go_on([download.path for download in self._downloads.downloads])
 
     def _open(self) -> None:
         from app.gui.library_dialog import LibraryDialog

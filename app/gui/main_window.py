@@ -89,7 +89,14 @@ class MainWindow(QMainWindow):
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self.importing = Importing(
-            self.import_strip, self.chat, self.notices, workspace, self.open, self.library.open, self
+            self.import_strip,
+            self.chat,
+            self.notices,
+            workspace,
+            self.open,
+            self.library.open,
+            self.backing_up.restore,
+            self,
         )
         self.exporting = Exporting(self.export_strip, self.notices, workspace, self)
         self.commands = WindowRequests(workspace, self)

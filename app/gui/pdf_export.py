@@ -2,15 +2,27 @@
 
 from dataclasses import replace
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMarginsF, QSizeF, QUrl
-from PySide6.QtGui import QPageLayout, QPageSize, QPdfWriter, QTextDocument
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMarginsF, QRectF, QSizeF, Qt, QUrl
+from PySide6.QtGui import (
+    QAbstractTextDocumentLayout,
+    QColor,
+    QFont,
+    QPageLayout,
+    QPageSize,
+    QPainter,
+    QPdfWriter,
+    QTextDocument,
+)
 
 from app.core.conversation import ConversationTree, Message, messages_by_id
 from app.gui.transcript.clean_text import pieces, shown_part
-from app.storage.html_page import to_html
+from app.storage.html_page import COLORS, to_html
 
 _DPI = 96
 _MARGIN_MM = 18
+_FOOT = 36
+"""Pixels below the text in which a page's number stands."""
+_NUMBER_POINTS = 8.0
 _CUT = "(The rest of this message is too long to be shown; other formats hold all of it.)"
 
 
@@ -39,9 +51,33 @@ def to_pdf(tree: ConversationTree) -> bytes:
     paper.setHtml(to_html(_shown(tree), paper=True))
     area = writer.pageLayout().paintRectPixels(_DPI)
     paper.setPageSize(QSizeF(area.width(), area.height()))
-    paper.print_(writer)
+    _print(paper, writer, area.height())
     buffer.close()
     return bytes(buffer.data().data())
+
+
+def _print(paper: QTextDocument, writer: QPdfWriter, height: int) -> None:
+    """Draw the pages, each of `height` pixels, with their numbers below them where there are several."""
+    pages, width = paper.pageCount(), paper.pageSize().width()
+    context = QAbstractTextDocumentLayout.PaintContext()
+    font = QFont(paper.defaultFont())
+    font.setPointSizeF(_NUMBER_POINTS)
+    painter = QPainter(writer)
+    for page in range(pages):
+        if page:
+            writer.newPage()
+        painter.save()
+        painter.translate(0, -page * height)
+        context.clip = QRectF(0, page * height, width, height)
+        painter.setClipRect(context.clip.adjusted(0, 0, 0, -1))  # where the ground of the next page's first line begins
+        paper.documentLayout().draw(painter, context)
+        painter.restore()
+        if pages > 1:
+            painter.setFont(font)
+            painter.setPen(QColor(COLORS["text_faint"]))
+            place = QRectF(0, height, width, _FOOT)
+            painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, f"{page + 1} / {pages}")
+    painter.end()
 
 
 def _shown(tree: ConversationTree) -> ConversationTree:

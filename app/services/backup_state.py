@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Qt
 
 from app.core.errors import EmberError
 from app.paths import DataDir
@@ -84,7 +84,11 @@ class BackupStates(QObject):
             self._request = request.id
             self._engine.send(request, exported)
 
-        self._begin(begin, failed)
+        if self._engine.state == "stopped":  # a window that has only just opened starts it in a moment
+            once = Qt.ConnectionType.SingleShotConnection
+            self._engine.state_changed.connect(lambda _state: self._begin(begin, failed), once)
+        else:
+            self._begin(begin, failed)
 
     def take(self, carried: CarriedState, told: Callable[[TakenState], None], failed: OnFailed) -> None:
         """Take the state of a backup whose text was restored into the store; what is there already stays."""

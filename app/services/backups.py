@@ -44,6 +44,10 @@ _CANCELLED: Final = "The backup was cancelled. Nothing was changed."
 _LOOK_MS: Final = 3_600_000
 """How often an open window looks whether a copy is due."""
 
+Make = Callable[[Sequence[Path]], Path]
+"""Writes a backup with these files of saved state in it; its path. Raises EmberError."""
+Done = Callable[[Path, str], None]
+"""Gets that path, and a sentence why saved state is not in it, or nothing."""
 Every = Literal["never", "day", "week"]
 
 
@@ -55,6 +59,8 @@ class Schedule:
     keep: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 7
     folder: str = ""
     """Empty: `backups` in the data folder."""
+    with_state: bool = False
+    """Whether they hold saved state, where there is any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +102,18 @@ def is_due(schedule: Schedule, folder: Path, now: float) -> bool:
     return not any(0 <= age < _SECONDS[schedule.every] for age in ages)
 
 
-def make_scheduled(data_dir: DataDir, schedule: Schedule, now: float, progress: Progress) -> Path:
+def make_scheduled(
+    data_dir: DataDir, schedule: Schedule, now: float, progress: Progress, state: Sequence[Path] = ()
+) -> Path:
     """Make a copy in the schedule's folder, then remove all but the newest; the copy's path. Raises EmberError.
 
-    Of older ones that cannot be removed the error says that the copy is there.
+    `state` as in `back_up`. Of older ones that cannot be removed the error says that the copy is there.
     """
     folder = folder_of(schedule, data_dir)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = unused(folder, f"Ember-{time.strftime(STAMP, time.localtime(now))}", SUFFIX)
-        back_up(data_dir, path, progress)
+        back_up(data_dir, path, progress, state)
     except OSError as error:
         raise _no_copy(folder, error) from error
     try:
@@ -156,8 +164,8 @@ class Backups(QObject):
     """(the path of the backup that was asked for, a sentence: why saved state is not in it; empty otherwise)"""
     failed = Signal(object)
     """Why it was not written: the EmberError; of kind "cancelled" where it was."""
-    copied = Signal(object)
-    """The path of a scheduled copy."""
+    copied = Signal(object, str)
+    """(the path of a scheduled copy, a sentence: why saved state is not in it; empty otherwise)"""
     copy_failed = Signal(object, bool)
     """(EmberError, whether the person does not know it yet): why a scheduled copy was not made."""
 
@@ -269,12 +277,11 @@ class Backups(QObject):
 
     def _copy(self, schedule: Schedule, now: float) -> None:
         self._begin(is_scheduled=True)
-        run_in_background(
-            self,
-            lambda: make_scheduled(self._data_dir, schedule, now, self._tell),
-            self._copied,
-            self._copy_ended,
-        )
+
+        def make(state: Sequence[Path]) -> Path:
+            return make_scheduled(self._data_dir, schedule, now, self._tell, state)
+
+        self._make(make, self._copied, self._copy_ended, with_state=schedule.with_state)
 
     def back_up(self, path: Path, *, with_state: bool = False) -> bool:
         """Write a backup to `path` in the background; False where another one is being written: then it is not begun.
@@ -284,42 +291,57 @@ class Backups(QObject):
         if self.is_running:
             return False
         self._begin(is_scheduled=False)
+
+        def make(state: Sequence[Path]) -> Path:
+            back_up(self._data_dir, path, self._tell, state)
+            return path
+
+        self._make(make, self._done, self._ended, with_state=with_state)
+        return True
+
+    def _make(self, make: Make, done: Done, ended: Callable[[EmberError], None], *, with_state: bool) -> None:
+        """Have the engine put saved state into the staging folder, if it is wanted, then write the backup."""
         self._has_staged = with_state
         if not with_state or self._states is None:
-            self._write(path)
-            return True
+            self._write(make, done, ended)
+            return
 
         def failed(error: EmberError) -> None:
             self._has_staged = False
             if self._cancelled.is_set():
-                self._ended(EmberError(_CANCELLED, "cancelled"))
+                ended(EmberError(_CANCELLED, "cancelled"))
             else:
-                self._write(path, why=f"Saved state is not in it. {error.sentence}")
+                self._write(make, done, ended, why=f"Saved state is not in it. {error.sentence}")
 
         def staged(files: list[Path]) -> None:
-            self._write(path, files, "" if files else "No saved state was there yet.")
+            self._write(make, done, ended, files, "" if files else "No saved state was there yet.")
 
         self._states.stage(staged, failed)
-        return True
 
     def _begin(self, *, is_scheduled: bool) -> None:
         self.is_running, self.is_scheduled, self._has_staged = True, is_scheduled, False
         self._cancelled.clear()
         self.began.emit(is_scheduled)
 
-    def _write(self, path: Path, state: Sequence[Path] | None = None, why: str = "") -> None:
+    def _write(
+        self,
+        make: Make,
+        done: Done,
+        ended: Callable[[EmberError], None],
+        state: Sequence[Path] | None = None,
+        why: str = "",
+    ) -> None:
         """Write it on another thread; the staging folder goes afterwards, if there is one."""
 
-        def work() -> str:
+        def work() -> tuple[Path, str]:
             try:
                 fit, refusal = _fitting(state or ())
-                back_up(self._data_dir, path, self._tell, fit)
-                return refusal or why
+                return make(fit), refusal or why
             finally:
                 if state is not None and self._states is not None:
                     self._states.end()
 
-        run_in_background(self, work, lambda why: self._done(path, why), self._ended)
+        run_in_background(self, work, lambda made: done(*made), ended)
 
     def cancel(self) -> None:
         """End the backup that is being made; nothing of it stays."""
@@ -351,12 +373,12 @@ class Backups(QObject):
         logger.warning("A backup failed: %s", error)
         self.failed.emit(error)
 
-    def _copied(self, path: Path) -> None:
+    def _copied(self, path: Path, why: str) -> None:
         self.is_running = False
-        logger.info("A scheduled copy of the library was written to %s", path)
+        logger.info("A scheduled copy of the library was written to %s. %s", path, why)
         if self.failure:
             self._note(FAILURE, Failure())
-        self.copied.emit(path)
+        self.copied.emit(path, why)
 
     def _copy_ended(self, error: EmberError) -> None:
         self.is_running = False

@@ -1,9 +1,10 @@
 """The `import` command, by a workspace of its own or through the open window; and what a second start hands over."""
 
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PySide6.QtCore import QCoreApplication
 from app.core.errors import EmberError
 from app.services.import_files import ImportedOne, ImportOrder, ImportReport
 from app.services.imports import Imports
+from app.services.missing_model import known_files, missing_model
 from app.services.output import ReaderGoneError, tell, write_json, write_line
 from app.services.signals import call_on_signals
 from app.services.window_socket import Answer, ImportRequest, OpenRequest, ask_window
@@ -19,6 +21,7 @@ from app.services.workspace import Workspace
 
 _BATCH_BYTES = 8 * 1024
 """Bytes of paths in one line to the window."""
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HOW_TO_TRUST = "Give --trust-state if you trust where the archive comes from."
 
 
@@ -64,10 +67,10 @@ def hand_over(files: Sequence[Path], root: Path | None) -> bool:
     return all(ask_window(OpenRequest(paths=batch), root) is not None for batch in _batches(files))
 
 
-def report_answer(report: ImportReport) -> Answer:
-    """A report as the window answers with it."""
+def report_answer(report: ImportReport, known: Collection[str]) -> Answer:
+    """A report as the window answers with it; `known` are the names of the model files that are known here."""
     return {
-        "taken": [facts(one) for one in report.taken],
+        "taken": [facts(one, known) for one in report.taken],
         "not_taken": [
             {"file": _shown(refused.file), "title": refused.title, "error": refused.sentence}
             for refused in report.not_taken
@@ -76,7 +79,7 @@ def report_answer(report: ImportReport) -> Answer:
     }
 
 
-def facts(one: ImportedOne) -> Answer:
+def facts(one: ImportedOne, known: Collection[str]) -> Answer:
     """A conversation that was imported, as it is printed with --json."""
     return {
         "id": one.id,
@@ -86,6 +89,9 @@ def facts(one: ImportedOne) -> Answer:
         "outcome": one.outcome,
         "added": len(one.added),
         "remarks": list(one.remarks),
+        "model": one.model,
+        "model_source": one.model_source,
+        "model_missing": missing_model(one, known),
         "state": one.state.fate,
         "state_bytes": one.state.written,
         "why": f"{one.state.why} {_HOW_TO_TRUST}" if one.foreign is not None else one.state.why,
@@ -115,6 +121,8 @@ class _Printed:
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         self._shown = ""
+        self._missing: set[str] = set()
+        """What was said of models that are not here, once each."""
         self.has_refusals = False
 
     def progress(self, done: int, total: int) -> None:
@@ -142,6 +150,10 @@ class _Printed:
             tell(f"“{one['title']}” is here already, and nothing in the file was new.")
         if one["why"]:
             tell(one["why"])
+        if one["model_missing"] and one["model_missing"] not in self._missing:
+            self._missing.add(one["model_missing"])
+            can_be_got = _REPOSITORY.fullmatch(one["model_source"] or "")  # it comes from the file, and may be anything
+            tell(one["model_missing"] + (f" Get it with: models get {can_be_got[0]}" if can_be_got else ""))
 
     def end(self, answer: Answer) -> None:
         """What was refused, and whether it was stopped."""
@@ -178,7 +190,7 @@ def _alone(options: ImportOptions, workspace: Workspace, application: QCoreAppli
 
     def told(one: ImportedOne) -> None:
         try:
-            printed.taken(facts(one))
+            printed.taken(facts(one, known))
         except (ReaderGoneError, EmberError) as error:  # raised in a slot it would go nowhere
             end(error)
 
@@ -186,6 +198,7 @@ def _alone(options: ImportOptions, workspace: Workspace, application: QCoreAppli
     try:
         if workspace.notice is not None:
             tell(workspace.notice)
+        known = known_files(workspace.library)
         imports: Imports = workspace.imports
         stop = imports.run(order, end, end, lambda progress: printed.progress(progress.done, progress.total), told)
         signals = call_on_signals((signal.SIGINT, signal.SIGTERM), stop)
@@ -196,4 +209,4 @@ def _alone(options: ImportOptions, workspace: Workspace, application: QCoreAppli
     result = results[0]
     if not isinstance(result, ImportReport):
         raise result
-    printed.end(report_answer(result))
+    printed.end(report_answer(result, known))

@@ -11,6 +11,8 @@ DEEPEST: Final = 3
 """Folders above a file in which the record of its download may lie."""
 _CACHED: Final = re.compile(r"models--(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+)")
 """A repository's folder in Hugging Face's cache."""
+_LM_STUDIO: Final = re.compile(r".*/(?:\.lmstudio|lm-studio)/models/(?P<owner>[\w.-]+)/(?P<name>[\w.-]+)/.+")
+"""LM Studio keeps its downloads below the repository's name."""
 
 
 def source_of(conversation: Conversation) -> str | None:
@@ -19,7 +21,9 @@ def source_of(conversation: Conversation) -> str | None:
 
 
 def repository_of(file: Path) -> str | None:
-    """The repository that a file was downloaded from, as Ember's record or Hugging Face's cache tells; else None."""
+    """The repository a file was downloaded from, as Ember's record or another program's folder tells; else None."""
+    if match := _LM_STUDIO.fullmatch(file.as_posix()):
+        return f"{match['owner']}/{match['name']}"
     for part in reversed(file.parts[:-1]):
         if match := _CACHED.fullmatch(part):
             return f"{match['owner']}/{match['name']}"

@@ -13,6 +13,7 @@ from app.services.export_command import begin_export
 from app.services.import_command import order_of, paths_of, report_answer
 from app.services.import_files import ImportReport
 from app.services.memory_report import report_memory
+from app.services.missing_model import known_files
 from app.services.single_instance import Caller
 from app.services.window_socket import (
     BackupRequest,
@@ -81,7 +82,7 @@ class WindowRequests(QObject):
         if isinstance(request, ImportRequest):
 
             def imported(report: ImportReport) -> None:
-                write(Found(answer=report_answer(report)))
+                write(Found(answer=report_answer(report, known_files(self._workspace.library))))
                 self.imported.emit(report)
 
             return self._workspace.imports.run(

@@ -28,6 +28,7 @@ from app.core.units import format_bytes
 from app.paths import plain_reason
 from app.storage.archive_format import (
     FORMAT,
+    LIBRARY_FORMAT,
     TEXT_VERSION,
     VERSION,
     ConversationDocument,
@@ -204,6 +205,8 @@ def _read_manifest(archive: zipfile.ZipFile) -> Manifest:
         raise RefusedError("it is not an Ember archive: it has no manifest")
     data = _member(archive, MANIFEST, MANIFEST_LIMIT)
     head = parse(data, ManifestHead, MANIFEST)
+    if head.format == LIBRARY_FORMAT:
+        raise RefusedError("it is a backup of a whole library, which is restored: “Back up and restore…”, or `restore`")
     if head.format != FORMAT:
         raise RefusedError("it is not an Ember archive: its manifest names another format")
     if head.version > VERSION:

@@ -17,6 +17,8 @@ from app.core.turn import FinishReason, TurnFigures
 from app.core.units import format_count
 from app.storage.records import LATEST_TIME, TokenIds, are_plausible, storable
 
+LIBRARY_FORMAT: Final = "ember-library"
+"""What a backup of the whole library calls itself."""
 FORMAT: Final = "ember-conversation"
 VERSION: Final = 2
 TEXT_VERSION: Final = 1

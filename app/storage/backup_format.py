@@ -20,11 +20,11 @@ from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.paths import plain_reason
 from app.storage.archive import STATE_FOLDER
-from app.storage.archive_format import ManifestHead, Name, RefusedError, Version, parse
+from app.storage.archive_format import LIBRARY_FORMAT, ManifestHead, Name, RefusedError, Version, parse
 from app.storage.files import open_regular
 from app.storage.zip_file import END, END_SIGNATURE, LOCATOR, LOCATOR_SIGNATURE, ZIP_ERRORS
 
-FORMAT: Final = "ember-library"
+FORMAT: Final = LIBRARY_FORMAT
 VERSION: Final = 2
 TEXT_VERSION: Final = 1
 """Of a backup without saved state, which the first Ember reads too."""

@@ -1,6 +1,8 @@
 """A person backs the library up in the real window, loses a chat, restores the backup, and goes back again."""
 
+import hashlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -8,15 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
+from app.core.hub_files import HubFile, Repository, Variant
 from app.gui.application import run_window
 from app.gui.main_window import MainWindow
+from app.paths import DataDir
+from app.services.backups import back_up
 from app.services.workspace import Workspace
 from tests.end2end.conftest import GREEDY, LOAD_MS, REPLY_MS
 from tests.support.command import begin
+from tests.support.hub import COMMIT, PIECE, HubRepository, running_hub
 from tests.support.tiny_models import Kind, make
 from tests.unit.storage.made import CHAT, forked_tree, put
 
@@ -156,3 +163,46 @@ def test_saved_state_comes_back_with_the_restore_of_a_backup_that_has_it(
         window.close()
 
     run(root, [talk_back_up_and_clear, find_it])
+
+
+@pytest.mark.qt_log_ignore("^This plugin does not support", extend=True)
+def test_a_download_that_runs_goes_on_after_a_restore_and_one_that_rests_is_offered(
+    tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, file = tmp_path / "data", tmp_path / "mine.emberbackup"
+    workspace = Workspace(root)
+    workspace.library.unloaded()
+    workspace.close()
+    back_up(DataDir(root), file, lambda _done, _to_do: None)
+    data = os.urandom(32 * PIECE)
+    files = {name: HubFile(name, len(data), hashlib.sha256(data).hexdigest()) for name in ("a.gguf", "b.gguf")}
+
+    def download_and_restore(window: MainWindow) -> None:
+        downloads = window.workspace.downloads
+        repository = Repository("acme/Tiny-GGUF", COMMIT, False, "mit", ())
+        resting = downloads.start(repository, Variant("b", (files["b.gguf"],)))
+        downloads.pause(resting)
+        downloads.start(repository, Variant("a", (files["a.gguf"],)))
+        qtbot.waitUntil(lambda: downloads.downloads[-1].progress.done > 0, timeout=LOAD_MS)
+        window.backing_up.restore(file)
+        ask_to_restore(window, qtbot)
+
+    def find_it_at_work(window: MainWindow) -> None:
+        downloads = window.workspace.downloads
+        states = {each.path.name.partition(".")[0]: each.state for each in downloads.downloads}
+        assert states == {"a": "running", "b": "paused"}
+        qtbot.waitUntil(lambda: any("The download of b is not" in n.text for n in window.notices.notices()))
+        hub.mood.holds_after = None
+        hub.go_on.set()
+        qtbot.waitUntil(lambda: len(downloads.downloads) == 1, timeout=LOAD_MS)
+        window.close()
+
+    with running_hub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+        template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        hub.repositories["acme/Tiny-GGUF"] = HubRepository(dict.fromkeys(files, data))
+        hub.mood.holds_after = 8 * PIECE
+        run(root, [download_and_restore, find_it_at_work])
+    assert (root / "models" / "acme" / "Tiny-GGUF" / "a.gguf").read_bytes() == data

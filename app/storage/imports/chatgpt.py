@@ -1,7 +1,11 @@
 """ChatGPT's conversations.json: a list of conversations, each a tree of nodes in `mapping`."""
 
+import re
+from typing import Final
+
 import msgspec
 
+from app.core.turn import FinishReason
 from app.storage.archive_format import RefusedError
 from app.storage.imports.bounds import decode, unix_time
 from app.storage.imports.draft import Draft, Node, placeholder, text_of
@@ -13,6 +17,12 @@ _ASSETS = {
     "real_time_user_audio_video_asset_pointer": "a recording",
     "video_container_asset_pointer": "a video",
 }
+
+_INSTRUCTIONS: Final = ("user_editable_context", "model_editable_context")
+"""Kinds of content that nobody said in the chat: custom instructions, and what the program remembers of a person."""
+_ENDS: Final[dict[str, FinishReason]] = {"interrupted": "cancelled", "max_tokens": "length"}
+_MARK: Final = re.compile("\ue200[^\ue200\ue201]*\ue201")
+"""A reference to a source, in characters that only ChatGPT shows."""
 
 
 class _Asset(msgspec.Struct, frozen=True):
@@ -30,6 +40,8 @@ class _Content(msgspec.Struct, frozen=True):
     parts: list[str | _Asset | None] | None = None
     text: str | None = None
     language: str | None = None
+    user_profile: str | None = None
+    user_instructions: str | None = None
     thoughts: list[_Thought] | None = None
 
 
@@ -42,10 +54,21 @@ class _Attachment(msgspec.Struct, frozen=True):
     mime_type: str | None = None
 
 
+class _Reference(msgspec.Struct, frozen=True):
+    matched_text: str | None = None
+    alt: str | None = None
+
+
+class _Finish(msgspec.Struct, frozen=True):
+    type: str | None = None
+
+
 class _Metadata(msgspec.Struct, frozen=True):
     model_slug: str | None = None
     is_visually_hidden_from_conversation: bool | None = None
     attachments: list[_Attachment] | None = None
+    content_references: list[_Reference] | None = None
+    finish_details: _Finish | None = None
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -53,6 +76,7 @@ class _Message(msgspec.Struct, frozen=True):
     create_time: _TIME = None
     content: _Content | None = None
     recipient: str | None = None
+    channel: str | None = None
     metadata: _Metadata | None = None
 
 
@@ -93,29 +117,63 @@ def _node(key: str, node: _Node) -> Node:
         return Node(key, node.parent, "", "")
     metadata = message.metadata or _Metadata()
     text, not_text = _text(message.content)
+    text = _without_marks(text, metadata)
+    if message.channel == "analysis" and text.strip() and not message.content.thoughts:
+        text = _thought(text)
     role = message.author.role or ""
     if role == "tool" and not_text:
         role = "assistant"  # an image that was drawn
-    elif metadata.is_visually_hidden_from_conversation or message.recipient not in (None, "all"):
+    elif (
+        metadata.is_visually_hidden_from_conversation
+        or message.recipient not in (None, "all")
+        or message.content.content_type in _INSTRUCTIONS
+    ):
         role = "hidden"
     for attachment in metadata.attachments or []:
         is_image = not_text and (attachment.mime_type or "").startswith("image/")
         if not is_image:  # an image has its own part
             text, not_text = text_of(text, placeholder("a file", attachment.name or "")), not_text + 1
-    return Node(key, node.parent, role, text, unix_time(message.create_time), metadata.model_slug, not_text)
+    ended = metadata.finish_details.type if metadata.finish_details is not None else None
+    return Node(
+        key,
+        node.parent,
+        role,
+        text,
+        unix_time(message.create_time),
+        metadata.model_slug,
+        not_text,
+        finish_reason=_ENDS.get(ended or "", "stop"),
+    )
+
+
+def _thought(text: str) -> str:
+    return f"<think>\n{text}\n</think>"
+
+
+def _without_marks(text: str, metadata: _Metadata) -> str:
+    """The text with what ChatGPT shows in the place of its references, such as a link; nothing where it tells none."""
+    if "\ue200" not in text:
+        return text
+    shown = {each.matched_text: each.alt or "" for each in metadata.content_references or []}
+    return _MARK.sub(lambda mark: shown.get(mark[0], ""), text)
+
+
+def _code(words: str, language: str | None) -> str:
+    """Code as Markdown marks it, in a fence that is longer than any in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", words)), default=0))
+    return f"{fence}{'' if language in (None, 'unknown') else language}\n{words}\n{fence}" if words.strip() else ""
 
 
 def _text(content: _Content) -> tuple[str, int]:
     """The words of a message, and how many parts of it are none."""
     if content.thoughts:
         told = [text_of(thought.summary or "", thought.content or "") for thought in content.thoughts]
-        return (f"<think>\n{text_of(*told)}\n</think>" if any(told) else ""), 0
+        return (_thought(text_of(*told)) if any(told) else ""), 0
+    if content.content_type == "code":
+        said = [part for part in content.parts or [] if isinstance(part, str)]
+        return _code(content.text or "\n".join(said), content.language), 0
     if content.parts is None:
-        words = content.text or ""
-        if content.content_type == "code" and words.strip():
-            language = "" if content.language in (None, "unknown") else content.language
-            words = f"```{language}\n{words}\n```"
-        return words, 0
+        return content.text or text_of(content.user_profile or "", content.user_instructions or ""), 0
     parts: list[str] = []
     not_text = 0
     for part in content.parts:

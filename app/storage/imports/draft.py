@@ -156,6 +156,8 @@ class _Builder:
             return
         if above is not None and self._made[above].role == role and node.key in self._straight:
             self._texts[above].append(node.text)
+            if role == "assistant":  # the last part tells how it ended
+                self._made[above] = replace(self._made[above], finish_reason=node.finish_reason)
             return
         message = Message(
             id=MessageId(_id(self._identity + node.key)),

@@ -20,6 +20,10 @@ class _Part(msgspec.Struct, frozen=True):
     fileType: str | None = None
 
 
+_THOUGHT_CHANNEL = "<|channel|>analysis"
+"""Begins a step in which gpt-oss thinks."""
+
+
 class _Style(msgspec.Struct, frozen=True):
     type: str = ""
 
@@ -32,6 +36,7 @@ class _Step(msgspec.Struct, frozen=True):
     type: str = ""
     content: list[_Part] | None = None
     style: _Style | None = None
+    prefix: str | None = None
     genInfo: _Generation | None = None
     stepIdentifier: str | None = None
     """When it began, in milliseconds since 1970, and a number behind a hyphen."""
@@ -109,7 +114,7 @@ def _node(key: str, above: str | None, version: _Version) -> Node:
             continue
         words, more = _words(step.content)
         not_text += more
-        thinks = step.style is not None and step.style.type == "thinking"
+        thinks = (step.style is not None and step.style.type == "thinking") or _THOUGHT_CHANNEL in (step.prefix or "")
         if thinks and words.strip():
             words = f"{REASONING_START}\n{words.strip()}\n{REASONING_END}"
         parts = text_of(parts, words)
@@ -131,5 +136,8 @@ def _words(content: list[_Part] | None) -> tuple[str, int]:
             parts.append(part.text or "")
         elif part.type == "file":
             parts.append(placeholder("an image" if part.fileType == "image" else "a file", part.name or ""))
+            not_text += 1
+        elif part.type == "toolCallRequest":
+            parts.append(placeholder("a step of a tool"))
             not_text += 1
     return text_of(*parts), not_text

@@ -10,14 +10,19 @@ import msgspec
 
 from app.storage.archive import read_archive
 from app.storage.archive_format import RefusedError
-from app.storage.imports import chatgpt, jan, llama_web, lm_studio, openai_chat, own_markdown
+from app.storage.imports import chatgpt, jan, llama_web, lm_studio, open_webui, openai_chat, own_markdown
 from app.storage.imports.bounds import CONVERSATION_LIMIT, begin_of, decode, items_of, lines_of, read_file
 from app.storage.imports.draft import Draft, Taken, conversation_of
 from app.storage.imports.packed import documents_in
 
 _UNKNOWN: Final = (
     "it is no conversation that Ember knows: it reads .ember, ChatGPT's export, Jan, LM Studio, "
-    "llama.cpp's web UI, OpenAI's form, and Markdown that Ember wrote"
+    "llama.cpp's web UI, Open WebUI, OpenAI's form, and Markdown that Ember wrote"
+)
+_GPT4ALL: Final = b"\xf5\xd5\x53\xcc"
+"""What GPT4All's .chat files begin with (CHAT_FORMAT_MAGIC of its chatlistmodel.cpp)."""
+_GPT4ALL_REFUSED: Final = (
+    "it is a chat of GPT4All, which keeps chats in a form that only GPT4All reads; copy the text from there"
 )
 _LEAD: Final = 1_000
 """Bytes among which something must stand."""
@@ -35,6 +40,7 @@ class _Head(msgspec.Struct, frozen=True):
     """What tells the formats apart, with nothing of it decoded."""
 
     mapping: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    chat: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     conv: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     assistants: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -66,7 +72,10 @@ def conversations_in(path: Path, counted: Counted = lambda _number: None) -> Ite
 
     Raises RefusedError for a file of which nothing can be read, EmberError for an .ember file that is refused.
     """
-    if not begin_of(path).startswith(b"PK"):
+    begin = begin_of(path)
+    if begin == _GPT4ALL:
+        raise RefusedError(_GPT4ALL_REFUSED)
+    if not begin.startswith(b"PK"):
         yield from _of_document(read_file(path), path, counted)
         return
     documents = documents_in(path)
@@ -191,6 +200,8 @@ def _one(data: bytes) -> Taken | Refused:
         head = decode(data, _Head)
         if head.mapping:
             return chatgpt.draft_of(data)
+        if head.chat:
+            return open_webui.draft_of(data)
         if head.conv and head.messages:
             return llama_web.draft_of(data)
         if head.messages:

@@ -396,6 +396,55 @@ def test_a_backup_has_the_saved_state_that_was_asked_for(
     assert keeper.facts()["It holds"] == "All chats and settings; 3.9 KiB of saved state."
 
 
+def test_scheduled_copies_hold_saved_state_when_the_person_says_so(with_state: Keeper) -> None:
+    keeper, page = with_state, with_state.dialog.backup
+    assert not page.copy_state.isVisibleTo(page)
+    page.every.setCurrentIndex(page.every.findData("day"))
+    page.keep.setValue(3)
+    assert not page.copy_state.isChecked()
+    assert page.copy_words.text() == "At the moment that adds 5.0 MiB to each copy, 15 MiB to all 3."
+    page.copy_state.setChecked(True)
+    with keeper.qtbot.waitSignal(keeper.backups.copied) as copied:
+        keeper.dialog.close()
+        keeper.qtbot.waitUntil(lambda: bool(keeper.person.engine.asked(ExportSaved)))
+        folder = staged(keeper)
+    assert keeper.backups.schedule == Schedule("day", 3, with_state=True)
+    assert copied.args is not None
+    assert look_into(copied.args[0]).version == 2 and copied.args[1] == ""
+    assert not folder.exists()
+    keeper.window.sidebar.backups_requested.emit()
+    assert keeper.dialog.backup.copy_state.isChecked()
+
+
+def test_a_scheduled_copy_whose_state_cannot_be_had_is_made_all_the_same_and_says_so(with_state: Keeper) -> None:
+    keeper = with_state
+    with keeper.qtbot.waitSignal(keeper.backups.copied) as copied:
+        keeper.backups.set_schedule(Schedule("day", with_state=True))
+        keeper.qtbot.waitUntil(lambda: bool(keeper.person.engine.asked(ExportSaved)))
+        asked = keeper.person.engine.asked(ExportSaved)[-1]
+        keeper.person.engine.say(Failed(id=asked.id, kind="store", sentence="The disk cannot be read."))
+    assert copied.args is not None
+    assert look_into(copied.args[0]).version == 1
+    told = "A scheduled copy was written. Saved state is not in it. The disk cannot be read."
+    assert keeper.dialog.backup.outcome.text() == told
+    assert not keeper.person.notices  # the text is what has to be safe
+
+
+def test_a_copy_that_is_due_at_the_start_waits_for_the_engine_that_has_the_state(keeper: Keeper) -> None:
+    engine = keeper.workspace.engine
+    engine.state = "stopped"
+    staging: list[Path] = []
+    keeper.workspace.backup_states.stage(staging.extend, lambda error: pytest.fail(error.sentence))
+    assert not keeper.person.engine.asked(ExportSaved)
+    engine.state = "starting"
+    engine.state_changed.emit("starting")
+    engine.state = "ready"
+    keeper.person.engine.say(StoreOpened(id=keeper.person.engine.asked(OpenStore)[-1].id, budget=10 * MIB))
+    staged(keeper)
+    assert [path.name for path in staging] == [PIECE]
+    keeper.workspace.backup_states.end()
+
+
 def test_without_the_engine_the_text_is_backed_up_and_the_reason_said(with_state: Keeper, tmp_path: Path) -> None:
     keeper = with_state
     with keeper.qtbot.waitSignal(keeper.backups.finished):

@@ -134,6 +134,29 @@ def test_a_file_that_is_none_of_ours_is_refused_in_a_notice(person: Person, tmp_
     assert stored(person) == []
 
 
+def test_a_backup_that_is_dropped_is_tried_and_asked_about_and_the_chats_beside_it_are_imported(
+    person: Person, tmp_path: Path
+) -> None:
+    workspace = person.window.workspace
+    with person.qtbot.waitSignal(workspace.backups.finished):
+        workspace.backups.back_up(tmp_path / "mine.emberbackup")
+    drop(person, tmp_path / "mine.emberbackup", plain(tmp_path / "roads.ember"))
+    dialog = person.window.backing_up.dialog
+    assert dialog is not None
+    person.qtbot.waitUntil(dialog.restore.restore.isVisible)
+    wait_for_notice(person, "“Roman roads” was imported")
+    assert stored(person) == ["Roman roads"]
+    dialog.close()
+
+
+def test_a_backup_by_another_name_is_refused_as_what_it_is(person: Person, tmp_path: Path) -> None:
+    workspace = person.window.workspace
+    with person.qtbot.waitSignal(workspace.backups.finished):
+        workspace.backups.back_up(tmp_path / "mine.zip")
+    drop(person, tmp_path / "mine.zip")
+    assert "it is a backup of a whole library" in wait_for_notice(person, "mine.zip” was not imported")
+
+
 def test_the_model_that_a_chat_was_written_with_is_named_where_it_is_not_known(person: Person, tmp_path: Path) -> None:
     tree = forked_tree()
     tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)
@@ -376,6 +399,31 @@ def test_many_files_are_reported_the_refused_first_and_can_be_opened(person: Per
     dialog.table.selectRow(2)
     dialog.open_chat.click()
     assert person.window.chat.conversation_id == CHAT
+
+
+def test_the_report_leads_to_the_library_for_a_chat_whose_model_is_missing(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "chat.json").write_text(json.dumps(samples.CHATGPT))
+    tree = forked_tree()
+    tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)
+    (tmp_path / "roads.ember").write_bytes(checked_archive(tree, {}, "acme/Gemma-GGUF"))
+    drop(person, tmp_path / "chat.json", tmp_path / "roads.ember")
+    dialog = report(person)
+    assert dialog.summary.text().endswith("1 chat was written with a model that is not known here.")
+    assert dialog.models.isVisible() and not dialog.models.isEnabled()
+    dialog.table.selectRow(1)
+    assert "with “Gemma.gguf” from “acme/Gemma-GGUF”" in dialog.detail.text()
+    dialog.models.click()
+    library = person.window.library.dialog
+    assert library is not None and library.isVisible()
+    library.reject()
+
+
+def test_a_report_without_a_missing_model_does_not_speak_of_models(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "chats.json").write_text(json.dumps([samples.CHATGPT, samples.LLAMA_WEB]))
+    drop(person, tmp_path / "chats.json")
+    dialog = report(person)
+    assert dialog.summary.text() == "2 chats were imported."
+    assert not dialog.models.isVisible()
 
 
 def test_branches_that_were_added_to_several_chats_are_taken_back_together(person: Person, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 import re
 import zlib
 
-from PySide6.QtGui import QPageSize
+import pytest
+from PySide6.QtGui import QPageSize, QTextDocument
 from pytestqt.qtbot import QtBot
 
 from app.core.conversation import Conversation, ConversationTree, messages_by_id
 from app.gui.pdf_export import to_pdf
+from app.storage.html_page import to_html
 from tests.unit.storage.made import CHAT, forked_tree, message
 
 
@@ -63,6 +65,34 @@ def test_a_long_conversation_goes_on_over_pages(qtbot: QtBot) -> None:
     long = message(1, None, text="A line of words.\n" * 400)
     tree = ConversationTree(Conversation(CHAT, leaf=long.id), messages_by_id([long]))
     assert pages(to_pdf(tree)) > 3
+
+
+def test_the_pages_have_their_numbers_and_a_single_one_has_none(qtbot: QtBot) -> None:
+    long = message(1, None, text="A line of words.\n" * 100)
+    tree = ConversationTree(Conversation(CHAT, leaf=long.id), messages_by_id([long]))
+    data = to_pdf(tree)
+    written = letters(data)
+    assert pages(data) > 1
+    assert all(f"{page}/{pages(data)}" in written for page in range(1, pages(data) + 1))
+    assert "1/1" not in letters(to_pdf(forked_tree()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["```\n" + "x = 1 and " * 60 + "\n```", "> ```\n> " + "x" * 900 + "\n> ```", "| a |\n|-|\n| `" + "b" * 400 + "` |"],
+)
+def test_nothing_is_wider_than_the_paper(qtbot: QtBot, text: str) -> None:
+    reply = message(1, None, "assistant", text)
+    paper = QTextDocument()
+    paper.setHtml(to_html(ConversationTree(Conversation(CHAT, leaf=reply.id), messages_by_id([reply])), paper=True))
+    paper.setTextWidth(600)
+    assert paper.size().width() <= 600
+
+
+def test_quotations_within_quotations_are_laid_out_at_once(qtbot: QtBot) -> None:
+    reply = message(1, None, "assistant", ">" * 18 + " deep")  # tables in tables took half a minute
+    tree = ConversationTree(Conversation(CHAT, leaf=reply.id), messages_by_id([reply]))
+    assert "deep" in letters(to_pdf(tree))
 
 
 def test_an_endless_line_is_cut_where_the_window_cuts_it(qtbot: QtBot) -> None:

@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app.core.conversation import ConversationTree
 from app.core.errors import EmberError
 from app.protocol.answers import SavedAdopted, TransferProgress
 from app.protocol.parts import AdoptedTip
@@ -18,12 +20,13 @@ from app.services.import_command import hand_over
 from app.services.import_files import ImportOrder, ImportProgress, ImportReport
 from app.services.single_instance import SingleInstance
 from app.services.window_socket import ImportRequest, OpenRequest, ask_window, decode_request
+from app.storage.archive import checked_archive
 from tests.support.command import Outcome, begin
 from tests.unit.services.archives import FINGERPRINT, TIP, archive_with_state
 from tests.unit.services.fakes import FakeProcess
 from tests.unit.services.test_cache_command import Window
 from tests.unit.storage.imports import samples
-from tests.unit.storage.made import CHAT
+from tests.unit.storage.made import CHAT, forked_tree
 
 
 @pytest.fixture
@@ -84,6 +87,25 @@ def test_what_the_window_refuses_is_told_and_the_rest_is_in(window: Window, tmp_
     assert outcome.status == 1
     assert [line.get("title") for line in outcome.lines] == ["Why?", ""]
     assert "“bad.json” was not imported because" in outcome.err
+
+
+def test_a_missing_model_is_named_with_where_it_came_from(window: Window, tmp_path: Path) -> None:
+    tree = forked_tree()
+    tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)
+    (tmp_path / "roads.ember").write_bytes(checked_archive(tree, {}, "acme/Gemma-GGUF"))
+    (tmp_path / "again.ember").write_bytes(checked_archive(tree, {}, "acme/Gemma-GGUF"))
+    outcome = command(window, tmp_path / "roads.ember", tmp_path / "again.ember")
+    sentence = "It was written with “Gemma.gguf” from “acme/Gemma-GGUF”, which is not known here."
+    assert outcome.err == f"{sentence} Get it with: models get acme/Gemma-GGUF\n"
+    told = command(window, tmp_path / "roads.ember", "--json").line
+    assert (told["model"], told["model_source"], told["model_missing"]) == ("Gemma.gguf", "acme/Gemma-GGUF", sentence)
+
+
+def test_what_an_archive_calls_a_repository_is_no_command_to_copy(window: Window, tmp_path: Path) -> None:
+    tree = forked_tree()
+    tree = ConversationTree(replace(tree.conversation, model_path="/far/away/Gemma.gguf"), tree.messages)
+    (tmp_path / "roads.ember").write_bytes(checked_archive(tree, {}, "a/b; rm -rf ~"))
+    assert "models get" not in command(window, tmp_path / "roads.ember").err
 
 
 def test_merging_through_the_window_finds_nothing_new_the_second_time(window: Window, tmp_path: Path) -> None:

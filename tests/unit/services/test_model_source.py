@@ -40,6 +40,12 @@ def test_hugging_faces_cache_names_the_repository_in_the_folder() -> None:
     assert repository_of(file) == "acme/Tiny-1.5--GGUF"
 
 
+@pytest.mark.parametrize("folder", ["/home/a/.lmstudio/models", "/home/a/.cache/lm-studio/models"])
+def test_lm_studio_keeps_its_downloads_below_the_repositorys_name(folder: str) -> None:
+    assert repository_of(Path(folder) / "acme" / "Tiny-GGUF" / "m.gguf") == "acme/Tiny-GGUF"
+    assert repository_of(Path(folder) / "acme" / "m.gguf") is None
+
+
 @pytest.mark.parametrize("path", [None, "m.gguf", "/nowhere/m.gguf"])
 def test_of_any_other_nothing_is_known(path: str | None) -> None:
     assert source_of(Conversation(forked_tree().conversation.id, model_path=path)) is None

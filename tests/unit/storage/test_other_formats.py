@@ -193,10 +193,12 @@ HOSTILE = (
 )
 
 
+@pytest.mark.parametrize("paper", [False, True])
 @pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_that_a_message_says_becomes_a_script_an_image_or_a_strange_link(text: str) -> None:
+def test_nothing_that_a_message_says_becomes_a_script_an_image_or_a_strange_link(text: str, paper: bool) -> None:
     tree = chat(text, text, text)
-    page = Tags(to_html(replace(tree, conversation=replace(tree.conversation, title=text, system_prompt=text))))
+    tree = replace(tree, conversation=replace(tree.conversation, title=text, system_prompt=text))
+    page = Tags(to_html(tree, paper=paper))
     assert not {"script", "img", "iframe", "object"} & {tag for tag, _ in page.found}
     assert not [name for _, attributes in page.found for name in attributes if name.startswith("on")]
     assert all((attributes.get("href") or "http:").startswith("http") for _, attributes in page.found)
@@ -206,9 +208,17 @@ def test_the_page_shows_the_shown_branch_with_coloured_code_and_fetches_nothing(
     page = to_html(chat("Why?", "**Bold**\n\n```python\nimport os\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |"))
     assert "<strong>Bold</strong>" in page
     assert f'<span style="color:{COLORS["code_keyword"]}">import</span>' in page
-    assert "<td>1</td>" in page
+    assert '<td dir="auto">1</td>' in page
     assert "default-src 'none'" in page
     assert not re.search(r"https?://", page)
+
+
+def test_each_paragraph_has_its_own_direction() -> None:
+    told = "Roads\n\nطرق رومانية\n\n- טז roads"
+    screen, paper = (to_html(chat("Why?\nلماذا؟", told), paper=paper) for paper in (False, True))
+    assert screen.count('<p dir="auto">') == 2 and '<ul dir="auto">' in screen
+    assert "<p>Roads</p>" in paper and '<p dir="rtl">طرق' in paper and '<ul dir="rtl">' in paper
+    assert '<div class="user">Why?</div><div class="user" dir=rtl>لماذا؟</div>' in paper
 
 
 def test_all_that_is_seen_stands_on_the_page_in_its_order_and_no_other_branch() -> None:
@@ -229,3 +239,5 @@ def test_the_pages_colours_are_the_windows_light_ones() -> None:
 def test_no_text_opens_a_tag_of_its_own(text: str) -> None:
     known = {"html", "head", "meta", "title", "style", "body", "main", "h1", "p", "div"}
     assert {tag for tag, _ in Tags(to_html(chat(text or "x"))).found} <= known
+    on_paper = known | {"table", "tr", "td"}
+    assert {tag for tag, _ in Tags(to_html(chat(text or "x"), paper=True)).found} <= on_paper

@@ -84,6 +84,33 @@ LM_STUDIO: Json = {
         },
     ],
 }
+OPEN_WEBUI: Json = {
+    "id": "chat-1",
+    "user_id": "someone",
+    "title": "Roads",
+    "created_at": 1700000000,
+    "updated_at": 1700000100,
+    "chat": {
+        "title": "Roads",
+        "models": ["gemma3:1b"],
+        "params": {"system": "Be brief."},
+        "history": {
+            "currentId": "a2",
+            "messages": {
+                "q": {"id": "q", "parentId": None, "childrenIds": ["a1", "a2"], "role": "user", "content": "Why?",
+                      "timestamp": 1700000001},
+                "a1": {"id": "a1", "parentId": "q", "childrenIds": [], "role": "assistant", "content": "Layers.",
+                       "model": "gemma3:1b", "done": True},
+                "a2": {"id": "a2", "parentId": "q", "childrenIds": [], "role": "assistant", "model": "gemma3:1b",
+                       "content": '<details type="reasoning" done="true" duration="3">\n'
+                                  "<summary>Thought for 3 seconds</summary>\n"
+                                  "> Is it a &lt; b?\n> Let me see.\n</details>\nStone."},
+            },
+        },
+        "messages": [],
+        "timestamp": 1700000000000,
+    },
+}  # fmt: skip
 JAN_THREAD: Json = {
     "id": "thread-1",
     "object": "thread",

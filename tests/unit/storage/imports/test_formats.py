@@ -9,6 +9,7 @@ import pytest
 
 from app.core.conversation import ConversationTree
 from app.core.errors import EmberError
+from app.storage.archive_format import RefusedError
 from app.storage.imports import packed as packed_files
 from app.storage.imports.bounds import CONVERSATION_LIMIT
 from app.storage.imports.draft import Taken
@@ -121,6 +122,73 @@ def test_a_reply_that_was_given_twice_after_a_tool_stays_two_messages(tmp_path: 
     assert [text for _, text in shown(tree)] == ["Why?", "I look it up.", "Stone."]
 
 
+def test_code_that_was_said_in_parts_is_code_too(tmp_path: Path) -> None:
+    content = {"content_type": "code", "language": "python", "parts": ["print('```')"]}
+    found = chatgpt(chatgpt_node("q", "sys", "user", "Code?"), chatgpt_node("a", "q", "assistant", content))
+    assert shown(tree_in(tmp_path, [found]))[1] == ("assistant", "````python\nprint('```')\n````")
+
+
+def test_custom_instructions_and_what_is_remembered_are_counted_as_left_out(tmp_path: Path) -> None:
+    custom = {"content_type": "user_editable_context", "user_profile": "A mason.", "user_instructions": "Be brief."}
+    memory = {"content_type": "model_editable_context", "parts": ["Likes stone."]}
+    found = chatgpt(
+        chatgpt_node("c", "sys", "user", custom),
+        chatgpt_node("m", "c", "assistant", memory),
+        chatgpt_node("q", "m", "user", "Why?"),
+        chatgpt_node("r", "q", "assistant", {"content_type": "reasoning_recap", "content": "Thought for 8 s"}),
+        chatgpt_node("a", "r", "assistant", "Layers."),
+    )
+    taken = only(found_in(tmp_path, [found]))
+    assert shown(taken.imported.tree) == [("user", "Why?"), ("assistant", "Layers.")]
+    assert taken.remarks == ("Steps of tools and hidden instructions were left out (2).",)
+
+
+def test_what_a_tool_quotes_from_a_page_is_left_out(tmp_path: Path) -> None:
+    quote = {"content_type": "tether_quote", "url": "https://x", "domain": "x", "title": "X", "text": "Long ago …"}
+    listed = {"content_type": "tether_browsing_display", "result": "Hits", "summary": None, "assets": []}
+    found = chatgpt(
+        chatgpt_node("q", "sys", "user", "Why?"),
+        chatgpt_node("b", "q", "tool", listed),
+        chatgpt_node("t", "b", "tool", quote),
+        chatgpt_node("a", "t", "assistant", "Layers."),
+    )
+    taken = only(found_in(tmp_path, [found]))
+    assert shown(taken.imported.tree) == [("user", "Why?"), ("assistant", "Layers.")]
+    assert taken.remarks == ("Steps of tools and hidden instructions were left out (1).",)
+
+
+def test_marks_of_sources_become_what_chatgpt_shows_in_their_place(tmp_path: Path) -> None:
+    cite, entity = "\ue200cite\ue202turn0search1\ue201", '\ue200entity\ue202["city","Rome"]\ue201'
+    references = [{"matched_text": cite, "alt": "([Roads](https://x))"}, {"matched_text": entity, "alt": "Rome"}]
+    found = chatgpt(
+        chatgpt_node("q", "sys", "user", "Why?"),
+        chatgpt_node("a", "q", "assistant", f"In {entity}. {cite}", metadata={"content_references": references}),
+        chatgpt_node("q2", "a", "user", "And?"),
+        chatgpt_node("a2", "q2", "assistant", f"Nothing told.{cite} Open \ue200x"),
+    )
+    texts = [text for _, text in shown(tree_in(tmp_path, [found]))]
+    assert texts == ["Why?", "In Rome. ([Roads](https://x))", "And?", "Nothing told. Open \ue200x"]
+
+
+def test_a_reply_says_how_it_ended_and_what_was_only_thought(tmp_path: Path) -> None:
+    found = chatgpt(
+        chatgpt_node("q", "sys", "user", "Why?"),
+        chatgpt_node("t", "q", "assistant", "Stone or sand?", channel="analysis"),
+        chatgpt_node(
+            "a", "t", "assistant", "Lay", channel="final", metadata={"finish_details": {"type": "interrupted"}}
+        ),
+    )
+    reply = tree_in(tmp_path, [found]).path()[-1]
+    assert (reply.text, reply.finish_reason) == ("<think>\nStone or sand?\n</think>\n\nLay", "cancelled")
+
+
+def test_a_message_of_weight_zero_is_taken_like_any_other(tmp_path: Path) -> None:
+    found = chatgpt(
+        chatgpt_node("q", "sys", "user", "Why?"), chatgpt_node("a", "q", "assistant", "Layers.", weight=0.0)
+    )
+    assert shown(tree_in(tmp_path, [found]))[1] == ("assistant", "Layers.")
+
+
 def packed(path: Path, **members: str) -> list[Taken | Refused]:
     """What a zip file with these members holds; a member's name has its suffix behind an underscore."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -149,7 +217,7 @@ def test_a_long_export_in_several_packed_files_is_taken_whole_and_a_broken_one_i
 
 
 def test_a_packed_export_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path) -> None:
-    (found,) = packed(tmp_path / "export.zip", conversations_json="[" + " " * 50_000_000 + "]")
+    (found,) = packed(tmp_path / "export.zip", conversations_json="[" + " " * 20_000_000 + "]")
     assert isinstance(found, Refused)
     assert found.reason == "it unpacks to far more than its size"
 
@@ -310,3 +378,79 @@ def test_the_same_conversation_has_the_same_ids_each_time(tmp_path: Path) -> Non
     first, second = (tree_in(tmp_path, [samples.CHATGPT]) for _ in range(2))
     assert first.conversation.id == second.conversation.id
     assert list(first.messages) == list(second.messages)
+
+
+# --- Open WebUI and GPT4All ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_open_webuis_tree_keeps_all_branches_with_thoughts_as_thoughts(tmp_path: Path, as_list: bool) -> None:
+    tree = tree_in(tmp_path, [samples.OPEN_WEBUI] if as_list else samples.OPEN_WEBUI)
+    thought = "<think>\nIs it a < b?\nLet me see.\n</think>"
+    assert shown(tree) == [("user", "Why?"), ("assistant", f"{thought}\nStone.")]
+    assert [each.text for each in tree.messages.values()] == ["Why?", "Layers.", f"{thought}\nStone."]
+    conversation = tree.conversation
+    assert (conversation.title, conversation.system_prompt) == ("Roads", "Be brief.")
+    assert (conversation.created, conversation.updated) == (1700000000.0, 1700000100.0)
+    assert tree.path()[-1].model == "gemma3:1b"
+
+
+def test_of_open_webuis_chats_files_and_steps_of_tools_are_named(tmp_path: Path) -> None:
+    step = '<details type="tool_calls" done="true" arguments="&quot;x&quot;">\n<summary>Ran</summary>\n</details>'
+    messages = {
+        "q": {"role": "user", "content": "Why?", "parentId": None, "files": [{"type": "image"}, {"name": "a.pdf"}]},
+        "a": {"role": "assistant", "content": f"{step}\nLayers. <details>mine</details>", "parentId": "q"},
+    }
+    taken = only(found_in(tmp_path, [{"chat": {"history": {"messages": messages, "currentId": "a"}}}]))
+    (_, asked), (_, answered) = shown(taken.imported.tree)
+    assert "an image" in asked and "a file “a.pdf”" in asked
+    assert answered == "[Here was a step of a tool; only text was imported.]\nLayers. <details>mine</details>"
+    assert taken.remarks == ("Parts that are no text are named where they stood (3).",)
+
+
+def test_endless_beginnings_of_details_cost_no_time(tmp_path: Path) -> None:
+    text = '<details type="reasoning" ' * 20_000 + '<details type="reasoning">' * 20_000
+    messages = {"a": {"role": "assistant", "content": text, "parentId": None}}
+    tree = tree_in(tmp_path, [{"chat": {"history": {"messages": messages}}}])
+    assert tree.path()[0].text == text.strip()
+
+
+@pytest.mark.parametrize("chat", [{"history": {"messages": {}}}, {"history": 7}, {}, {"history": {"messages": []}}])
+def test_an_open_webui_chat_without_messages_is_refused(tmp_path: Path, chat: Any) -> None:
+    (refused,) = found_in(tmp_path, [{"title": "Roads", "chat": chat}])
+    assert isinstance(refused, Refused) and refused.title == "Roads"
+
+
+def test_a_file_of_gpt4all_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="only GPT4All reads"):
+        found_in(tmp_path, b"\xf5\xd5\x53\xcc\x00\x00\x00\x0c more", "gpt4all-1.chat")
+
+
+# --- what LM Studio and Jan say beside the words ---------------------------------------------------------------------
+
+
+def test_a_step_in_which_gpt_oss_thinks_is_a_thought(tmp_path: Path) -> None:
+    steps = [
+        {
+            "type": "contentBlock",
+            "prefix": "<|start|>assistant<|channel|>analysis<|message|>",
+            "content": [{"type": "text", "text": "Let me see."}],
+        },
+        {"type": "contentBlock", "content": [{"type": "toolCallRequest", "name": "search"}]},
+        {"type": "contentBlock", "content": [{"type": "text", "text": "Layers."}]},
+    ]
+    version = {"type": "multiStep", "role": "assistant", "steps": steps}
+    taken = only(found_in(tmp_path, {"messages": [{"versions": [version]}]}))
+    (said,) = [text for _, text in shown(taken.imported.tree)]
+    assert said.startswith("<think>\nLet me see.\n</think>\n\n[Here was a step of a tool")
+    assert said.endswith("Layers.")
+
+
+def test_jans_thread_tells_model_and_title_in_any_version_and_what_was_stopped(tmp_path: Path) -> None:
+    thread = {"id": "t", "object": "thread", "summary": "Roads", "assistants": ["jan"], "model": {"id": "gemma"}}
+    (tmp_path / "thread.json").write_text(json.dumps(thread))
+    stopped = samples.jan_message("assistant", "Lay") | {"status": "stopped"}
+    lines = [json.dumps(line) for line in (samples.jan_message("user", "Why?"), stopped)]
+    tree = only(found_in(tmp_path, "\n".join(lines).encode(), "messages.jsonl")).imported.tree
+    assert tree.conversation.title == "Roads"
+    assert (tree.path()[-1].model, tree.path()[-1].finish_reason) == ("gemma", "cancelled")
