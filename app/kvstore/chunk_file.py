@@ -12,6 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
+from app.kvstore.checksum import joined_crc
 from app.kvstore.errors import Damaged
 from app.kvstore.keys import DIGEST_BYTES, MAX_CHUNK_TOKENS, TOKEN_BYTES, Digest, packed_key, unpack_tokens
 from app.kvstore.records import ChunkData, ChunkRow
@@ -96,6 +97,12 @@ class Header:
         )
         return head + _CHECKSUM.pack(zlib.crc32(head))
 
+    def file_crc(self, packed: bytes) -> int:
+        """The CRC-32 of the whole file with these tokens, worked out from those of its parts."""
+        checksum = zlib.crc32(packed, zlib.crc32(self.pack()))
+        checksum = joined_crc(checksum, self.rows_crc, self.rows_bytes)
+        return joined_crc(checksum, self.window_crc, self.window_bytes)
+
     def row(self, used: float) -> ChunkRow:
         """The chunk as the index keeps it, without its checkpoint and without a place in a chain."""
         return ChunkRow(
@@ -133,16 +140,16 @@ def checkpoint_bytes(payload: Payload) -> int:
     return HEADER_BYTES + payload_bytes(payload)
 
 
-def write_chunk(path: Path, row: ChunkRow, packed: bytes, rows: Payload, window: Payload) -> None:
-    """Write the chunk of `row` with its packed tokens to `path`; raises OSError, and leaves no file then."""
+def write_chunk(path: Path, row: ChunkRow, packed: bytes, rows: Payload, window: Payload) -> Digest:
+    """Write the chunk of `row` with its packed tokens to `path`; its SHA-256. Raises OSError and leaves no file then."""
     header = _header(Kind.CHUNK, row, rows, window)
-    _write(path, [header.pack(), packed, *rows, *window])
+    return _write(path, [header.pack(), packed, *rows, *window])
 
 
-def write_checkpoint(path: Path, row: ChunkRow, payload: Payload) -> None:
-    """Write the checkpoint of the chunk `row` to `path`; raises OSError, and leaves no file then."""
+def write_checkpoint(path: Path, row: ChunkRow, payload: Payload) -> Digest:
+    """Write the checkpoint of the chunk `row` to `path`; its SHA-256. Raises OSError, and leaves no file then."""
     header = _header(Kind.CHECKPOINT, row, payload, ())
-    _write(path, [header.pack(), *payload])
+    return _write(path, [header.pack(), *payload])
 
 
 def read_chunk(
@@ -185,14 +192,15 @@ def read_checkpoint(path: Path, row: ChunkRow) -> bytes:
         return _read_part(file, header.rows_bytes, header.rows_crc)
 
 
-def read_header(path: Path, kind: Kind) -> Header:
-    """The checked header (and key) of a file, its payload unread; raises Damaged and OSError as `read_chunk` does."""
+def read_head(path: Path, kind: Kind) -> tuple[Header, bytes]:
+    """The checked header and packed tokens of a file, its payload unread; raises Damaged, OSError as `read_chunk`."""
     with _opened(path) as file:
-        return _read_head(file, kind)[0]
+        return _read_head(file, kind)
 
 
-def check_file(path: Path, kind: Kind) -> tuple[Header, bytes, str]:
+def check_file(path: Path, kind: Kind) -> tuple[Header, bytes, Digest]:
     """The header, packed tokens and SHA-256 of a file that is read through once, in pieces; raises Damaged, OSError."""
+    buffer = memoryview(bytearray(_PIECE))
     with _opened(path) as file:
         header, packed = _read_head(file, kind)
         digest = hashlib.sha256(header.pack())
@@ -200,13 +208,14 @@ def check_file(path: Path, kind: Kind) -> tuple[Header, bytes, str]:
         for size, checksum in ((header.rows_bytes, header.rows_crc), (header.window_bytes, header.window_crc)):
             found, left = 0, size
             while left:
-                piece = _read(file, min(left, _PIECE))
+                piece = buffer[: min(left, _PIECE)]
+                _fill(file, piece)
                 found = zlib.crc32(piece, found)
                 digest.update(piece)
                 left -= len(piece)
             if found != checksum:
                 raise Damaged("its content fails its checksum")
-        return header, packed, digest.hexdigest()
+        return header, packed, digest.digest()
 
 
 def _header(kind: Kind, row: ChunkRow, rows: Payload, window: Payload) -> Header:
@@ -233,18 +242,21 @@ def _crc(payload: Payload) -> int:
     return checksum
 
 
-def _write(path: Path, parts: Iterable[Part]) -> None:
-    """Write a file of mode 0600 out of its parts; removed again if that fails."""
+def _write(path: Path, parts: Iterable[Part]) -> Digest:
+    """Write a file of mode 0600 out of its parts; its SHA-256. Removed again if that fails."""
+    digest = hashlib.sha256()
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_FOLLOW, 0o600)
     try:
         try:
             for part in parts:
+                digest.update(part)
                 _write_part(handle, part)
         finally:
             os.close(handle)
     except OSError:
         path.unlink(missing_ok=True)
         raise
+    return digest.digest()
 
 
 def _write_part(handle: int, part: Part) -> None:
@@ -300,6 +312,13 @@ def _read_head(file: BinaryIO, kind: Kind) -> tuple[Header, bytes]:
 
 def _read_into(file: BinaryIO, part: memoryview, checksum: int) -> None:
     """Fill `part` from the file; raises Damaged if there is too little or it fails its checksum."""
+    _fill(file, part)
+    if zlib.crc32(part) != checksum:
+        raise Damaged("its content fails its checksum")
+
+
+def _fill(file: BinaryIO, part: memoryview) -> None:
+    """Fill `part` from the file; raises Damaged if the file ends before or the disk cannot read it."""
     try:
         count = file.readinto(part)  # type: ignore[attr-defined]
     except OSError as error:
@@ -308,8 +327,6 @@ def _read_into(file: BinaryIO, part: memoryview, checksum: int) -> None:
         raise
     if count != len(part):
         raise Damaged("it is too short")
-    if zlib.crc32(part) != checksum:
-        raise Damaged("its content fails its checksum")
 
 
 def _read_part(file: BinaryIO, size: int, checksum: int) -> bytes:

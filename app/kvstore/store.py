@@ -13,10 +13,21 @@ from app.kvstore.chunk_file import Kind, Payload
 from app.kvstore.errors import Damaged, IndexLost, StoreUnavailable
 from app.kvstore.eviction import Budget
 from app.kvstore.folder import Folder
-from app.kvstore.index import Index, Link
+from app.kvstore.index import File, Index, Link
 from app.kvstore.keys import Digest
 from app.kvstore.reconcile import BRANCHES, reconcile
-from app.kvstore.records import ChunkData, ChunkRow, Held, Outcome, PutResult, Reconciled, Totals, Usage, Verified
+from app.kvstore.records import (
+    ChunkData,
+    ChunkRow,
+    Held,
+    Outcome,
+    PlacedFile,
+    PutResult,
+    Reconciled,
+    Totals,
+    Usage,
+    Verified,
+)
 from app.kvstore.saving import Draft, checkpoint_draft, chunk_draft, save
 from app.kvstore.staging import StagedFile
 from app.paths import plain_reason
@@ -135,13 +146,17 @@ class Store:
 
     # Out of the store and into it, by whole files
 
-    def stage(self, tips: Iterable[Digest], folder: Path, progress: Callable[[int, int], None]) -> list[Path]:
+    def stage(self, tips: Iterable[Digest], folder: Path, progress: Callable[[int, int], None]) -> list[PlacedFile]:
         """Put the files on the paths to these tips into `folder`, parents first; `progress` gets bytes done and all."""
         tips = tuple(tips)
+        known: dict[File, Digest] = {}
 
         def plan() -> list[ChunkRow]:
             with self._access.locked(whole=True) as index:
-                return staging.paths_to(index, tips)
+                rows = staging.paths_to(index, tips)
+                for first in range(0, len(rows), BATCH):
+                    known.update(index.digests([row.key for row in rows[first : first + BATCH]]))
+                return rows
 
         rows = self._change(plan)
         done, total = 0, sum(row.disk_bytes for row in rows)
@@ -151,7 +166,16 @@ class Store:
             done += size
             progress(done, total)
 
-        return self._disk(lambda: staging.link_out(self._access.folder, rows, folder, placed))
+        files = self._disk(lambda: staging.link_out(self._access.folder, rows, known, folder, placed))
+        learnt = [(file, each.sha256) for file, each in files.items() if file not in known]
+
+        def remember() -> None:
+            with self._access.locked() as index:
+                index.remember(learnt)
+
+        if learnt:
+            self._ask(remember)
+        return list(files.values())
 
     def inspect(self, path: Path) -> StagedFile:
         """Read a file that shall be adopted; raises Damaged unless it is a sound one of this format."""

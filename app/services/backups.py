@@ -17,6 +17,7 @@ from app.services.background import run_in_background
 from app.services.backup_copies import STAMP, SUFFIX, Copy, copies, scheduled_copies
 from app.services.backup_state import BackupStates
 from app.storage.archive_format import RefusedError
+from app.storage.archive_state import OutgoingFile
 from app.storage.backup import library_bytes, write_backup
 from app.storage.backup_format import BackupManifest, Progress
 from app.storage.backup_state import check_state
@@ -67,7 +68,7 @@ class Failure:
     """Unix time."""
 
 
-def back_up(data_dir: DataDir, path: Path, progress: Progress, state: Sequence[Path] = ()) -> BackupManifest:
+def back_up(data_dir: DataDir, path: Path, progress: Progress, state: Sequence[OutgoingFile] = ()) -> BackupManifest:
     """Write the library of a data folder to `path`, also while a window has it open; raises EmberError.
 
     `state`: files of saved state, which an engine put into a staging folder.
@@ -120,7 +121,7 @@ def make_scheduled(data_dir: DataDir, schedule: Schedule, now: float, progress: 
     return path
 
 
-def _fitting(state: Sequence[Path]) -> tuple[Sequence[Path], str]:
+def _fitting(state: Sequence[OutgoingFile]) -> tuple[Sequence[OutgoingFile], str]:
     """The files that a backup can hold: all or none, and then a sentence why."""
     try:
         check_state(state)
@@ -296,7 +297,7 @@ class Backups(QObject):
             else:
                 self._write(path, why=f"Saved state is not in it. {error.sentence}")
 
-        def staged(files: list[Path]) -> None:
+        def staged(files: list[OutgoingFile]) -> None:
             self._write(path, files, "" if files else "No saved state was there yet.")
 
         self._states.stage(staged, failed)
@@ -307,7 +308,7 @@ class Backups(QObject):
         self._cancelled.clear()
         self.began.emit(is_scheduled)
 
-    def _write(self, path: Path, state: Sequence[Path] | None = None, why: str = "") -> None:
+    def _write(self, path: Path, state: Sequence[OutgoingFile] | None = None, why: str = "") -> None:
         """Write it on another thread; the staging folder goes afterwards, if there is one."""
 
         def work() -> str:
