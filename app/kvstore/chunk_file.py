@@ -141,7 +141,7 @@ def checkpoint_bytes(payload: Payload) -> int:
 
 
 def write_chunk(path: Path, row: ChunkRow, packed: bytes, rows: Payload, window: Payload) -> Digest:
-    """Write the chunk of `row` with its packed tokens to `path`; its SHA-256. Raises OSError and leaves no file then."""
+    """Write the chunk of `row` with its packed tokens to `path`; its SHA-256. Raises OSError; no file is left then."""
     header = _header(Kind.CHUNK, row, rows, window)
     return _write(path, [header.pack(), packed, *rows, *window])
 
