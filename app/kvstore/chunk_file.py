@@ -140,16 +140,16 @@ def checkpoint_bytes(payload: Payload) -> int:
     return HEADER_BYTES + payload_bytes(payload)
 
 
-def write_chunk(path: Path, row: ChunkRow, packed: bytes, rows: Payload, window: Payload) -> Digest:
-    """Write the chunk of `row` with its packed tokens to `path`; its SHA-256. Raises OSError; no file is left then."""
+def write_chunk(path: Path, row: ChunkRow, packed: bytes, rows: Payload, window: Payload) -> None:
+    """Write the chunk of `row` with its packed tokens to `path`; raises OSError, and leaves no file then."""
     header = _header(Kind.CHUNK, row, rows, window)
-    return _write(path, [header.pack(), packed, *rows, *window])
+    _write(path, [header.pack(), packed, *rows, *window])
 
 
-def write_checkpoint(path: Path, row: ChunkRow, payload: Payload) -> Digest:
-    """Write the checkpoint of the chunk `row` to `path`; its SHA-256. Raises OSError, and leaves no file then."""
+def write_checkpoint(path: Path, row: ChunkRow, payload: Payload) -> None:
+    """Write the checkpoint of the chunk `row` to `path`; raises OSError, and leaves no file then."""
     header = _header(Kind.CHECKPOINT, row, payload, ())
-    return _write(path, [header.pack(), *payload])
+    _write(path, [header.pack(), *payload])
 
 
 def read_chunk(
@@ -242,21 +242,18 @@ def _crc(payload: Payload) -> int:
     return checksum
 
 
-def _write(path: Path, parts: Iterable[Part]) -> Digest:
-    """Write a file of mode 0600 out of its parts; its SHA-256. Removed again if that fails."""
-    digest = hashlib.sha256()
+def _write(path: Path, parts: Iterable[Part]) -> None:
+    """Write a file of mode 0600 out of its parts; removed again if that fails."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_FOLLOW, 0o600)
     try:
         try:
             for part in parts:
-                digest.update(part)
                 _write_part(handle, part)
         finally:
             os.close(handle)
     except OSError:
         path.unlink(missing_ok=True)
         raise
-    return digest.digest()
 
 
 def _write_part(handle: int, part: Part) -> None:

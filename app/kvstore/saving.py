@@ -1,7 +1,7 @@
 """Saving a chunk or a checkpoint: room made within the budget first, then the file, then the row."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,15 +43,14 @@ class Draft:
         """The length of the file of that kind."""
         return self.row.bytes if kind is Kind.CHUNK else self.row.checkpoint_bytes
 
-    def write(self, kind: Kind, path: Path) -> Digest:
-        """Write the file of that kind; its SHA-256. Raises OSError."""
+    def write(self, kind: Kind, path: Path) -> None:
+        """Write the file of that kind; raises OSError."""
         if self.staged is not None:
-            source, digest = self.staged
-            shutil.move(source, path)
-            return digest
-        if kind is Kind.CHUNK:
-            return chunk_file.write_chunk(path, self.row, self.packed, self.rows, self.window)
-        return chunk_file.write_checkpoint(path, self.row, self.checkpoint)
+            shutil.move(self.staged[0], path)
+        elif kind is Kind.CHUNK:
+            chunk_file.write_chunk(path, self.row, self.packed, self.rows, self.window)
+        else:
+            chunk_file.write_checkpoint(path, self.row, self.checkpoint)
 
 
 def chunk_draft(
@@ -141,11 +140,10 @@ def _write(access: Access, draft: Draft, wanted: list[Kind]) -> Outcome:
     row = draft.row
     with ExitStack() as unfinished, ExitStack() as placed:
         paths: list[Path] = []
-        digests: dict[Kind, Digest] = {}
         for kind in wanted:
             path = access.folder.unfinished(row.key, kind)
             unfinished.callback(_remove, path)
-            digests[kind] = draft.write(kind, path)
+            draft.write(kind, path)
             paths.append(path)
         with access.locked(whole=True) as index:
             if _missing(index, draft) is None:
@@ -153,7 +151,7 @@ def _write(access: Access, draft: Draft, wanted: list[Kind]) -> Outcome:
             for kind, path in zip(wanted, paths, strict=True):
                 # A file whose row is not committed would come back as a chunk that nobody was told of.
                 placed.callback(_remove, path.replace(access.folder.file(row.key, kind)))
-            _enter(index, draft, digests)
+            _enter(index, draft, wanted)
             access.generation += 1
         placed.pop_all()
     return Outcome.WRITTEN
@@ -165,13 +163,14 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _enter(index: Index, draft: Draft, digests: Mapping[Kind, Digest]) -> None:
-    """Tell the index of the files that were written, whose digests these are."""
+def _enter(index: Index, draft: Draft, wanted: list[Kind]) -> None:
+    """Tell the index of the files."""
     row = draft.row
-    if Kind.CHUNK in digests:
+    if Kind.CHUNK in wanted:
         above = index.row(row.parent)
         index.add(replace(row, chain_bytes=row.bytes + (0 if above is None else above.chain_bytes)))
     else:
         index.set_checkpoint(row.key, row.checkpoint_bytes)
-    index.remember(((row.key, kind), digest) for kind, digest in digests.items())
-    index.count_written(sum(draft.size(kind) for kind in digests))
+    if draft.staged is not None:
+        index.remember(((row.key, kind), draft.staged[1]) for kind in wanted)
+    index.count_written(sum(draft.size(kind) for kind in wanted))

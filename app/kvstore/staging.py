@@ -4,7 +4,8 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,6 +47,25 @@ def paths_to(index: Index, tips: Iterable[Digest]) -> list[ChunkRow]:
     return sorted(rows.values(), key=lambda row: row.start)
 
 
+def digests_of(folder: Folder, row: ChunkRow, known: Container[File]) -> list[tuple[File, Digest]]:
+    """The SHA-256 of the files of a chunk that are not `known`, read through; raises OSError.
+
+    What is removed meanwhile, or found damaged, has none.
+    """
+    found: list[tuple[File, Digest]] = []
+    for kind in _kinds(row):
+        file = (row.key, kind)
+        if file not in known:
+            with suppress(Damaged):
+                found.append((file, chunk_file.check_file(folder.file(row.key, kind), kind)[2]))
+    return found
+
+
+def _kinds(row: ChunkRow) -> tuple[Kind, ...]:
+    """The kinds of files that a chunk has."""
+    return (Kind.CHUNK, Kind.CHECKPOINT) if row.checkpoint_bytes else (Kind.CHUNK,)
+
+
 def link_out(
     folder: Folder,
     rows: Iterable[ChunkRow],
@@ -61,7 +81,7 @@ def link_out(
     placed: dict[File, PlacedFile] = {}
     for row in rows:
         if row.parent == row.root or (row.parent, Kind.CHUNK) in placed:
-            for kind in (Kind.CHUNK, Kind.CHECKPOINT) if row.checkpoint_bytes else (Kind.CHUNK,):
+            for kind in _kinds(row):
                 file = (row.key, kind)
                 try:
                     place = _link(folder.file(row.key, kind), target)

@@ -167,15 +167,19 @@ class Store:
             progress(done, total)
 
         files = self._disk(lambda: staging.link_out(self._access.folder, rows, known, folder, placed))
-        learnt = [(file, each.sha256) for file, each in files.items() if file not in known]
-
-        def remember() -> None:
-            with self._access.locked() as index:
-                index.remember(learnt)
-
-        if learnt:
-            self._ask(remember)
+        self._remember([(file, each.sha256) for file, each in files.items() if file not in known])
         return list(files.values())
+
+    def learn_digests(self, key: Digest) -> None:
+        """Read the files of a chunk through for what an archive will need to know of them, unless it is known."""
+
+        def look_up() -> tuple[ChunkRow | None, dict[File, Digest]]:
+            with self._access.locked() as index:
+                return index.row(key), index.digests([key])
+
+        row, known = self._ask(look_up)
+        if row is not None:
+            self._remember(self._disk(lambda: staging.digests_of(self._access.folder, row, known)))
 
     def inspect(self, path: Path) -> StagedFile:
         """Read a file that shall be adopted; raises Damaged unless it is a sound one of this format."""
@@ -370,6 +374,16 @@ class Store:
             with self._access.locked(whole=whole) as index:
                 links.update(index.links(branch))
         return links
+
+    def _remember(self, digests: Sequence[tuple[File, Digest]]) -> None:
+        """Keep what was learnt of files."""
+
+        def work() -> None:
+            with self._access.locked() as index:
+                index.remember(digests)
+
+        if digests:
+            self._ask(work)
 
     def _row(self, key: Digest) -> ChunkRow | None:
         """The chunk with that key."""

@@ -223,6 +223,7 @@ def test_a_digest_is_that_of_what_was_saved_so_that_later_damage_is_noticed(
     store: Store, other: Store, staging: Path, folder: Path
 ) -> None:
     tip = save(store, "once")
+    store.learn_digests(tip)
     (path,) = folder.rglob("*.chunk")
     before = sums_of(path)
     data = path.read_bytes()
@@ -246,7 +247,11 @@ def without_index(folder: Path) -> None:
     (folder / "index.db").unlink()
 
 
-@pytest.mark.parametrize("lose", [without_digests, without_index])
+def nothing(_folder: Path) -> None:
+    """It was saved just now."""
+
+
+@pytest.mark.parametrize("lose", [without_digests, without_index, nothing])
 def test_digests_that_are_not_known_are_made_when_they_are_wanted_and_kept(
     lose: Callable[[Path], None], folder: Path, tmp_path: Path
 ) -> None:
@@ -287,6 +292,19 @@ def test_a_damaged_file_of_which_no_digest_is_known_is_left_out_with_all_that_fo
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with closing(Store(folder, PLENTY, Clock())) as store:
         assert [file.path.name for file in staged(store, staging, tip)] == [f"{tip_of('once').hex()}.chunk"]
+
+
+def test_no_digest_is_learnt_of_what_is_damaged_or_gone(store: Store, staging: Path, folder: Path) -> None:
+    tip = with_window_and_checkpoint(store)
+    checkpoint = next(folder.rglob("*.checkpoint"))
+    checkpoint.unlink()
+    chunk = next(folder.rglob(f"{tip.hex()}.chunk"))
+    data = chunk.read_bytes()
+    chunk.write_bytes(bytes(len(data)))
+    store.learn_digests(tip)
+    store.learn_digests(tip_of("never"))
+    chunk.write_bytes(data)
+    assert [file.sha256 for file in staged(store, staging, tip)][1:] == [sums_of(chunk)[0]]
 
 
 def test_a_file_saved_anew_has_its_own_digest(store: Store, other: Store, tmp_path: Path) -> None:
