@@ -179,7 +179,7 @@ class ChunkWriter:
 
     def _put(self, chunk: WriteChunk) -> bool:
         """Whether the store has it now."""
-        link, root = chunk.link, chunk.root()
+        link, root, window = chunk.link, chunk.root(), chunk.payload[1]
         if root is None:
             self._written.trouble = NO_FINGERPRINT
             return False
@@ -190,6 +190,8 @@ class ChunkWriter:
             result = self._store.put(
                 root, parent, link.start, chunk.tokens, *((part,) if len(part) else () for part in chunk.payload)
             )
+            if result.outcome is Outcome.PRESENT and len(window):  # it may have been saved when they were gone
+                self._written.bytes += self._store.add_window(result.key, (window,)).written
         except StoreUnavailable as error:
             self._written.trouble = error.reason
             return False

@@ -128,6 +128,13 @@ class Store:
             return PutResult(Outcome.NO_PARENT, key)
         return self._save(checkpoint_draft(replace(row, used=self._clock()), payload))
 
+    def add_window(self, key: Digest, window: Payload) -> PutResult:
+        """Save the window rows of a chunk that is there without: as its checkpoint, since no file is written again."""
+        row = self._row(key)
+        if row is not None and row.window_bytes:
+            return PutResult(Outcome.PRESENT, key)
+        return self.add_checkpoint(key, window)
+
     def drop_checkpoint(self, key: Digest) -> int:
         """Remove the checkpoint of a chunk; the bytes freed."""
 
