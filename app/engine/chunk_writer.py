@@ -22,6 +22,8 @@ STUCK = 30.0
 """Seconds without room in the queue after which the disk is given up."""
 LOOK = 0.05
 """Seconds between two looks at whether something else is wanted."""
+REST = 1.0
+"""Seconds without work after which the digest of a file is made, one at a time: a turn does not wait for these."""
 FULL_QUEUE = "the disk is too slow for it"
 NO_BUDGET = "its budget is used up by what must stay"
 NO_FINGERPRINT = "the model's file could not be read through"
@@ -91,6 +93,8 @@ class ChunkWriter:
         self._store = store
         self._queue = _Queue()
         self._written = Written()
+        self._without_digest: deque[bytes] = deque()
+        """Keys of chunks that were written, whose digests are not made yet."""
         self.run(self._reconcile)
         threading.Thread(target=self._work, name="chunks", daemon=True).start()
 
@@ -145,8 +149,8 @@ class ChunkWriter:
         queue = self._queue
         while True:
             with queue.changed:
-                queue.changed.wait_for(lambda: bool(queue.jobs))
-                job = queue.jobs.popleft()
+                has_work = queue.changed.wait_for(lambda: bool(queue.jobs), REST if self._without_digest else None)
+                job = queue.jobs.popleft() if has_work else self._learn_digest
             if not isinstance(job, WriteChunk):
                 job()
                 continue
@@ -161,6 +165,13 @@ class ChunkWriter:
         except StoreUnavailable as error:
             logger.warning("the saved state cannot be put in order because %s", error.reason)
 
+    def _learn_digest(self) -> None:
+        """What an archive of a chunk will need to know of its files; where that fails, the archive makes it."""
+        try:
+            self._store.learn_digests(self._without_digest.popleft())
+        except StoreUnavailable as error:
+            logger.info("a digest is not made now because %s", error.reason)
+
     def _write(self, chunk: WriteChunk) -> None:
         """Write one chunk; what cannot be written is noted, and the next report says so."""
         chunk.link.written = self._put(chunk)
@@ -168,7 +179,7 @@ class ChunkWriter:
 
     def _put(self, chunk: WriteChunk) -> bool:
         """Whether the store has it now."""
-        link, root = chunk.link, chunk.root()
+        link, root, window = chunk.link, chunk.root(), chunk.payload[1]
         if root is None:
             self._written.trouble = NO_FINGERPRINT
             return False
@@ -179,6 +190,8 @@ class ChunkWriter:
             result = self._store.put(
                 root, parent, link.start, chunk.tokens, *((part,) if len(part) else () for part in chunk.payload)
             )
+            if result.outcome is Outcome.PRESENT and len(window):  # it may have been saved when they were gone
+                self._written.bytes += self._store.add_window(result.key, (window,)).written
         except StoreUnavailable as error:
             self._written.trouble = error.reason
             return False
@@ -191,5 +204,6 @@ class ChunkWriter:
             self._written.trouble = NO_BUDGET
         self._written.bytes += result.written
         if result.written:
+            self._without_digest.append(result.key)
             self._written.checkpoint_bytes += len(chunk.payload[2])
         return result.outcome in (Outcome.WRITTEN, Outcome.PRESENT)

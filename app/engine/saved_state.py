@@ -327,7 +327,9 @@ class SavedState:
         if self._state.has_checkpoints:
             return rows[-1].checkpoint_bytes > 0
         if self._state.mode == "window":
-            return all(row.window_bytes > 0 for row in rows if self._in_window(row, rows[-1].end))
+            return all(
+                row.window_bytes > 0 or row.checkpoint_bytes > 0 for row in rows if self._in_window(row, rows[-1].end)
+            )
         return True
 
     def _in_window(self, row: ChunkRow, end: int) -> bool:
@@ -357,8 +359,8 @@ class SavedState:
                     if stopped():
                         end = row.start
                         break
-                    data = read.result()
-                    self._state.append(data.buffer, data.rows_bytes, data.window_bytes, row.start, row.tokens)
+                    data, window = read.result()
+                    self._state.append(data.buffer, data.rows_bytes, window, row.start, row.tokens)
                     size += row.bytes
             if self._state.has_checkpoints and end == rows[-1].end:
                 row, set_aside = rows[-1], self._store.quarantine_checkpoint
@@ -378,24 +380,29 @@ class SavedState:
         self._take_over([row for row in rows if row.end <= end])
         return end, ""
 
-    def _read_ahead(self, rows: list[ChunkRow], end: int) -> Iterator[tuple[ChunkRow, Future[ChunkData]]]:
+    def _read_ahead(self, rows: list[ChunkRow], end: int) -> Iterator[tuple[ChunkRow, Future[tuple[ChunkData, int]]]]:
         """The chunks in order, each read by another thread while those before are put into the context.
 
         Whoever asks for the next one is done with the one before: its buffer is used again.
         """
         ahead = max(1, min(READERS, MAX_READ_AHEAD // max((row.bytes for row in rows), default=1)))
-        waiting: deque[tuple[ChunkRow, Future[ChunkData]]] = deque()
+        waiting: deque[tuple[ChunkRow, Future[tuple[ChunkData, int]]]] = deque()
         spare: list[bytearray] = []
         for row in rows:
             window = self._state.mode == "window" and self._in_window(row, end)
-            before, behind = self._state.frame(window=window)
             into = spare.pop() if spare else None
-            read = self._readers.submit(self._store.read, row, window=window, before=before, behind=behind, spare=into)
-            waiting.append((row, read))
+            waiting.append((row, self._readers.submit(self._read, row, window=window, spare=into)))
             if len(waiting) > ahead:
                 yield waiting[0]
-                spare.append(waiting.popleft()[1].result().buffer)
+                spare.append(waiting.popleft()[1].result()[0].buffer)
         yield from waiting
+
+    def _read(self, row: ChunkRow, *, window: bool, spare: bytearray | None) -> tuple[ChunkData, int]:
+        """A chunk as a blob, and the bytes of the window rows in it, which may have been saved later than the rest."""
+        before, behind = self._state.frame(window=window)
+        late = self._store.read_checkpoint(row) if window and not row.window_bytes else b""
+        data = self._store.read(row, window=window, before=before, behind=late + behind, spare=spare)
+        return data, data.window_bytes + len(late)
 
     def _take_over(self, rows: list[ChunkRow]) -> None:
         """The live sequence's chain is that one now."""

@@ -10,7 +10,7 @@ from app.kvstore.records import Outcome
 from app.kvstore.staging import StagedFile as SoundFile
 from app.protocol.answers import Failed, SavedAdopted, SavedExported, TransferProgress
 from app.protocol.messages import Answer
-from app.protocol.parts import AdoptedTip
+from app.protocol.parts import AdoptedTip, OutgoingFile
 from app.protocol.requests import AdoptSaved, ExportSaved
 
 CHECKERS = 2
@@ -39,7 +39,10 @@ def export(
         return _stopped(request.id)
     return SavedExported(
         id=request.id,
-        files=tuple(file.name for file in files),
+        files=tuple(
+            OutgoingFile(name=file.path.name, bytes=file.bytes, sha256=file.sha256.hex(), crc32=file.crc32)
+            for file in files
+        ),
         hashes=tuple(saving.hash_of(Path(model)) for model in request.models),
     )
 
@@ -82,7 +85,7 @@ def _checked(
             if cancelled():
                 checkers.shutdown(cancel_futures=True)
                 raise _Cancelled
-            if sound.sha256 != said.sha256:
+            if sound.sha256.hex() != said.sha256:
                 raise Damaged("a piece of it is not what its list says")
             found.append(sound)
             done += said.bytes

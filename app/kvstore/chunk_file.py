@@ -12,6 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
+from app.kvstore.checksum import joined_crc
 from app.kvstore.errors import Damaged
 from app.kvstore.keys import DIGEST_BYTES, MAX_CHUNK_TOKENS, TOKEN_BYTES, Digest, packed_key, unpack_tokens
 from app.kvstore.records import ChunkData, ChunkRow
@@ -95,6 +96,12 @@ class Header:
             self.window_crc,
         )
         return head + _CHECKSUM.pack(zlib.crc32(head))
+
+    def file_crc(self, packed: bytes) -> int:
+        """The CRC-32 of the whole file with these tokens, worked out from those of its parts."""
+        checksum = zlib.crc32(packed, zlib.crc32(self.pack()))
+        checksum = joined_crc(checksum, self.rows_crc, self.rows_bytes)
+        return joined_crc(checksum, self.window_crc, self.window_bytes)
 
     def row(self, used: float) -> ChunkRow:
         """The chunk as the index keeps it, without its checkpoint and without a place in a chain."""
@@ -185,14 +192,15 @@ def read_checkpoint(path: Path, row: ChunkRow) -> bytes:
         return _read_part(file, header.rows_bytes, header.rows_crc)
 
 
-def read_header(path: Path, kind: Kind) -> Header:
-    """The checked header (and key) of a file, its payload unread; raises Damaged and OSError as `read_chunk` does."""
+def read_head(path: Path, kind: Kind) -> tuple[Header, bytes]:
+    """The checked header and packed tokens of a file, its payload unread; raises Damaged, OSError as `read_chunk`."""
     with _opened(path) as file:
-        return _read_head(file, kind)[0]
+        return _read_head(file, kind)
 
 
-def check_file(path: Path, kind: Kind) -> tuple[Header, bytes, str]:
+def check_file(path: Path, kind: Kind) -> tuple[Header, bytes, Digest]:
     """The header, packed tokens and SHA-256 of a file that is read through once, in pieces; raises Damaged, OSError."""
+    buffer = memoryview(bytearray(_PIECE))
     with _opened(path) as file:
         header, packed = _read_head(file, kind)
         digest = hashlib.sha256(header.pack())
@@ -200,13 +208,14 @@ def check_file(path: Path, kind: Kind) -> tuple[Header, bytes, str]:
         for size, checksum in ((header.rows_bytes, header.rows_crc), (header.window_bytes, header.window_crc)):
             found, left = 0, size
             while left:
-                piece = _read(file, min(left, _PIECE))
+                piece = buffer[: min(left, _PIECE)]
+                _fill(file, piece)
                 found = zlib.crc32(piece, found)
                 digest.update(piece)
                 left -= len(piece)
             if found != checksum:
                 raise Damaged("its content fails its checksum")
-        return header, packed, digest.hexdigest()
+        return header, packed, digest.digest()
 
 
 def _header(kind: Kind, row: ChunkRow, rows: Payload, window: Payload) -> Header:
@@ -300,6 +309,13 @@ def _read_head(file: BinaryIO, kind: Kind) -> tuple[Header, bytes]:
 
 def _read_into(file: BinaryIO, part: memoryview, checksum: int) -> None:
     """Fill `part` from the file; raises Damaged if there is too little or it fails its checksum."""
+    _fill(file, part)
+    if zlib.crc32(part) != checksum:
+        raise Damaged("its content fails its checksum")
+
+
+def _fill(file: BinaryIO, part: memoryview) -> None:
+    """Fill `part` from the file; raises Damaged if the file ends before or the disk cannot read it."""
     try:
         count = file.readinto(part)  # type: ignore[attr-defined]
     except OSError as error:
@@ -308,8 +324,6 @@ def _read_into(file: BinaryIO, part: memoryview, checksum: int) -> None:
         raise
     if count != len(part):
         raise Damaged("it is too short")
-    if zlib.crc32(part) != checksum:
-        raise Damaged("its content fails its checksum")
 
 
 def _read_part(file: BinaryIO, size: int, checksum: int) -> bytes:

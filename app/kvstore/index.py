@@ -6,11 +6,15 @@ from contextlib import contextmanager
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
+from app.kvstore.chunk_file import Kind
 from app.kvstore.keys import DIGEST_BYTES, Digest
 from app.kvstore.records import ChunkRow, RootTotals
 from app.kvstore.schema import open_index
+
+File: TypeAlias = tuple[Digest, Kind]
+"""A file of the store: its chunk's key, and which of the two."""
 
 _COLUMNS: Final = ", ".join(field.name for field in fields(ChunkRow))
 _MARKS: Final = ", ".join("?" for _ in fields(ChunkRow))
@@ -155,6 +159,19 @@ class Index:
             f"SELECT {_COLUMNS} FROM chunk WHERE children = 0 ORDER BY used, key LIMIT ?", (len(safe) + 1,)
         ).fetchall()
         return next((row for row in (ChunkRow(*values) for values in found) if row.key not in safe), None)
+
+    def digests(self, keys: Sequence[Digest]) -> dict[File, Digest]:
+        """The SHA-256 of the files of these chunks (at most 999), as far as they are known."""
+        marks = ", ".join("?" for _ in keys)
+        found = self._db.execute(f"SELECT key, kind, sha256 FROM digest WHERE key IN ({marks})", keys)
+        return {(key, Kind(kind)): digest for key, kind, digest in found}
+
+    def remember(self, digests: Iterable[tuple[File, Digest]]) -> None:
+        """Keep the SHA-256 of files of chunks that are there, unless theirs is known; of others nothing."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO digest SELECT key, ?, ? FROM chunk WHERE key = ?",
+            ((kind, digest, key) for (key, kind), digest in digests),
+        )
 
     def links(self, name: str) -> list[tuple[Digest, Link]]:
         """The chunks of a branch (see `branch`) with what sums over paths need."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from app.kvstore.access import BATCH, Access
-from app.kvstore.chunk_file import Header, Kind, read_header
+from app.kvstore.chunk_file import Header, Kind, read_head
 from app.kvstore.errors import Damaged, IndexLost
 from app.kvstore.folder import Found
 from app.kvstore.index import Index
@@ -96,7 +96,7 @@ def _headers(strays: list[Found]) -> tuple[list[tuple[Header, Found]], list[Path
     unsound = []
     for file in strays:
         try:
-            header = read_header(file.path, file.kind)
+            header, _ = read_head(file.path, file.kind)
         except Damaged as error:
             _log.info("%s is deleted: %s", file.path.name, error)
             unsound.append(file.path)

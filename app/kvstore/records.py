@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from app.kvstore.keys import Digest
 
@@ -65,6 +66,16 @@ class ChunkData:
         """The window rows; empty if they were not asked for."""
         end = self.begin + self.rows_bytes
         return memoryview(self.buffer)[end : end + self.window_bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFile:
+    """A file of the store under a second name, with the sums over all of it."""
+
+    path: Path
+    bytes: int
+    sha256: Digest
+    crc32: int
 
 
 class Outcome(Enum):

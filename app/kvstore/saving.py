@@ -24,8 +24,8 @@ class Draft:
     rows: Payload
     window: Payload
     checkpoint: Payload
-    staged: Path | None = None
-    """A checked file that holds all of it, to be moved into its place instead of writing one."""
+    staged: tuple[Path, Digest] | None = None
+    """A checked file that holds all of it, to be moved into its place instead of writing one, and its SHA-256."""
 
     def __post_init__(self) -> None:
         """Refuse, with ValueError, what no reader would accept."""
@@ -46,7 +46,7 @@ class Draft:
     def write(self, kind: Kind, path: Path) -> None:
         """Write the file of that kind; raises OSError."""
         if self.staged is not None:
-            shutil.move(self.staged, path)
+            shutil.move(self.staged[0], path)
         elif kind is Kind.CHUNK:
             chunk_file.write_chunk(path, self.row, self.packed, self.rows, self.window)
         else:
@@ -171,4 +171,6 @@ def _enter(index: Index, draft: Draft, wanted: list[Kind]) -> None:
         index.add(replace(row, chain_bytes=row.bytes + (0 if above is None else above.chain_bytes)))
     else:
         index.set_checkpoint(row.key, row.checkpoint_bytes)
+    if draft.staged is not None:
+        index.remember(((row.key, kind), draft.staged[1]) for kind in wanted)
     index.count_written(sum(draft.size(kind) for kind in wanted))

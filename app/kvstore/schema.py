@@ -7,17 +7,43 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from app.kvstore.chunk_file import FORMAT_VERSION
+from app.kvstore.chunk_file import FORMAT_VERSION, Kind
 
 _log = logging.getLogger(__name__)
 
-INDEX_VERSION: Final = FORMAT_VERSION * 256 + 1
-"""SQLite's user_version: a new format of the files, or of these tables (count the 1 up), is a new index."""
+INDEX_VERSION: Final = FORMAT_VERSION * 256 + 2
+"""SQLite's user_version: a new format of the files, or of these tables (count the 2 up), is a new index.
+
+Unless `_connect` can bring the older tables up to this version.
+"""
+_WITHOUT_DIGESTS: Final = FORMAT_VERSION * 256 + 1
+"""The same tables without that of the digests."""
 
 _CACHE_KIB: Final = 16 * 1024
 """At most; an index of 100,000 chunks has 24 MiB, and SQLite's own 2 MiB made finding twice as slow."""
 
 _NUMBERS: Final = ("start", "tokens", "bytes", "window_bytes", "checkpoint_bytes", "chain_bytes", "children")
+
+_DIGESTS: Final = f"""
+-- The SHA-256 of files (kind as in their header), where it is known: an archive's list needs it.
+CREATE TABLE digest (
+    key BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    PRIMARY KEY (key, kind),
+    CHECK (typeof(sha256) = 'blob' AND length(sha256) = 32)
+) WITHOUT ROWID;
+
+CREATE TRIGGER chunk_file_removed AFTER DELETE ON chunk BEGIN
+    DELETE FROM digest WHERE key = OLD.key;
+END;
+
+CREATE TRIGGER checkpoint_file_changed AFTER UPDATE OF checkpoint_bytes ON chunk BEGIN
+    DELETE FROM digest WHERE key = NEW.key AND kind = {Kind.CHECKPOINT:d};
+END;
+
+PRAGMA user_version = {INDEX_VERSION};
+"""
 
 _SCHEMA: Final = f"""
 CREATE TABLE chunk (
@@ -73,8 +99,7 @@ CREATE TRIGGER checkpoint_changed AFTER UPDATE OF checkpoint_bytes ON chunk BEGI
     UPDATE total SET checkpoint_bytes = checkpoint_bytes - OLD.checkpoint_bytes + NEW.checkpoint_bytes
         WHERE root = NEW.root;
 END;
-
-PRAGMA user_version = {INDEX_VERSION};
+{_DIGESTS}
 """
 
 _DISK_ERRORS: Final = {
@@ -132,12 +157,14 @@ def _connect(path: Path) -> sqlite3.Connection | None:
     with ExitStack() as refused:
         refused.callback(connection.close)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == INDEX_VERSION:
+        if version in (INDEX_VERSION, _WITHOUT_DIGESTS):
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             if connection.execute("SELECT count(*) FROM state").fetchone() != (1,):
                 raise sqlite3.DatabaseError("its state is missing")
+            if version == _WITHOUT_DIGESTS:
+                connection.executescript(f"BEGIN; {_DIGESTS} COMMIT;")
             refused.pop_all()
             return connection
     return None

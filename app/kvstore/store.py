@@ -13,10 +13,21 @@ from app.kvstore.chunk_file import Kind, Payload
 from app.kvstore.errors import Damaged, IndexLost, StoreUnavailable
 from app.kvstore.eviction import Budget
 from app.kvstore.folder import Folder
-from app.kvstore.index import Index, Link
+from app.kvstore.index import File, Index, Link
 from app.kvstore.keys import Digest
 from app.kvstore.reconcile import BRANCHES, reconcile
-from app.kvstore.records import ChunkData, ChunkRow, Held, Outcome, PutResult, Reconciled, Totals, Usage, Verified
+from app.kvstore.records import (
+    ChunkData,
+    ChunkRow,
+    Held,
+    Outcome,
+    PlacedFile,
+    PutResult,
+    Reconciled,
+    Totals,
+    Usage,
+    Verified,
+)
 from app.kvstore.saving import Draft, checkpoint_draft, chunk_draft, save
 from app.kvstore.staging import StagedFile
 from app.paths import plain_reason
@@ -117,6 +128,13 @@ class Store:
             return PutResult(Outcome.NO_PARENT, key)
         return self._save(checkpoint_draft(replace(row, used=self._clock()), payload))
 
+    def add_window(self, key: Digest, window: Payload) -> PutResult:
+        """Save the window rows of a chunk that is there without: as its checkpoint, since no file is written again."""
+        row = self._row(key)
+        if row is not None and row.window_bytes:
+            return PutResult(Outcome.PRESENT, key)
+        return self.add_checkpoint(key, window)
+
     def drop_checkpoint(self, key: Digest) -> int:
         """Remove the checkpoint of a chunk; the bytes freed."""
 
@@ -135,13 +153,17 @@ class Store:
 
     # Out of the store and into it, by whole files
 
-    def stage(self, tips: Iterable[Digest], folder: Path, progress: Callable[[int, int], None]) -> list[Path]:
+    def stage(self, tips: Iterable[Digest], folder: Path, progress: Callable[[int, int], None]) -> list[PlacedFile]:
         """Put the files on the paths to these tips into `folder`, parents first; `progress` gets bytes done and all."""
         tips = tuple(tips)
+        known: dict[File, Digest] = {}
 
         def plan() -> list[ChunkRow]:
             with self._access.locked(whole=True) as index:
-                return staging.paths_to(index, tips)
+                rows = staging.paths_to(index, tips)
+                for first in range(0, len(rows), BATCH):
+                    known.update(index.digests([row.key for row in rows[first : first + BATCH]]))
+                return rows
 
         rows = self._change(plan)
         done, total = 0, sum(row.disk_bytes for row in rows)
@@ -151,7 +173,20 @@ class Store:
             done += size
             progress(done, total)
 
-        return self._disk(lambda: staging.link_out(self._access.folder, rows, folder, placed))
+        files = self._disk(lambda: staging.link_out(self._access.folder, rows, known, folder, placed))
+        self._remember([(file, each.sha256) for file, each in files.items() if file not in known])
+        return list(files.values())
+
+    def learn_digests(self, key: Digest) -> None:
+        """Read the files of a chunk through for what an archive will need to know of them, unless it is known."""
+
+        def look_up() -> tuple[ChunkRow | None, dict[File, Digest]]:
+            with self._access.locked() as index:
+                return index.row(key), index.digests([key])
+
+        row, known = self._ask(look_up)
+        if row is not None:
+            self._remember(self._disk(lambda: staging.digests_of(self._access.folder, row, known)))
 
     def inspect(self, path: Path) -> StagedFile:
         """Read a file that shall be adopted; raises Damaged unless it is a sound one of this format."""
@@ -346,6 +381,16 @@ class Store:
             with self._access.locked(whole=whole) as index:
                 links.update(index.links(branch))
         return links
+
+    def _remember(self, digests: Sequence[tuple[File, Digest]]) -> None:
+        """Keep what was learnt of files."""
+
+        def work() -> None:
+            with self._access.locked() as index:
+                index.remember(digests)
+
+        if digests:
+            self._ask(work)
 
     def _row(self, key: Digest) -> ChunkRow | None:
         """The chunk with that key."""

@@ -9,6 +9,7 @@ from app.protocol.parts import (
     MemoryPlan,
     ModelInfo,
     Offer,
+    OutgoingFile,
     ProtocolMessage,
     RootUsage,
     TipUsage,
@@ -199,7 +200,7 @@ class SavedExported(ProtocolMessage, frozen=True):
     """The files are in the folder, parents before what follows them."""
 
     id: int
-    files: tuple[str, ...]
+    files: tuple[OutgoingFile, ...]
     hashes: tuple[str | None, ...]
     """The models' digests, in the order asked for; None where one is not known."""
 

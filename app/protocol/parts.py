@@ -137,7 +137,14 @@ class StagedFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     bytes: int
     sha256: str
-    """Hexadecimal digits, as the archive says."""
+    """Hexadecimal digits."""
+
+
+class OutgoingFile(StagedFile, frozen=True, kw_only=True):
+    """A file of saved state that goes into an archive."""
+
+    crc32: int
+    """Of all of it, as a zip file's directory has it."""
 
 
 class TipUsage(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,8 +17,9 @@ from app.protocol.requests import AdoptSaved, ExportSaved
 from app.services.background import run_in_background
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
-from app.services.state_transfer import OnFailed, staging_folder
+from app.services.state_transfer import OnFailed, outgoing_files, staging_folder
 from app.storage.archive_format import RefusedError, StateFile
+from app.storage.archive_state import OutgoingFile
 from app.storage.backup_format import Progress
 from app.storage.backup_state import CarriedState, extract_state
 from app.storage.saved_roots import SavedRoots
@@ -70,13 +71,13 @@ class BackupStates(QObject):
         self._folder.close()
         self._request, self._is_busy = None, False
 
-    def stage(self, told: Callable[[list[Path]], None], failed: OnFailed) -> None:
+    def stage(self, told: Callable[[list[OutgoingFile]], None], failed: OnFailed) -> None:
         """Have the state of all chats put into a folder, as second names of its files, which stay until `end`."""
 
         def begin(folder: Path) -> None:
             def exported(answer: Response) -> None:
                 if isinstance(answer, SavedExported):
-                    told([folder / name for name in answer.files])
+                    told(outgoing_files(answer, folder))
                 elif isinstance(answer, Failed):
                     self._fail(EmberError(answer.sentence, answer.kind), failed)
 

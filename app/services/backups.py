@@ -17,6 +17,7 @@ from app.services.background import run_in_background
 from app.services.backup_copies import STAMP, SUFFIX, Copy, copies, scheduled_copies
 from app.services.backup_state import BackupStates
 from app.storage.archive_format import RefusedError
+from app.storage.archive_state import OutgoingFile
 from app.storage.backup import library_bytes, write_backup
 from app.storage.backup_format import BackupManifest, Progress
 from app.storage.backup_state import check_state
@@ -44,7 +45,7 @@ _CANCELLED: Final = "The backup was cancelled. Nothing was changed."
 _LOOK_MS: Final = 3_600_000
 """How often an open window looks whether a copy is due."""
 
-Make = Callable[[Sequence[Path]], Path]
+Make = Callable[[Sequence[OutgoingFile]], Path]
 """Writes a backup with these files of saved state in it; its path. Raises EmberError."""
 Done = Callable[[Path, str], None]
 """Gets that path, and a sentence why saved state is not in it, or nothing."""
@@ -73,7 +74,7 @@ class Failure:
     """Unix time."""
 
 
-def back_up(data_dir: DataDir, path: Path, progress: Progress, state: Sequence[Path] = ()) -> BackupManifest:
+def back_up(data_dir: DataDir, path: Path, progress: Progress, state: Sequence[OutgoingFile] = ()) -> BackupManifest:
     """Write the library of a data folder to `path`, also while a window has it open; raises EmberError.
 
     `state`: files of saved state, which an engine put into a staging folder.
@@ -103,7 +104,7 @@ def is_due(schedule: Schedule, folder: Path, now: float) -> bool:
 
 
 def make_scheduled(
-    data_dir: DataDir, schedule: Schedule, now: float, progress: Progress, state: Sequence[Path] = ()
+    data_dir: DataDir, schedule: Schedule, now: float, progress: Progress, state: Sequence[OutgoingFile] = ()
 ) -> Path:
     """Make a copy in the schedule's folder, then remove all but the newest; the copy's path. Raises EmberError.
 
@@ -128,7 +129,7 @@ def make_scheduled(
     return path
 
 
-def _fitting(state: Sequence[Path]) -> tuple[Sequence[Path], str]:
+def _fitting(state: Sequence[OutgoingFile]) -> tuple[Sequence[OutgoingFile], str]:
     """The files that a backup can hold: all or none, and then a sentence why."""
     try:
         check_state(state)
@@ -278,7 +279,7 @@ class Backups(QObject):
     def _copy(self, schedule: Schedule, now: float) -> None:
         self._begin(is_scheduled=True)
 
-        def make(state: Sequence[Path]) -> Path:
+        def make(state: Sequence[OutgoingFile]) -> Path:
             return make_scheduled(self._data_dir, schedule, now, self._tell, state)
 
         self._make(make, self._copied, self._copy_ended, with_state=schedule.with_state)
@@ -292,7 +293,7 @@ class Backups(QObject):
             return False
         self._begin(is_scheduled=False)
 
-        def make(state: Sequence[Path]) -> Path:
+        def make(state: Sequence[OutgoingFile]) -> Path:
             back_up(self._data_dir, path, self._tell, state)
             return path
 
@@ -313,7 +314,7 @@ class Backups(QObject):
             else:
                 self._write(make, done, ended, why=f"Saved state is not in it. {error.sentence}")
 
-        def staged(files: list[Path]) -> None:
+        def staged(files: list[OutgoingFile]) -> None:
             self._write(make, done, ended, files, "" if files else "No saved state was there yet.")
 
         self._states.stage(staged, failed)
@@ -328,7 +329,7 @@ class Backups(QObject):
         make: Make,
         done: Done,
         ended: Callable[[EmberError], None],
-        state: Sequence[Path] | None = None,
+        state: Sequence[OutgoingFile] | None = None,
         why: str = "",
     ) -> None:
         """Write it on another thread; the staging folder goes afterwards, if there is one."""

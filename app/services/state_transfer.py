@@ -18,7 +18,7 @@ from app.protocol.requests import AdoptSaved, ExportSaved
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
 from app.storage.archive_format import StateManifest, StateModel, StateTip
-from app.storage.archive_state import OutgoingState, Progress
+from app.storage.archive_state import OutgoingFile, OutgoingState, Progress
 from app.storage.saved_roots import SavedModel, SavedRoots, SavedTip
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class StateTransfer:
                 StateModel(fingerprint=root.hex(), name=model.name, sha256=digest)
                 for root, model, digest in zip(roots, models, answer.hashes, strict=True)
             ]
-            told(_outgoing(folder, answer.files, named, tips))
+            told(_outgoing(outgoing_files(answer, folder), named, tips))
 
         return self._send(request, SavedExported, exported, failed, progress)
 
@@ -179,12 +179,17 @@ class StateTransfer:
         return stop
 
 
-def _outgoing(folder: Path, files: tuple[str, ...], models: list[StateModel], tips: list[SavedTip]) -> OutgoingState:
+def outgoing_files(answer: SavedExported, folder: Path) -> list[OutgoingFile]:
+    """What the engine put into the staging folder."""
+    return [OutgoingFile(folder / file.name, file.bytes, file.sha256, file.crc32) for file in answer.files]
+
+
+def _outgoing(files: list[OutgoingFile], models: list[StateModel], tips: list[SavedTip]) -> OutgoingState:
     """What came into the staging folder, and the tips whose last chunk is there."""
-    there = frozenset(files)
+    there = {file.path.name for file in files}
     ends = [
         StateTip(message=tip.message, fingerprint=tip.root.hex(), key=tip.tip.hex())
         for tip in tips
         if f"{tip.tip.hex()}.chunk" in there
     ]
-    return OutgoingState([folder / name for name in files], models, ends)
+    return OutgoingState(files, models, ends)

@@ -1,14 +1,10 @@
 """The saved state in an .ember archive: writing it beside the text, and taking its files out into a staging folder."""
 
-import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -45,12 +41,10 @@ from app.storage.archive_format import (
 from app.storage.files import open_regular, written_atomically
 from app.storage.records import TokenIds
 from app.storage.signing import sign
-from app.storage.zip_file import ZIP_ERRORS
+from app.storage.zip_file import ZIP_ERRORS, read_member, store_member
 
 STATE_LIMIT: Final = 2 * 1000**3
 """Bytes of state in one archive: a zip file without its 64-bit form holds little more."""
-EXTRACTORS: Final = 2
-_PIECE: Final = 1024 * 1024
 _SPARE: Final = 64 * 1024 * 1024
 """Bytes of the disk that are left free when state is taken out of an archive."""
 
@@ -63,17 +57,33 @@ def no_progress(_done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class OutgoingFile:
+    """A file of saved state in a staging folder, which never changes, with the sums over it."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    """Hexadecimal digits."""
+    crc32: int
+
+    @property
+    def entry(self) -> StateFile:
+        """What the list of files says of it."""
+        return StateFile(name=self.path.name, bytes=self.bytes, sha256=self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
 class OutgoingState:
     """The state of a conversation in a staging folder."""
 
-    files: Sequence[Path]
+    files: Sequence[OutgoingFile]
     models: Sequence[StateModel]
     tips: Sequence[StateTip]
 
     @property
     def total_bytes(self) -> int:
-        """The bytes of all files; raises OSError."""
-        return sum(file.stat().st_size for file in self.files)
+        """The bytes of all files."""
+        return sum(file.bytes for file in self.files)
 
 
 def export_with_state(
@@ -111,7 +121,7 @@ def _checked_total(state: OutgoingState) -> int:
         raise RefusedError(f"its state takes {format_bytes(total)}, and an archive holds {format_bytes(STATE_LIMIT)}")
     if len(state.files) > STATE_FILE_LIMIT or len(state.models) > STATE_MODEL_LIMIT:
         raise RefusedError("its state is in more pieces than an archive holds")
-    if any(file.stat().st_size > STATE_FILE_BYTES for file in state.files):
+    if any(file.bytes > STATE_FILE_BYTES for file in state.files):
         raise RefusedError(f"a piece of its state is larger than {format_bytes(STATE_FILE_BYTES)}")
     return total
 
@@ -132,18 +142,11 @@ def _write(
         done += size
         progress(done)
 
-    with (
-        ThreadPoolExecutor(1, "digests") as hasher,  # hashing takes as long as all the rest, and no file ever changes
-        zipfile.ZipFile(file, "w", allowZip64=False) as archive,
-    ):
-        digests = hasher.map(_digest, state.files)
+    with zipfile.ZipFile(file, "w", allowZip64=False) as archive:
         add_member(archive, CONVERSATION, document)
-        files = []
-        try:
-            for source, digest in zip(state.files, digests, strict=True):
-                files.append(StateFile(name=source.name, bytes=_store(archive, source, stored), sha256=digest))
-        finally:
-            hasher.shutdown(cancel_futures=True)  # whoever stops this does not wait for the digests of all the rest
+        for source in state.files:
+            add_state_file(archive, source, stored)
+        files = [source.entry for source in state.files]
         manifest = msgspec.structs.replace(
             manifest,
             version=VERSION,
@@ -153,23 +156,14 @@ def _write(
         add_member(archive, MANIFEST, manifest_bytes(msgspec.structs.replace(manifest, signature=signature)))
 
 
-def _digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits; raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _store(archive: zipfile.ZipFile, source: Path, stored: Callable[[int], None]) -> int:
-    """Add a file as it is: state does not pack. Its bytes; `stored` gets those of each piece."""
-    info = member_info(STATE_FOLDER + source.name)
-    info.file_size = source.stat().st_size
-    done = 0
-    with source.open("rb") as file, archive.open(info, "w") as member:
-        while piece := file.read(_PIECE):
-            member.write(piece)
-            done += len(piece)
-            stored(len(piece))
-    return done
+def add_state_file(archive: zipfile.ZipFile, source: OutgoingFile, stored: Callable[[int], None]) -> None:
+    """Add a file as it is: state does not pack. `stored` gets the bytes of each piece; raises RefusedError, OSError."""
+    info = member_info(STATE_FOLDER + source.path.name)
+    info.file_size, info.CRC = source.bytes, source.crc32
+    try:
+        store_member(archive, info, source.path, stored)
+    except EOFError as error:
+        raise RefusedError("a piece of its state changed meanwhile") from error
 
 
 def extract_state(path: Path, state: StateManifest, folder: Path, progress: Progress = no_progress) -> None:
@@ -182,12 +176,11 @@ def extract_state(path: Path, state: StateManifest, folder: Path, progress: Prog
     try:
         if shutil.disk_usage(folder).free < total + _SPARE:
             raise RefusedError(f"the disk has no room for the {format_bytes(total)} of it")
-        with open_regular(path) as file, _extractors() as extractors:
+        with open_regular(path) as file:
             check_directory(file, file.seek(0, os.SEEK_END))  # it may be another file by now
             archive = zipfile.ZipFile(file)
-            places = [folder / entry.name for entry in state.files]
-            written = extractors.map(partial(extract_file, archive), state.files, places)
-            for entry, _ in zip(state.files, written, strict=True):
+            for entry in state.files:
+                extract_file(archive, entry, folder / entry.name)
                 done += entry.bytes
                 progress(done, total)
     except (*ZIP_ERRORS, KeyError) as error:
@@ -196,25 +189,13 @@ def extract_state(path: Path, state: StateManifest, folder: Path, progress: Prog
         raise RefusedError(plain_reason(error)) from error
 
 
-@contextmanager
-def _extractors() -> Iterator[ThreadPoolExecutor]:
-    """Threads that write files: zipfile's sums take longer than the disk. What still waits when one fails is left."""
-    with ThreadPoolExecutor(EXTRACTORS, "extractor") as extractors:
-        try:
-            yield extractors
-        finally:
-            extractors.shutdown(cancel_futures=True)
-
-
 def extract_file(archive: zipfile.ZipFile, entry: StateFile, place: Path) -> None:
     """Write one file of saved state, of exactly the length that it says; raises RefusedError, OSError, ZIP_ERRORS."""
+    info = archive.getinfo(STATE_FOLDER + entry.name)
+    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+        raise RefusedError("a piece of it is packed")
+    if info.file_size != entry.bytes:
+        raise RefusedError(f"a piece of it is {'longer' if info.file_size > entry.bytes else 'shorter'} than it says")
     handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    left = entry.bytes
-    with os.fdopen(handle, "wb") as target, archive.open(STATE_FOLDER + entry.name) as member:
-        while piece := member.read(min(_PIECE, left + 1)):
-            left -= len(piece)
-            if left < 0:
-                raise RefusedError("a piece of it is longer than it says")
-            target.write(piece)
-    if left:
-        raise RefusedError("a piece of it is shorter than it says")
+    with os.fdopen(handle, "wb", buffering=0) as target:
+        read_member(archive, info, target)

@@ -18,6 +18,7 @@ from app.core.errors import EmberError
 from app.core.units import format_bytes
 from app.paths import plain_reason
 from app.storage.archive_format import RefusedError
+from app.storage.archive_state import OutgoingFile
 from app.storage.backup_format import (
     DATABASE,
     FORMAT,
@@ -48,7 +49,7 @@ _FASTEST: Final = 1
 
 
 def write_backup(
-    database: Database, path: Path, progress: Progress, key: bytes | None = None, state: Sequence[Path] = ()
+    database: Database, path: Path, progress: Progress, key: bytes | None = None, state: Sequence[OutgoingFile] = ()
 ) -> BackupManifest:
     """Write everything that the open database holds to `path`, also while others write to it; what it holds.
 
@@ -61,7 +62,7 @@ def write_backup(
     path = path.absolute()
     check_place(path, database.path.parent)
     try:
-        state_bytes = sum(file.stat().st_size for file in state)
+        state_bytes = sum(file.bytes for file in state)
         check_room(path.parent, 2 * database.size() + state_bytes)
         with working_folder(path.parent) as folder:
             copy = folder / DATABASE
@@ -158,7 +159,9 @@ def _write(source: Path, target: Path, packing: int, progress: Callable[[int], N
     return BackupFile(DATABASE, done, digest.hexdigest())
 
 
-def _add_state(packed: Path, state: Sequence[Path], progress: Callable[[int], None]) -> BackupState | msgspec.UnsetType:
+def _add_state(
+    packed: Path, state: Sequence[OutgoingFile], progress: Callable[[int], None]
+) -> BackupState | msgspec.UnsetType:
     """Add files of saved state behind the database; unset where there are none."""
     if not state:
         return msgspec.UNSET

@@ -13,11 +13,10 @@ import msgspec
 
 from app.core.units import format_bytes, format_count
 from app.paths import plain_reason
-from app.storage.archive import STATE_FOLDER, add_member, member_info
+from app.storage.archive import add_member
 from app.storage.archive_format import STATE_FILE_BYTES, RefusedError, StateFile, parse
-from app.storage.archive_state import extract_file
+from app.storage.archive_state import OutgoingFile, add_state_file, extract_file
 from app.storage.backup_format import (
-    PIECE,
     STATE_FILE_LIMIT,
     STATE_LIST,
     BackupManifest,
@@ -53,32 +52,31 @@ class CarriedState:
         return self.manifest.state.bytes if isinstance(self.manifest.state, BackupState) else 0
 
 
-def check_state(files: Sequence[Path]) -> None:
+def check_state(files: Sequence[OutgoingFile]) -> None:
     """Raise RefusedError where no backup holds these files of a staging folder, and OSError."""
     if len(files) > STATE_FILE_LIMIT:
         raise RefusedError(f"it is in more pieces than the {format_count(STATE_FILE_LIMIT)} that a backup holds")
-    if any(file.stat().st_size > STATE_FILE_BYTES for file in files):
+    if any(file.path.stat().st_size > STATE_FILE_BYTES for file in files):
         raise RefusedError(f"a piece of it is larger than {format_bytes(STATE_FILE_BYTES)}")
 
 
-def add_state(archive: zipfile.ZipFile, files: Sequence[Path], progress: Callable[[int], None]) -> BackupState:
-    """Add files of a staging folder as they are, and the list of them; `progress` is told the bytes done."""
-    listed, done = [], 0
-    for source in files:
-        digest, size = hashlib.sha256(), 0
-        info = member_info(STATE_FOLDER + source.name)
-        info.file_size = source.stat().st_size
-        with source.open("rb") as file, archive.open(info, "w") as member:
-            while piece := file.read(PIECE):
-                digest.update(piece)
-                member.write(piece)
-                size += len(piece)
-                progress(done + size)
+def add_state(archive: zipfile.ZipFile, files: Sequence[OutgoingFile], progress: Callable[[int], None]) -> BackupState:
+    """Add files of a staging folder as they are, and the list of them; `progress` is told the bytes done.
+
+    Raises RefusedError, OSError and what `progress` raises.
+    """
+    done = 0
+
+    def stored(size: int) -> None:
+        nonlocal done
         done += size
-        listed.append(StateFile(name=source.name, bytes=size, sha256=digest.hexdigest()))
-    data = msgspec.json.encode(StateList(files=listed))
+        progress(done)
+
+    for source in files:
+        add_state_file(archive, source, stored)
+    data = msgspec.json.encode(StateList(files=[source.entry for source in files]))
     add_member(archive, STATE_LIST, data)
-    return BackupState(files=len(listed), bytes=done, sha256=hashlib.sha256(data).hexdigest())
+    return BackupState(files=len(files), bytes=done, sha256=hashlib.sha256(data).hexdigest())
 
 
 def extract_state(carried: CarriedState, folder: Path, progress: Progress) -> list[StateFile]:

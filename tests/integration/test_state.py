@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from app.engine.context import Interrupted
-from app.engine.saved_state import KEPT_TURNS, MIN_SAVED_TOKENS
+from app.engine.saved_state import DAMAGED, KEPT_TURNS, MIN_SAVED_TOKENS
+from app.engine.sequence import prefill
 from app.protocol.parts import MemoryMode
 from tests.support.saved_state import BATCH, FLASH, NO_FLASH, ROOT, Bench, Place, bench, some_tokens
 from tests.support.tiny_models import Kind
@@ -137,6 +138,50 @@ def test_after_an_abort_in_the_middle_of_a_prefill_nothing_false_is_saved_or_kep
     never = unbroken(made, TEXT)
     never.read(NEXT)
     assert off(place, never) <= (WRAPPED if made.model.window else 0.0)
+
+
+def saved_late(made: Bench) -> None:
+    """Save a text at its end only, when the window's rows of its beginning are gone."""
+    late = made.place()
+    stops = [*range(BATCH, len(TEXT), BATCH), len(TEXT)]
+    assert prefill(late.sequence, TEXT, stops, lambda _done, _total: None, lambda: False)
+    late.keep(MESSAGES)
+
+
+def test_what_was_read_before_it_was_saved_can_be_branched_from_once_it_was_read_again(made: Bench) -> None:
+    """A window's rows are saved when they are there again, beside the chunks that lack them."""
+    saved_late(made)
+    branch = [*TEXT[:300], *NEXT]
+    second = made.place()
+    if second.state.mode == "window":
+        assert second.resume(branch).saved == 0
+    chunks = made.store.totals().all.chunks
+    saved_text(made, TEXT[:300])
+    assert made.store.totals().all.chunks == chunks
+    after, never_saved = made.place(), unbroken(made, TEXT[:300])
+    assert after.resume(branch).saved == 300
+    assert_same_rows(never_saved, after)
+    for place in (after, never_saved):
+        place.read(NEXT)
+    assert off(after, never_saved) <= (WRAPPED if made.model.window else 0.0)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda data: data[:-1] + bytes([data[-1] ^ 1]), lambda data: data[:-1]], ids=["flipped", "cut off"]
+)
+def test_window_rows_that_were_saved_later_are_refused_where_they_are_damaged(
+    change: Callable[[bytes], bytes], tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    with bench(tiny_model(Kind.WINDOW), tmp_path / "kv") as made:
+        saved_late(made)
+        saved_text(made, TEXT[:300])
+        for path in (tmp_path / "kv" / "chunks").rglob("*.checkpoint"):
+            path.write_bytes(change(path.read_bytes()))
+        place = made.place()
+        resumed = place.resume([*TEXT[:300], *NEXT])
+        assert (resumed.saved, resumed.trouble) == (0, DAMAGED)
+        place.read(TEXT[:300], MESSAGES)
+        assert_same_rows(unbroken(made, TEXT[:300]), place)
 
 
 # --- memory that is not what it is taken for --------------------------------------------------------------------------

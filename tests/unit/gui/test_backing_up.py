@@ -19,6 +19,7 @@ from app.storage.backup_state import CarriedState
 from app.storage.database import Database
 from app.storage.restore import Restored
 from tests.unit.gui.person import Person
+from tests.unit.services.archives import exported
 from tests.unit.storage.made import CHAT, forked_tree, put
 
 
@@ -369,7 +370,8 @@ def staged(keeper: Keeper) -> Path:
     """Let the engine put a file into the staging folder that it was told; the folder."""
     asked = keeper.person.engine.asked(ExportSaved)[-1]
     (Path(asked.folder) / PIECE).write_bytes(b"rows" * 1000)
-    keeper.person.engine.say(SavedExported(id=asked.id, files=(PIECE,), hashes=()))
+    files = (exported(Path(asked.folder) / PIECE),)
+    keeper.person.engine.say(SavedExported(id=asked.id, files=files, hashes=()))
     return Path(asked.folder)
 
 

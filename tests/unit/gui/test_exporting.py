@@ -22,6 +22,7 @@ from app.services.transfer import ExportFormat
 from app.storage.archive import read_archive
 from tests.unit.gui.person import Person, export
 from tests.unit.gui.test_saved_window import MIB, TIP, Saving
+from tests.unit.services.archives import exported
 
 Shown = Callable[..., QWidget]
 CHAT = ConversationId("c" * 32)
@@ -216,7 +217,7 @@ def test_a_chat_goes_out_with_its_state(saving: Saving, tmp_path: Path) -> None:
     asked = begin_with_state(saving, tmp_path / "hello.ember")
     name = f"{TIP.hex()}.chunk"
     (Path(asked.folder) / name).write_bytes(STATE)
-    saving.engine.say(SavedExported(id=asked.id, files=(name,), hashes=(None,)))
+    saving.engine.say(SavedExported(id=asked.id, files=(exported(Path(asked.folder) / name),), hashes=(None,)))
     assert wait_for_notice(saving.person).endswith(", state 2.9 KiB).")
     manifest = read_archive(tmp_path / "hello.ember").manifest
     assert manifest is not None and manifest.state is not None

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.kvstore.chunk_file import HEADER_BYTES, Kind, read_checkpoint, read_chunk, read_header
+from app.kvstore.checksum import joined_crc
+from app.kvstore.chunk_file import HEADER_BYTES, Kind, read_checkpoint, read_chunk, read_head
 from app.kvstore.errors import Damaged
 from app.kvstore.keys import pack_tokens
 from app.kvstore.records import ChunkData, ChunkRow
@@ -96,8 +97,21 @@ def test_only_this_account_may_read_a_file(chunk: Path) -> None:
     assert stat.S_IMODE(chunk.stat().st_mode) == 0o600
 
 
+def test_the_checksum_of_a_whole_file_follows_from_its_head(draft: Draft, chunk: Path) -> None:
+    header, packed = read_head(chunk, Kind.CHUNK)
+    assert header.file_crc(packed) == zlib.crc32(chunk.read_bytes())
+    draft.write(Kind.CHECKPOINT, chunk.with_name("y"))
+    header, packed = read_head(chunk.with_name("y"), Kind.CHECKPOINT)
+    assert header.file_crc(packed) == zlib.crc32(chunk.with_name("y").read_bytes())
+
+
+@given(first=st.binary(), second=st.binary())
+def test_the_checksums_of_two_pieces_make_that_of_both(first: bytes, second: bytes) -> None:
+    assert joined_crc(zlib.crc32(first), zlib.crc32(second), len(second)) == zlib.crc32(first + second)
+
+
 def test_the_header_tells_what_an_index_needs(draft: Draft, chunk: Path) -> None:
-    header = read_header(chunk, Kind.CHUNK)
+    header, _ = read_head(chunk, Kind.CHUNK)
     assert header.is_of(draft.row)
     assert (header.file_bytes, header.window_bytes) == (draft.row.bytes, len(b"window rows"))
 
@@ -207,7 +221,7 @@ def test_a_hostile_header_is_refused_before_anything_is_read(
 ) -> None:
     (tmp_path / "x").write_bytes(forged(draft.row, **changed))
     with pytest.raises(Damaged):
-        read_header(tmp_path / "x", Kind.CHUNK)
+        read_head(tmp_path / "x", Kind.CHUNK)
 
 
 def test_the_format_is_as_documented(draft: Draft, chunk: Path) -> None:

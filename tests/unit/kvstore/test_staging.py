@@ -1,10 +1,13 @@
 """Whole files out of one store and into another: what comes is what was written, and nothing that does not fit."""
 
 import errno
+import hashlib
 import os
+import sqlite3
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import pytest
 
 from app.kvstore.chunk_file import HEADER_BYTES
 from app.kvstore.errors import Damaged
-from app.kvstore.records import Outcome
+from app.kvstore.records import Outcome, PlacedFile
+from app.kvstore.schema import INDEX_VERSION
 from app.kvstore.store import Store
 from tests.unit.kvstore.made import OTHER_ROOT, PLENTY, ROOT, Clock, all_sound, files, found, keys_of, save, tip_of
 
@@ -36,7 +40,7 @@ def other(tmp_path: Path) -> Iterator[Store]:
 
 
 def stage(store: Store, staging: Path, *tips: bytes) -> list[Path]:
-    return store.stage(tips, staging, lambda _done, _total: None)
+    return [file.path for file in store.stage(tips, staging, lambda _done, _total: None)]
 
 
 def adopt_all(store: Store, paths: list[Path]) -> list[Outcome]:
@@ -189,3 +193,129 @@ def test_flipped_content_other_names_and_what_is_no_file_are_refused(
     path.symlink_to(outside)
     with pytest.raises(Damaged):
         other.inspect(path)
+
+
+def sums_of(path: Path) -> tuple[bytes, int]:
+    data = path.read_bytes()
+    return hashlib.sha256(data).digest(), zlib.crc32(data)
+
+
+def staged(store: Store, folder: Path, *tips: bytes) -> list[PlacedFile]:
+    folder.mkdir(exist_ok=True)
+    return store.stage(tips, folder, lambda _done, _total: None)
+
+
+def with_window_and_checkpoint(store: Store) -> bytes:
+    """A chain of which the last chunk has all that a chunk can have; its tip."""
+    above = save(store, "once")
+    return store.put(ROOT, above, 4, [1, 2, 3], [b"rows" * 99], [b"window rows"], [b"state"]).key
+
+
+def test_what_comes_out_has_the_sums_of_its_files(store: Store, staging: Path) -> None:
+    files = staged(store, staging, with_window_and_checkpoint(store))
+    assert len(files) == 3
+    for file in files:
+        assert (file.sha256, file.crc32) == sums_of(file.path)
+        assert file.bytes == file.path.stat().st_size
+
+
+def test_a_digest_is_that_of_what_was_saved_so_that_later_damage_is_noticed(
+    store: Store, other: Store, staging: Path, folder: Path
+) -> None:
+    tip = save(store, "once")
+    store.learn_digests(tip)
+    (path,) = folder.rglob("*.chunk")
+    before = sums_of(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    (file,) = staged(store, staging, tip)
+    assert (file.sha256, file.crc32) == before != sums_of(file.path)
+    with pytest.raises(Damaged):
+        other.inspect(file.path)
+
+
+def without_digests(folder: Path) -> None:
+    """The index as an older Ember wrote it."""
+    with closing(sqlite3.connect(folder / "index.db")) as db, db:
+        db.execute("DROP TRIGGER chunk_file_removed")
+        db.execute("DROP TRIGGER checkpoint_file_changed")
+        db.execute("DROP TABLE digest")
+        db.execute(f"PRAGMA user_version = {INDEX_VERSION - 1}")
+
+
+def without_index(folder: Path) -> None:
+    (folder / "index.db").unlink()
+
+
+def nothing(_folder: Path) -> None:
+    """It was saved just now."""
+
+
+@pytest.mark.parametrize("lose", [without_digests, without_index, nothing])
+def test_digests_that_are_not_known_are_made_when_they_are_wanted_and_kept(
+    lose: Callable[[Path], None], folder: Path, tmp_path: Path
+) -> None:
+    with closing(Store(folder, PLENTY, Clock())) as store:
+        tip = with_window_and_checkpoint(store)
+    lose(folder)
+    with closing(Store(folder, PLENTY, Clock())) as store:
+        first = staged(store, tmp_path / "first", tip)
+        assert [(file.sha256, file.crc32) for file in first] == [sums_of(file.path) for file in first]
+        for path in folder.rglob("*.ch*"):  # nothing but what is remembered can say the same now
+            data = path.read_bytes()
+            path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        second = staged(store, tmp_path / "second", tip)
+        assert [file.sha256 for file in second] == [file.sha256 for file in first]
+
+
+def test_an_index_of_an_older_ember_keeps_what_it_knows(folder: Path) -> None:
+    with closing(Store(folder, PLENTY, Clock())) as store:
+        for words in ("once upon", "once more"):
+            save(store, words)
+        store.touch([tip_of("once upon")])
+        before = store.totals()
+    without_digests(folder)
+    with closing(Store(folder, PLENTY, Clock())) as store:
+        assert store.totals() == before
+        store.set_budget(before.all.bytes - 1)
+        assert found(store, "once upon") == "once upon" and found(store, "once more") == "once"
+
+
+def test_a_damaged_file_of_which_no_digest_is_known_is_left_out_with_all_that_follows(
+    folder: Path, staging: Path
+) -> None:
+    with closing(Store(folder, PLENTY, Clock())) as store:
+        tip = save(store, "once upon a time")
+    without_digests(folder)
+    (path,) = folder.rglob(f"{keys_of('once upon')[1].hex()}.chunk")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with closing(Store(folder, PLENTY, Clock())) as store:
+        assert [file.path.name for file in staged(store, staging, tip)] == [f"{tip_of('once').hex()}.chunk"]
+
+
+def test_no_digest_is_learnt_of_what_is_damaged_or_gone(store: Store, staging: Path, folder: Path) -> None:
+    tip = with_window_and_checkpoint(store)
+    checkpoint = next(folder.rglob("*.checkpoint"))
+    checkpoint.unlink()
+    chunk = next(folder.rglob(f"{tip.hex()}.chunk"))
+    data = chunk.read_bytes()
+    chunk.write_bytes(bytes(len(data)))
+    store.learn_digests(tip)
+    store.learn_digests(tip_of("never"))
+    chunk.write_bytes(data)
+    assert [file.sha256 for file in staged(store, staging, tip)][1:] == [sums_of(chunk)[0]]
+
+
+def test_a_file_saved_anew_has_its_own_digest(store: Store, other: Store, tmp_path: Path) -> None:
+    tip = save(store, "once", checkpoint=[b"state"])
+    staged(store, tmp_path / "first", tip)
+    store.drop_checkpoint(tip)
+    store.add_checkpoint(tip, [b"another state"])
+    files = staged(store, tmp_path / "second", tip)
+    assert [file.sha256 for file in files] == [sums_of(file.path)[0] for file in files]
+    adopt_all(other, [file.path for file in files])
+    other.drop([tip], [])
+    save(other, "once", size=50)
+    (file,) = staged(other, tmp_path / "third", tip)
+    assert file.sha256 == sums_of(file.path)[0]

@@ -91,6 +91,16 @@ def test_a_checkpoint_can_come_later_and_go_without_its_chunk(store: Store, fold
     assert not any(name.endswith(".checkpoint") for name in files(folder))
 
 
+def test_window_rows_that_come_later_stand_beside_their_chunk(store: Store) -> None:
+    with_window = store.put(ROOT, ROOT, 0, ids("one"), [b"rows"], [b"window"]).key
+    without = save(store, "two")
+    assert store.add_window(with_window, [b"others"]).outcome is Outcome.PRESENT
+    assert store.add_window(without, [b"late"]).outcome is Outcome.WRITTEN
+    assert store.add_window(tip_of("never"), [b"late"]).outcome is Outcome.NO_PARENT
+    (row,) = store.find(ROOT, ids("two"))
+    assert store.read_checkpoint(row) == b"late"
+
+
 def test_a_checkpoint_that_comes_with_a_chunk_that_is_there_is_added(store: Store) -> None:
     save(store, "one")
     result = store.put(ROOT, ROOT, 0, ids("one"), [rows_of("one")], (), [b"state"])

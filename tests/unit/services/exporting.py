@@ -13,6 +13,7 @@ from app.services import engine_client
 from app.services.exports import ExportOrder, ExportReport, ExportRun, ExportStep
 from app.services.workspace import Workspace
 from app.storage.saved_roots import SavedModel, SavedTip
+from tests.unit.services.archives import exported
 from tests.unit.services.fakes import FakeProcess
 from tests.unit.storage.made import forked_tree, message_id, put
 
@@ -59,8 +60,8 @@ class Exporting:
         return asked
 
     def tell(self, asked: ExportSaved) -> None:
-        names = tuple(sorted(path.name for path in Path(asked.folder).iterdir()))
-        self.engine.say(SavedExported(id=asked.id, files=names, hashes=(None,)))
+        files = tuple(exported(path) for path in sorted(Path(asked.folder).iterdir()))
+        self.engine.say(SavedExported(id=asked.id, files=files, hashes=(None,)))
 
     def report(self) -> ExportReport:
         """Of the order that ends next."""

@@ -6,6 +6,7 @@ import pytest
 
 from app.core.errors import EmberError
 from app.protocol.answers import SavedExported
+from app.protocol.parts import OutgoingFile
 from app.protocol.requests import ExportSaved
 from app.services.backup_calls import BackupCalls
 from app.services.backups import Backups
@@ -41,7 +42,8 @@ def test_state_that_is_gone_before_it_is_packed_does_not_stop_the_backup(exporti
     exporting.open_store()
     backups.back_up(path, with_state=True)
     asked: ExportSaved = exporting.staged(files=0)
-    exporting.engine.say(SavedExported(id=asked.id, files=("a" * 64 + ".chunk",), hashes=()))
+    gone = OutgoingFile(name="a" * 64 + ".chunk", bytes=1000, sha256="a" * 64, crc32=0)
+    exporting.engine.say(SavedExported(id=asked.id, files=(gone,), hashes=()))
     assert finished(exporting, backups) == "Saved state is not in it because it does not exist."
     assert look_into(path).conversations == 2 and exporting.left() == ["x"]
 

@@ -1,5 +1,8 @@
 """Conversations made for tests."""
 
+import hashlib
+import zlib
+from pathlib import Path
 from typing import Any
 
 from app.core.conversation import (
@@ -13,6 +16,7 @@ from app.core.conversation import (
 )
 from app.core.sampling import SamplerSettings
 from app.core.turn import KvFigures, Reread, TokenCounts, TurnFigures, TurnSeconds
+from app.storage.archive_state import OutgoingFile
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 
@@ -72,3 +76,9 @@ def set_raw(database: Database, sql: str) -> None:
     """Run any SQL, to damage what the store wrote."""
     with database.transaction():
         database.write(sql)
+
+
+def outgoing(path: Path) -> OutgoingFile:
+    """A file of state in a staging folder with its sums, as the engine tells them."""
+    data = path.read_bytes()
+    return OutgoingFile(path, len(data), hashlib.sha256(data).hexdigest(), zlib.crc32(data))

@@ -18,7 +18,7 @@ from app.storage.archive import CONVERSATION, MANIFEST, read_archive
 from app.storage.archive_format import Manifest, RefusedError, StateManifest, StateModel, StateTip
 from app.storage.archive_state import OutgoingState, export_with_state, extract_state
 from app.storage.signing import KEY_BYTES, installation_key, is_signed
-from tests.unit.storage.made import forked_tree, message_id
+from tests.unit.storage.made import forked_tree, message_id, outgoing
 
 Json = dict[str, Any]
 Change = Callable[[Json], None]
@@ -35,7 +35,7 @@ def staged(tmp_path: Path) -> OutgoingState:
     for number, name in enumerate(NAMES):
         (folder / name).write_bytes(bytes([number]) * (1000 + number))
     return OutgoingState(
-        [folder / name for name in NAMES],
+        [outgoing(folder / name) for name in NAMES],
         [StateModel(fingerprint=FINGERPRINT, name="SmolLM2", sha256="e" * 64)],
         [StateTip(message=message_id(5), fingerprint=FINGERPRINT, key="b" * 64)],
     )
@@ -92,7 +92,7 @@ def test_the_files_come_back_byte_for_byte_and_the_text_with_them(
     told: list[tuple[int, int]] = []
     extract_state(file, state_of(file), out, lambda done, total: told.append((done, total)))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {
-        path.name: path.read_bytes() for path in staged.files
+        file.path.name: file.path.read_bytes() for file in staged.files
     }
     assert told[-1] == (3003, 3003)
     if os.name == "posix":
@@ -259,6 +259,34 @@ def test_stopping_the_export_leaves_nothing(staged: OutgoingState, tmp_path: Pat
     with pytest.raises(EmberError, match="Stopped"):
         export_with_state(forked_tree(), {}, tmp_path / "chat.ember", staged, KEY, stop)
     assert [path.name for path in tmp_path.iterdir()] == ["staging"]
+
+
+@pytest.mark.parametrize("data", [b"shorter", b"x" * 2000], ids=["shorter", "longer"])
+def test_a_file_that_is_not_the_one_any_more_of_which_the_sums_were_told_is_not_written(
+    data: bytes, staged: OutgoingState, tmp_path: Path
+) -> None:
+    staged.files[1].path.write_bytes(data)
+    with pytest.raises(EmberError, match="changed meanwhile; its text alone can"):
+        export_with_state(forked_tree(), {}, tmp_path / "chat.ember", staged, KEY)
+    assert [path.name for path in tmp_path.iterdir()] == ["staging"]
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(0, b"XX"), (26, b"\xff\xff"), (28, b"\xff\xff"), (30, b"X")],
+    ids=["signature", "length of the name", "length of more", "name"],
+)
+def test_a_member_whose_own_head_lies_gives_nothing_but_bytes_of_the_file(
+    at: int, value: bytes, file: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(file) as archive:
+        begin = archive.getinfo(f"state/{NAMES[2]}").header_offset + at
+    data = file.read_bytes()
+    file.write_bytes(data[:begin] + value + data[begin + len(value) :])
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(RefusedError, match="it is damaged"):
+        extract_state(file, state_of(file), out)
 
 
 def test_the_key_is_made_once_and_private(tmp_path: Path) -> None:

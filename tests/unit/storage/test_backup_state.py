@@ -13,11 +13,12 @@ import pytest
 from app.core.errors import EmberError
 from app.storage import backup_state
 from app.storage.archive_format import RefusedError, StateFile
+from app.storage.archive_state import OutgoingFile
 from app.storage.backup import write_backup
 from app.storage.backup_format import look_into
 from app.storage.backup_state import CarriedState, check_state, extract_state
 from app.storage.conversations import ConversationStore
-from tests.unit.storage.made import forked_tree, put
+from tests.unit.storage.made import forked_tree, outgoing, put
 from tests.unit.storage.test_backup import KEY, restored, silently
 
 Json = dict[str, Any]
@@ -33,7 +34,7 @@ def saved(store: ConversationStore, tmp_path: Path) -> Path:
     folder.mkdir()
     for name, data in PIECES.items():
         (folder / name).write_bytes(data)
-    write_backup(store.database, tmp_path / "x", silently, KEY, [folder / name for name in PIECES])
+    write_backup(store.database, tmp_path / "x", silently, KEY, [outgoing(folder / name) for name in PIECES])
     return tmp_path / "x"
 
 
@@ -192,7 +193,7 @@ def test_a_disk_without_room_for_it_is_said(saved: Path, staging: Path, monkeypa
 def test_state_in_very_many_pieces_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backup_state, "STATE_FILE_LIMIT", 2)
     with pytest.raises(RefusedError, match="more pieces than the 2"):
-        check_state([Path(name) for name in PIECES])
+        check_state([OutgoingFile(Path(name), 1, A, 0) for name in PIECES])
 
 
 def test_every_changed_byte_of_state_is_noticed_by_its_digest(saved: Path, staging: Path) -> None:
