@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QDateTime, QLocale, QSize
+from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QTabWidget, QVBoxLayout, QWidget
 
 from app.gui.backup_page import BackupPage
@@ -45,11 +45,6 @@ class BackupDialog(QDialog):
     def show_restore(self) -> None:
         """Turn to the page for restoring."""
         self.tabs.setCurrentWidget(self.restore)
-
-
-def at_time(when: float, month: str = "MMMM") -> str:
-    """A Unix time as a person reads it, such as `22 November 2026, 13:05`; with `MMM` the month is shortened."""
-    return QLocale.c().toString(QDateTime.fromSecsSinceEpoch(round(when)), f"d {month} yyyy, HH:mm")
 
 
 def ask_where(parent: QWidget, proposal: Path) -> Path | None:
