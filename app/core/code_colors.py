@@ -3,7 +3,6 @@
 from functools import lru_cache
 from typing import Any, Final
 
-from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Name, Number, Operator, String
 from pygments.util import ClassNotFound
 
@@ -40,6 +39,8 @@ ROLES: Final = (
 @lru_cache(maxsize=64)
 def lexer_for(language: str) -> Any:
     """The lexer for a language's name; None where there is none to trust."""
+    from pygments.lexers import get_lexer_by_name  # its table of all lexers, which no window needs that only starts
+
     if language not in _LANGUAGES:
         return None
     try:

@@ -4,37 +4,22 @@ A reply tokenised again from its text does not always give the ids that were gen
 keys and values in memory belong to the generated ids, so those are kept with the message and put back where the
 rendered prompt holds the message's text unchanged. Everything else is tokenised, cut at control tokens.
 
-Text that came from a person or a model never becomes a control token: `shield` breaks such spellings with a mark
-before the template is rendered, and `assemble` only takes control tokens that carry no mark, which are the
-template's own.
+Text that came from a person or a model never becomes a control token: `ControlPattern.shield` breaks such spellings
+with a mark before the template is rendered, and `assemble` only takes control tokens that carry no mark, which are
+the template's own.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.core.errors import EmberError
+from app.core.control_tokens import ControlPattern, ControlToken
+from app.core.reasoning_marks import REASONING_END, REASONING_STARTS
 from app.core.stream_text import boundaries
 
-MARKS = tuple(chr(code) for code in range(0xFDD0, 0xFDF0))
-"""Unicode noncharacters: no text has a use for them, and one that this text lacks becomes the mark."""
 LOOK_AHEAD = 12
 """Fragments in which a message is looked for; a template puts a handful of them around each message."""
-REASONING_START = "<think>"
-REASONING_END = "</think>"
-REASONING_STARTS = (REASONING_START + "\n", REASONING_START)
-"""What a reply's text begins with when the generation prompt, not the model, opened its reasoning."""
-
-
-@dataclass(frozen=True, slots=True)
-class ControlToken:
-    """A token that text must not spell: its text and id, and whether it swallows white space beside it."""
-
-    text: str
-    id: int
-    strips_left: bool = False
-    strips_right: bool = False
 
 
 class Tokenizer(Protocol):
@@ -122,42 +107,6 @@ class _Found:
     start: int
     end: int
     ids: tuple[int, ...] | None
-
-
-class ControlPattern:
-    """Finds control tokens in text, the longest first; made once per vocabulary."""
-
-    def __init__(self, controls: Sequence[ControlToken]) -> None:
-        """Prepare for these tokens; empty texts are ignored."""
-        self.by_text = {token.text: token for token in controls if token.text}
-        longest_first = sorted(self.by_text, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-
-    def find(self, text: str) -> Iterator[re.Match[str]]:
-        """The control tokens spelled in `text`, left to right."""
-        return self._pattern.finditer(text) if self._pattern is not None else iter(())
-
-    def shield(self, text: str, mark: str) -> str:
-        """The text with `mark` after the first character of each control token, so that it is none any more."""
-        if self._pattern is None:
-            return text
-        while True:  # breaking one spelling can leave another whole, such as the inner one of <|a<|b|>
-            broken = self._pattern.sub(lambda m: m[0][0] + mark + m[0][1:] if len(m[0]) > 1 else mark, text)
-            if broken == text:
-                return text
-            text = broken
-
-
-def choose_mark(texts: Sequence[str]) -> str:
-    """A character that none of the texts contains; raises EmberError for texts made to contain them all."""
-    for mark in MARKS:
-        if not any(mark in text for text in texts):
-            return mark
-    raise EmberError(
-        "This conversation holds all the characters that Unicode keeps out of texts, and Ember needs one of them. "
-        "Nothing was lost; take one of them out.",
-        "bad_text",
-    )
 
 
 def placeholder(number: int, mark: str) -> str:

@@ -3,17 +3,10 @@
 import time
 from dataclasses import dataclass, replace
 
+from app.core.control_tokens import ControlPattern, choose_mark
 from app.core.errors import EmberError
-from app.core.ledger import (
-    REASONING_STARTS,
-    ControlPattern,
-    LedgerEntry,
-    MessageSpan,
-    Prompt,
-    assemble,
-    choose_mark,
-    common_prefix,
-)
+from app.core.ledger import LedgerEntry, MessageSpan, Prompt, assemble, common_prefix
+from app.core.reasoning_marks import REASONING_STARTS
 from app.core.stream_text import boundaries
 from app.engine.chat_template import ChatTemplate, Rendering, TemplateFailure
 from app.engine.vocabulary import Vocabulary

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import llama_cpp
 
+from app.core.control_tokens import ControlToken
 from app.core.errors import EmberError
-from app.core.ledger import ControlToken
 
 CONTROL = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
 """What llama.cpp leaves unparsed when special tokens are not to be parsed (llama-vocab.cpp)."""

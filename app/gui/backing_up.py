@@ -3,23 +3,23 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, QStandardPaths, Qt
 from PySide6.QtWidgets import QWidget
 
 from app.core.errors import EmberError
-from app.core.units import format_bytes, format_count
-from app.gui import dialogs_backup
-from app.gui.dialogs_backup import BackupDialog, at_time
+from app.core.units import format_bytes
 from app.gui.file_manager import show_file
 from app.gui.notices import Action, Kind, Notice, NoticeBar
-from app.gui.restore_page import CopyRow, Promise
 from app.services.backup_copies import SUFFIX, Copy
 from app.services.backup_state import TakenState
 from app.services.workspace import Workspace
 from app.storage.backup_state import CarriedState
-from app.storage.restore import Holds, Prepared, Restored
+
+if TYPE_CHECKING:  # a window that only starts needs neither the dialog nor a restore
+    from app.gui.dialogs_backup import BackupDialog
+    from app.storage.restore import Holds, Prepared, Restored
 
 BACKUP: Final = "backup"
 COPY: Final = "backup-copy"
@@ -27,8 +27,6 @@ RESTORE: Final = "restore"
 STATE: Final = "restore-state"
 """Keys of notices: a backup that was asked for, a scheduled copy that failed, what came of a restore and its state."""
 TOLD_MS: Final = 12_000
-_KINDS: Final = {"scheduled": "By the schedule", "own": "By you", "kept": "Kept before a restore or an update"}
-_HELD: Final = "All chats and settings"
 _NO_STATE: Final = "There is no saved state yet."
 _NOT_BEGUN: Final = (
     "Another backup is being written just now, so yours was not begun. Begin it again when that is done."
@@ -40,7 +38,7 @@ _STATE_OFF: Final = "What is saved of chats' state cannot be had at the moment."
 class Replacement:
     """A library that shall take the open one's place once the window is closed."""
 
-    prepared: Prepared
+    prepared: "Prepared"
     trust: bool
     """Whether to take over what another installation says of tokens and saved state."""
     downloads: tuple[Path, ...] = ()
@@ -78,6 +76,8 @@ class BackingUp(QObject):
 
     def open(self) -> None:
         """Show the dialog, or bring it to the front."""
+        from app.gui.dialogs_backup import BackupDialog
+
         if self.dialog is None:
             self.dialog = BackupDialog(self._backups.schedule, self._backups.kept_in, self._window)
             make, restore = self.dialog.backup, self.dialog.restore
@@ -99,13 +99,15 @@ class BackingUp(QObject):
             self.dialog.open()
         self.dialog.raise_()
 
-    def tell(self, outcome: Restored | EmberError) -> None:
+    def tell(self, outcome: "Restored | EmberError") -> None:
         """Say what came of putting a backup in the library's place, after the window opened again."""
+        from app.gui.backup_words import amount
+
         if isinstance(outcome, EmberError):
             self._notices.show_notice(Notice(outcome.sentence, "error", key=RESTORE))
             return
         text = (
-            f"The backup is restored: {_amount(outcome.conversations, 'chat')}. "
+            f"The backup is restored: {amount(outcome.conversations, 'chat')}. "
             f"What was here before is kept as “{outcome.kept.name}”."
         )
         if not outcome.with_token_ids:
@@ -172,9 +174,11 @@ class BackingUp(QObject):
         self.dialog.backup.show_sizes(self._backups.library_bytes(), state, why_not or ("" if state else _NO_STATE))
 
     def _list_copies(self) -> None:
+        from app.gui.backup_words import copy_row
+
         def told(copies: list[Copy]) -> None:
             if self.dialog is not None:
-                self.dialog.restore.show_copies([_row(copy) for copy in copies])
+                self.dialog.restore.show_copies([copy_row(copy) for copy in copies])
 
         self._backups.list_copies(told)
 
@@ -183,7 +187,9 @@ class BackingUp(QObject):
     def _back_up(self, with_state: bool) -> None:
         if self.dialog is None or self._backups.is_running:
             return
-        path = dialogs_backup.ask_where(self.dialog, self._own_folder() / f"Ember {time.strftime('%Y-%m-%d')}{SUFFIX}")
+        from app.gui.dialogs_backup import ask_where
+
+        path = ask_where(self.dialog, self._own_folder() / f"Ember {time.strftime('%Y-%m-%d')}{SUFFIX}")
         if path is not None and not self._backups.back_up(path, with_state=with_state):
             self._notices.show_notice(Notice(_NOT_BEGUN, "warning"))  # another one began while the person chose
 
@@ -243,7 +249,9 @@ class BackingUp(QObject):
     def _choose_file(self) -> None:
         if self.dialog is None:
             return
-        path = dialogs_backup.ask_which(self.dialog, self._own_folder())
+        from app.gui.dialogs_backup import ask_which
+
+        path = ask_which(self.dialog, self._own_folder())
         if path is not None:
             self._prepare(path)
 
@@ -257,7 +265,9 @@ class BackingUp(QObject):
         if self.dialog is not None:
             self.dialog.restore.row.show_progress(done, to_do)
 
-    def _ready(self, holds: Holds) -> None:
+    def _ready(self, holds: "Holds") -> None:
+        from app.gui.backup_words import promise_of
+
         if self.dialog is None:
             self._restoring.drop()
             return
@@ -286,44 +296,6 @@ class BackingUp(QObject):
         if not self._window.close():  # something keeps it open, and its notice says what
             self.replacement = None
             prepared.close()
-
-
-def promise_of(source: Path, holds: Holds, kept_in: Path, *, is_writing: bool) -> Promise:
-    """What restoring a backup would bring, in words."""
-    by = f"by Ember {holds.app}" if holds.app is not None else "by Ember itself, before a restore or an update"
-    facts = [
-        ("Chats", f"{format_count(holds.conversations)}, with {_amount(holds.messages, 'message')}"),
-        ("Written", f"{at_time(holds.written.timestamp())}, {by}"),
-        ("It holds", f"{_HELD}; {_state_words(holds)}."),
-        ("File", str(source)),
-    ]
-    if not holds.is_ours:
-        facts.append(("Written by", "Another installation of Ember; each chat is read again at its next reply."))
-    happens = (
-        f"All chats and settings that are here now are replaced. They are kept as a copy in “{kept_in}”, "
-        "which can be restored in the same way. Ember's window closes for a moment and opens again with the backup."
-    )
-    if is_writing:
-        happens += " The reply that is being written ends where it is."
-    title = f"Restore the library of {at_time(holds.written.timestamp())}?"
-    return Promise(title, tuple(facts), happens, asks_for_trust=not holds.is_ours)
-
-
-def _state_words(holds: Holds) -> str:
-    """What of saved state is in a backup, and whether it is used."""
-    if holds.state is None:
-        return "no saved state"
-    size = f"{format_bytes(holds.state.total_bytes)} of saved state"
-    return size if holds.is_ours else f"{size}, which is left out unless you trust it"
-
-
-def _row(copy: Copy) -> CopyRow:
-    return CopyRow(str(copy.path), at_time(copy.when, "MMM"), _KINDS[copy.kind], format_bytes(copy.bytes))
-
-
-def _amount(number: int, what: str) -> str:
-    """Such as `1 chat` or `12 chats`."""
-    return f"{format_count(number)} {what}{'' if number == 1 else 's'}"
 
 
 def _size(path: Path) -> str:

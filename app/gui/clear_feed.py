@@ -51,6 +51,8 @@ class ClearFeed(QObject):
         self._of_model = 0
         """Bytes saved of the loaded model."""
         self._model_name = ""
+        self._figures: ClearFigures | None = None
+        """What is offered."""
         self._engine.statistics.connect(self._take)
         self._engine.model_changed.connect(self._model_changed)
         self._chats.queue_changed.connect(self._show)
@@ -105,7 +107,9 @@ class ClearFeed(QObject):
                 read_rate=statistics.read_rate,
                 restore_rate=statistics.restore_rate,
             )
-        self._strip.show_clear(figures)
+        if figures != self._figures:
+            self._figures = figures
+            self._strip.show_clear(figures)
 
     def _why_no_memory(self) -> str:
         statistics = self._statistics

@@ -31,6 +31,7 @@ _LEFT: Final = 18
 _AROUND: Final = 6
 _GAP: Final = 8
 """Of the card: from its edge to the words, to the button, and between them, in pixels."""
+_RADIUS: Final = 16
 _SURELY_LONG: Final = 400
 """Characters that no line of the card takes."""
 
@@ -45,11 +46,15 @@ class _Card(QWidget):
         self.setCursor(Qt.CursorShape.IBeamCursor)
         edit.focus_changed.connect(self._set_focused)
 
-    def paintEvent(self, _event: QPaintEvent) -> None:
+    def paintEvent(self, event: QPaintEvent) -> None:
         """The surface, its line alive while the field has the focus."""
         painter = QPainter(self)
+        if self.rect().adjusted(_RADIUS, _RADIUS, -_RADIUS, -_RADIUS).contains(event.rect()):
+            painter.fillRect(event.rect(), theme.color("card"))  # behind the cursor, which blinks all day
+            painter.end()
+            return
         line = "writing" if self._focused else "border"
-        paint_card(painter, QRectF(self.rect()), fill="card", line=line, radius=16)
+        paint_card(painter, QRectF(self.rect()), fill="card", line=line, radius=_RADIUS)
         painter.end()
 
     def mousePressEvent(self, _event: QMouseEvent) -> None:

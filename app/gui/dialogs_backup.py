@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QDateTime, QLocale, QSize
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.gui.backup_page import BackupPage
+from app.gui.pages_dialog import PagesDialog
 from app.gui.restore_page import RestorePage
 from app.services.backup_copies import SUFFIX
 from app.services.backups import Schedule
@@ -17,40 +18,19 @@ MINIMUM: Final = QSize(400, 360)
 _FILTER: Final = f"Ember backup (*{SUFFIX})"
 
 
-class BackupDialog(QDialog):
+class BackupDialog(PagesDialog):
     """The two pages; what is chosen on them holds when the dialog is closed, however that is done."""
 
     def __init__(self, schedule: Schedule, own_folder: Path, parent: QWidget) -> None:
         """Show a schedule; `own_folder` is where copies go if no folder is chosen."""
-        super().__init__(parent)
-        self.setWindowTitle("Back up and restore")
-        self.setMinimumSize(MINIMUM)
-        self.resize(SIZE.boundedTo(parent.window().size().expandedTo(MINIMUM)))
+        super().__init__("Back up and restore", SIZE, MINIMUM, parent)
         self.backup = BackupPage(schedule, own_folder, self)
         self.restore = RestorePage(self)
-        self.tabs = QTabWidget(self)
-        self.tabs.setDocumentMode(True)
-        self.tabs.tabBar().setDrawBase(False)
-        self.tabs.tabBar().setAccessibleName("Pages of the backups")
-        self.tabs.addTab(self.backup, "Back up")
-        self.tabs.addTab(self.restore, "Restore")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.button(QDialogButtonBox.StandardButton.Close).setAutoDefault(False)
-        buttons.rejected.connect(self.reject)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(20, 12, 20, 16)
-        column.setSpacing(12)
-        column.addWidget(self.tabs, 1)
-        column.addWidget(buttons)
+        self.put_in("Pages of the backups", {"Back up": self.backup, "Restore": self.restore})
 
     def show_restore(self) -> None:
         """Turn to the page for restoring."""
         self.tabs.setCurrentWidget(self.restore)
-
-
-def at_time(when: float, month: str = "MMMM") -> str:
-    """A Unix time as a person reads it, such as `22 November 2026, 13:05`; with `MMM` the month is shortened."""
-    return QLocale.c().toString(QDateTime.fromSecsSinceEpoch(round(when)), f"d {month} yyyy, HH:mm")
 
 
 def ask_where(parent: QWidget, proposal: Path) -> Path | None:

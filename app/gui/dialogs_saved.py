@@ -7,7 +7,6 @@ from typing import Final
 from PySide6.QtCore import QLocale, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
-    QDialog,
     QDialogButtonBox,
     QDoubleSpinBox,
     QFormLayout,
@@ -16,7 +15,6 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QStackedWidget,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +22,7 @@ from PySide6.QtWidgets import (
 from app.core.units import format_bytes
 from app.gui import theme
 from app.gui.budget_slider import SMALLEST, BudgetSlider
+from app.gui.pages_dialog import PagesDialog
 from app.gui.parts import scrolled, set_tone
 from app.gui.saved_shares_model import CHATS, MODELS
 from app.gui.saved_shares_page import SharesPage
@@ -63,7 +62,7 @@ class SavedTotals:
     """What the pinned chats take together."""
 
 
-class SavedStateDialog(QDialog):
+class SavedStateDialog(PagesDialog):
     """Shows and changes the settings of saved state; `choice()` after it was accepted."""
 
     check_requested = Signal()
@@ -71,12 +70,9 @@ class SavedStateDialog(QDialog):
 
     def __init__(self, choice: SavedChoice, default: int, parent: QWidget) -> None:
         """Show a choice; `default` is the default budget in bytes, 0 while it is not known."""
-        super().__init__(parent)
+        super().__init__("Saved state", SIZE, MINIMUM, parent)
         self._before, self._default = choice, default
         self._totals: SavedTotals | None = None
-        self.setWindowTitle("Saved state")
-        self.setMinimumSize(MINIMUM)
-        self.resize(SIZE.boundedTo(parent.window().size().expandedTo(MINIMUM)))
         self._build()
         self._show_choice(choice)
         self.switch.toggled.connect(self._explain)
@@ -132,21 +128,9 @@ class SavedStateDialog(QDialog):
     def _build(self) -> None:
         self.chats = SharesPage("Saved state by chat", CHATS, AT_ONCE, "There are no chats yet.", self)
         self.models = SharesPage("Saved state by model", MODELS, AT_ONCE, "Nothing is saved yet.", self)
-        self.tabs = QTabWidget(self)
-        self.tabs.setDocumentMode(True)
-        self.tabs.tabBar().setDrawBase(False)
-        self.tabs.addTab(self._build_saving(), "Saving")
-        self.tabs.addTab(self.chats, "Chats")
-        self.tabs.addTab(self.models, "Models")
-        self.tabs.tabBar().setAccessibleName("Pages of the saved state")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(20, 12, 20, 16)
-        column.setSpacing(12)
-        column.addWidget(self.tabs, 1)
-        column.addWidget(buttons)
+        buttons = QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
+        pages = {"Saving": self._build_saving(), "Chats": self.chats, "Models": self.models}
+        self.put_in("Pages of the saved state", pages, buttons)
 
     def _build_saving(self) -> QWidget:
         """The switch, the budget, what there is, and the check; it scrolls in a low window."""

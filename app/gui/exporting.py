@@ -4,23 +4,24 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, QStandardPaths
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.core.conversation import ConversationId
+from app.core.conversation import ConversationId, ConversationTree
 from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count
-from app.gui.dialogs_export import ExportChoice, ExportDialog, StateOffer, form_of
 from app.gui.file_manager import show_file
 from app.gui.notices import Action, Kind, Notice, NoticeBar
-from app.gui.pdf_export import to_pdf
 from app.gui.progress_strip import ProgressStrip
 from app.services.background import run_in_background
 from app.services.exports import ExportOrder, ExportReport, ExportRun, ExportStep
 from app.services.transfer import SUFFIXES, contents, file_name
 from app.services.workspace import Workspace
+
+if TYPE_CHECKING:  # a window that only starts does not need the dialog
+    from app.gui.dialogs_export import ExportChoice, ExportDialog, StateOffer
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Exporting(QObject):
         self.place: QFileDialog | None = None
         """The dialog that asks where to."""
         self.run: ExportRun | None = None
-        workspace.exports.to_pdf = to_pdf
+        workspace.exports.to_pdf = _to_pdf
         workspace.saved.changed.connect(self._show_state)
         strip.cancelled.connect(self._cancel)
 
@@ -102,6 +103,8 @@ class Exporting(QObject):
         if (shown := self.place or self.dialog) is not None:
             shown.raise_()
             return
+        from app.gui.dialogs_export import ExportChoice, ExportDialog
+
         self._asked, self._sized = asked, None
         choice = self._workspace.settings.get(CHOICE, ExportChoice, ExportChoice())
         self.dialog = ExportDialog(asked.name, choice, self._window)
@@ -117,8 +120,10 @@ class Exporting(QObject):
         if self.dialog is not None and self._asked is not None:
             self.dialog.show_state(self._offer(self._asked))
 
-    def _offer(self, asked: _Asked) -> StateOffer:
+    def _offer(self, asked: _Asked) -> "StateOffer":
         """What is saved of these chats, or why it cannot go along."""
+        from app.gui.dialogs_export import StateOffer
+
         saved = self._saved
         if not saved.is_on:
             return StateOffer(why_not="Saving is switched off in the settings of saved state.")
@@ -176,8 +181,10 @@ class Exporting(QObject):
         place.finished.connect(self._place_closed)
         place.open()
 
-    def _place_dialog(self, asked: _Asked, choice: ExportChoice) -> QFileDialog:
+    def _place_dialog(self, asked: _Asked, choice: "ExportChoice") -> QFileDialog:
         """The system's dialog for a file, which asks before another one is overwritten, or for a folder."""
+        from app.gui.dialogs_export import form_of
+
         folder = self._workspace.settings.get(FOLDER, str, "")
         if not folder or not Path(folder).is_dir():
             folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
@@ -207,7 +214,7 @@ class Exporting(QObject):
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def _chosen(self, asked: _Asked, choice: ExportChoice, to: Path) -> None:
+    def _chosen(self, asked: _Asked, choice: "ExportChoice", to: Path) -> None:
         into_folder = asked.title is None
         self._keep(FOLDER, str(to if into_folder else to.parent))
         order = ExportOrder(asked.conversations, to, into_folder, choice.form, choice.branches, choice.with_state)
@@ -236,6 +243,13 @@ class Exporting(QObject):
 
     def _tell(self, words: str, kind: Kind = "info") -> None:
         self._notices.show_notice(Notice(words, kind, key="export"))
+
+
+def _to_pdf(tree: ConversationTree) -> bytes:
+    """A conversation on paper; what draws it is read when it is first asked for."""
+    from app.gui.pdf_export import to_pdf
+
+    return to_pdf(tree)
 
 
 def _progress(name: str, step: ExportStep) -> tuple[str, float | None]:

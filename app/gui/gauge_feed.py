@@ -38,7 +38,7 @@ class GaugeFeed(QObject):
 
     def _take(self, statistics: Statistics) -> None:
         self._statistics = statistics
-        self._show()
+        self._show_engine()
         self._history.take(statistics)
 
     def _model_changed(self, model: ModelInfo | None) -> None:
@@ -48,9 +48,13 @@ class GaugeFeed(QObject):
         self._show()
 
     def _show(self) -> None:
+        self._show_engine()
+        self._show_saved()
+
+    def _show_engine(self) -> None:
+        """What the engine's statistics say, every second; what is saved tells itself when it changes."""
         self._show_context()
         self._strip.show_memory(*(memory_figures(self._statistics) if self._statistics is not None else ()))
-        self._show_saved()
 
     def _show_saved(self) -> None:
         conversation, everything = self._chat.conversation_id, self._saved.usage

@@ -1,17 +1,19 @@
 """Opens the help page with the figures of the chat that is open."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
 from app.core.conversation import Message
-from app.gui import help_page
-from app.gui.help_page import HelpFigures, HelpPage
-from app.gui.help_picture import Part
 from app.gui.open_chat import OpenChat
 from app.protocol.answers import Statistics
 from app.services.workspace import Workspace
+
+if TYPE_CHECKING:  # a window that only starts does not need the page
+    from app.gui.help_page import HelpFigures, HelpPage
+    from app.gui.help_picture import Part
 
 
 class HelpFeed(QObject):
@@ -27,16 +29,20 @@ class HelpFeed(QObject):
         workspace.engine.statistics.connect(self._take)
         workspace.engine.model_changed.connect(lambda model: self._take(None) if model is None else None)
 
-    def open(self) -> HelpPage:
+    def open(self) -> "HelpPage":
         """Show the page, with the figures of now."""
+        from app.gui import help_page
+
         if self._page is not None:
             self._page.close()
         page = self._page = help_page.open(self._window, self.figures())
         page.finished.connect(lambda _result: self._gone(page))
         return page
 
-    def figures(self) -> HelpFigures:
+    def figures(self) -> "HelpFigures":
         """What is known of the open chat."""
+        from app.gui.help_page import HelpFigures
+
         here, now, model = self._chat.conversation_id, self._statistics, self._engine.model
         tree = self._chat.tree
         path = tree.path() if tree is not None else []
@@ -58,13 +64,15 @@ class HelpFeed(QObject):
     def _take(self, statistics: Statistics | None) -> None:
         self._statistics = statistics
 
-    def _gone(self, page: HelpPage) -> None:
+    def _gone(self, page: "HelpPage") -> None:
         if self._page is page:
             self._page = None
 
 
-def prompt_parts(path: Sequence[Message], instructions: int) -> tuple[Part, ...]:
+def prompt_parts(path: Sequence[Message], instructions: int) -> "tuple[Part, ...]":
     """The prompt as parts, from the figures of its turns: a reply's prompt, less what was there before, was asked."""
+    from app.gui.help_picture import Part
+
     parts: list[Part] = []
     before = 0
     for message in path:

@@ -1,10 +1,13 @@
 """The icons: one family (Phosphor), named by what they mean here, in the colours of the palette in use."""
 
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
 from typing import Final
 
-import qtawesome
 from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPixmap
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QIconEngine, QPainter, QPixmap
 
 from app.gui import theme
 
@@ -48,6 +51,34 @@ _GLYPHS: Final = {
 NAMES: Final = frozenset(_GLYPHS)
 SIZE: Final = QSize(18, 18)
 
+_PACKAGE: Final = "qtawesome"
+"""Has the font. It is never imported: that takes 80 ms, and its first glyph reads eleven more fonts."""
+_FONT, _CODES = "phosphor-1.3.0.ttf", "phosphor-charmap-1.3.0.json"
+
+
+def _font_folder() -> Path:
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        raise FileNotFoundError(f"{_PACKAGE}, which has the icons, is not installed")
+    return Path(found.origin).parent / "fonts"
+
+
+@cache
+def _codes() -> dict[str, str]:
+    """The code of each glyph of the font in hexadecimal, by its name."""
+    codes: dict[str, str] = json.loads((_font_folder() / _CODES).read_text(encoding="utf-8"))
+    return codes
+
+
+@cache
+def _family() -> str:
+    """The name of the font, loaded for this process; needs the application object."""
+    path = _font_folder() / _FONT
+    families = QFontDatabase.applicationFontFamilies(QFontDatabase.addApplicationFont(str(path)))
+    if not families:
+        raise OSError(f"the icons' font cannot be used: {path}")
+    return families[0]
+
 
 class _GlyphEngine(QIconEngine):
     """Paints one glyph at any size and scale; asks for the colour at the moment of painting."""
@@ -55,7 +86,7 @@ class _GlyphEngine(QIconEngine):
     def __init__(self, name: str, color: str | None) -> None:
         super().__init__()
         self._name = name
-        self._glyph = qtawesome.charmap(f"ph.{_GLYPHS[name]}")
+        self._glyph = chr(int(_codes()[_GLYPHS[name]], 16))
         self._color = color
 
     def clone(self) -> QIconEngine:
@@ -72,7 +103,9 @@ class _GlyphEngine(QIconEngine):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
         painter.setPen(self._pen(mode))
-        painter.setFont(qtawesome.font("ph", side))
+        font = QFont(_family())
+        font.setPixelSize(side)
+        painter.setFont(font)
         painter.drawText(QRectF(rect), Qt.AlignmentFlag.AlignCenter, self._glyph)
         painter.restore()
 

@@ -10,8 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
-from app.gui import dialogs_import, import_words
-from app.gui.dialogs_import import ReportDialog
+from app.gui import import_words
 from app.gui.drop_target import DropTarget
 from app.gui.notices import UNDO_MS, Action, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
@@ -73,11 +72,15 @@ class Importing(QObject):
 
     def choose(self) -> None:
         """Ask for files, and import them."""
-        self.take(dialogs_import.import_paths(self._window))
+        from app.gui.dialogs_import import import_paths
+
+        self.take(import_paths(self._window))
 
     def choose_folder(self) -> None:
         """Ask for a folder, and import what is in it."""
-        folder = dialogs_import.import_folder(self._window)
+        from app.gui.dialogs_import import import_folder
+
+        folder = import_folder(self._window)
         self.take([folder] if folder is not None else [])
 
     def take(self, paths: Sequence[Path]) -> None:
@@ -120,7 +123,9 @@ class Importing(QObject):
         self._strip.end()
         self._report = report
         if report.undecided and not report.was_stopped:
-            dialogs_import.ask_about_known(self._window, report.undecided, self._decide)
+            from app.gui.dialogs_import import ask_about_known
+
+            ask_about_known(self._window, report.undecided, self._decide)
         else:
             self._left = report.undecided
             self._ask_to_trust()
@@ -151,7 +156,9 @@ class Importing(QObject):
         if not foreign or self._report.was_stopped:
             self._tell()
             return
-        dialogs_import.ask_to_trust(self._window, [one.title for one in foreign], self._trust)
+        from app.gui.dialogs_import import ask_to_trust
+
+        ask_to_trust(self._window, [one.title for one in foreign], self._trust)
 
     def _trust(self, trusts: bool) -> None:
         if not trusts:
@@ -217,6 +224,8 @@ class Importing(QObject):
         )
 
     def _show_report(self) -> None:
+        from app.gui.dialogs_import import ReportDialog
+
         known = known_files(self._workspace.library)
         words = import_words.summary(self._report, self._left, known)
         dialog = ReportDialog(words, import_words.rows(self._report, self._left, known), self._window)

@@ -3,42 +3,26 @@
 from typing import Final
 
 from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.gui.library_downloads_page import DownloadsPage
 from app.gui.library_find_page import FindPage
 from app.gui.library_page import LibraryPage
+from app.gui.pages_dialog import PagesDialog
 
 SIZE: Final = QSize(820, 640)
 MINIMUM: Final = QSize(460, 440)
 
 
-class LibraryDialog(QDialog):
+class LibraryDialog(PagesDialog):
     """Three pages beside each other; the window can be used while it is open."""
 
     def __init__(self, hub: str, parent: QWidget) -> None:
         """`hub` is what the place is called that is searched."""
-        super().__init__(parent)
-        self.setWindowTitle("Models")
-        self.setMinimumSize(MINIMUM)
-        self.resize(SIZE.boundedTo(parent.window().size().expandedTo(MINIMUM)))
-        self.tabs = QTabWidget(self)
+        super().__init__("Models", SIZE, MINIMUM, parent)
         self.models, self.search, self.downloads = LibraryPage(self), FindPage(hub, self), DownloadsPage(self)
-        self.tabs.setDocumentMode(True)
-        self.tabs.tabBar().setDrawBase(False)
-        self.tabs.tabBar().setAccessibleName("Pages of the models")
-        self.tabs.addTab(self.models, "On this computer")
-        self.tabs.addTab(self.search, "Find and download")
-        self.tabs.addTab(self.downloads, "Downloads")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(20, 12, 20, 16)
-        column.setSpacing(12)
-        column.addWidget(self.tabs, 1)
-        column.addWidget(buttons)
-        for button in buttons.buttons():
-            button.setProperty("autoDefault", False)
+        pages = {"On this computer": self.models, "Find and download": self.search, "Downloads": self.downloads}
+        self.put_in("Pages of the models", pages)
         self.tabs.currentChanged.connect(self._turned)
 
     def changeEvent(self, event: QEvent) -> None:

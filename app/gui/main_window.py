@@ -214,6 +214,7 @@ class MainWindow(QMainWindow):
         self.model.load_at_start()
         self.library.offer_unfinished()
         self.composer.focus_draft()
+        QTimer.singleShot(0, self.transcript.prepare)  # while the model is loaded
 
     def showEvent(self, event: QShowEvent) -> None:
         """Gauges are fed only while someone can see them."""
@@ -341,13 +342,15 @@ class MainWindow(QMainWindow):
 
     def _show_empty_state(self, _model: ModelInfo | None = None) -> None:
         engine = self.workspace.engine
+        will_load = self.model.at_start() if engine.state == "stopped" else None
         self.empty.set_choices(())
         if engine.model is not None:
             name = wording.model_label(engine.model)
             self.empty.set_message(f"What would you like to ask {name}?", None)
             self.empty.set_examples(EXAMPLES)
-        elif engine.is_loading:
-            name = wording.file_label(engine.loading_path) if engine.loading_path is not None else "The model"
+        elif engine.is_loading or will_load is not None:
+            path = engine.loading_path or will_load
+            name = wording.file_label(path) if path is not None else "The model"
             self.empty.set_message(f"{name} is being loaded.", None, "You can write already.")
             self.empty.set_examples(())
         else:

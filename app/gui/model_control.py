@@ -57,9 +57,13 @@ class ModelControl(QObject):
         workspace.catalogue.changed.connect(self._show_models)
         self._show_models()
 
+    def at_start(self) -> Path | None:
+        """The file that `load_at_start` loads."""
+        return self._library.at_start()
+
     def load_at_start(self) -> None:
         """Load what was loaded last; at the first start the starter model, where it is installed."""
-        path = self._library.at_start()
+        path = self.at_start()
         if path is not None:
             self.load(path)
 

@@ -57,13 +57,14 @@ QComboBox::down-arrow {{ width: 9px; height: 5px; background: qconicalgradient(c
 QComboBox::down-arrow:disabled {{ background: qconicalgradient(cx: 0.5, cy: 1, angle: 0,
     stop: 0.17 transparent, stop: 0.18 {text_faint}, stop: 0.32 {text_faint}, stop: 0.33 transparent); }}
 
+QCheckBox, QRadioButton {{ border: 2px solid transparent; border-radius: 6px; padding: 1px 4px 1px 2px; }}
+QCheckBox:focus, QRadioButton:focus {{ border-color: {focus}; }}
 QCheckBox::indicator:unchecked {{ border: 1px solid {text_faint}; border-radius: 3px; background: {card}; width: 12px;
     height: 12px; }}
 QRadioButton::indicator {{ border: 1px solid {text_faint}; border-radius: 7px; background: {card}; width: 12px;
     height: 12px; }}
 QRadioButton::indicator:checked {{ border-color: {text}; background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5,
     fx: 0.5, fy: 0.5, stop: 0 {text}, stop: 0.5 {text}, stop: 0.6 {card}, stop: 1 {card}); }}
-QRadioButton::indicator:focus {{ border: 2px solid {focus}; width: 10px; height: 10px; }}
 QRadioButton::indicator:disabled {{ border-color: {border}; }}
 QRadioButton::indicator:checked:disabled {{ background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5,
     fx: 0.5, fy: 0.5, stop: 0 {text_faint}, stop: 0.5 {text_faint}, stop: 0.6 {card}, stop: 1 {card}); }}
@@ -79,17 +80,16 @@ QSlider::handle:horizontal:focus {{ border-color: {focus}; }}
 QSlider::handle:horizontal:disabled {{ background: {text_faint}; }}
 
 QTabWidget::pane {{ border: none; }}
-QTabBar::tab {{ background: transparent; color: {text_soft}; border: none; border-bottom: 2px solid transparent;
-    padding: 6px 12px; }}
+QTabBar::tab {{ background: transparent; color: {text_soft}; border: 2px solid transparent; padding: 4px 10px 6px; }}
 QTabBar::tab:hover {{ color: {text}; }}
 QTabBar::tab:selected {{ color: {text}; border-bottom-color: {text}; }}
-QTabBar::tab:focus {{ background: {hover}; }}
+QTabBar::tab:focus {{ border-color: {focus}; border-radius: 6px; }}
 
 QTableView {{ background: {card}; border: 1px solid {border}; border-radius: 10px; outline: none;
     selection-background-color: {selection}; selection-color: {text}; }}
 QTableView:focus {{ border-color: {focus}; }}
 QTableView::item {{ padding: 0 18px 0 8px; }}
-QTableView::item:focus {{ background: {hover}; color: {text}; }}
+QTableView::item:focus {{ border: 2px solid {focus}; border-radius: 6px; padding: 0 16px 0 6px; }}
 QTableView::indicator:unchecked {{ border: 1px solid {text_faint}; border-radius: 3px; background: {card};
     width: 12px; height: 12px; }}
 QHeaderView {{ background: transparent; border: none; }}

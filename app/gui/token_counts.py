@@ -6,7 +6,7 @@ from typing import Literal
 from PySide6.QtCore import QObject, Signal
 
 from app.core.conversation import Message
-from app.core.ledger import REASONING_END
+from app.core.reasoning_marks import REASONING_END
 from app.protocol.answers import TokenCount
 from app.protocol.messages import Response
 from app.protocol.requests import CountTokens

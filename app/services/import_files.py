@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from app.core.conversation import ConversationId, MessageId
 from app.core.errors import EmberError
@@ -13,11 +13,11 @@ from app.paths import plain_reason
 from app.storage.archive import place, read_archive
 from app.storage.archive_format import Manifest, RefusedError, StateManifest
 from app.storage.conversations import ConversationStore
-from app.storage.imports.draft import Taken
-from app.storage.imports.jan import MESSAGES, THREAD
-from app.storage.imports.reading import Refused, conversations_in
 from app.storage.merge import Difference, add_new, add_token_ids, compare
 from app.storage.signing import is_signed
+
+if TYPE_CHECKING:  # a window that only starts reads no other program's format
+    from app.storage.imports.draft import Taken
 
 Known = Literal["copy", "merge", "ask"]
 """What becomes of a conversation that is here already: a copy, what is new of it is added, or it is only told."""
@@ -241,6 +241,8 @@ class _Import:
 
     def _take_file(self, file: Path) -> bool:
         """Take the conversations of one file, and report them; whether it was stopped."""
+        from app.storage.imports.reading import Refused, conversations_in
+
         seen = self._done
 
         def counted(number: int) -> None:
@@ -265,7 +267,7 @@ class _Import:
         self._progress(1 if self._done == seen else 0)
         return False
 
-    def _is_wanted(self, file: Path, found: Taken) -> bool:
+    def _is_wanted(self, file: Path, found: "Taken") -> bool:
         one = (file, found.imported.tree.conversation.id)
         self._missing.discard(one)
         return self._order.only is None or one in self._order.only
@@ -277,7 +279,7 @@ class _Import:
 
     # --- one conversation --------------------------------------------------------------------------------------------
 
-    def _try(self, file: Path, found: Taken) -> None:
+    def _try(self, file: Path, found: "Taken") -> None:
         """Take a conversation, unless the person changed or deleted the one that is here just then."""
         try:
             self._take(file, found)
@@ -286,7 +288,7 @@ class _Import:
                 raise
             self._refuse(file, found.imported.tree.conversation.title, error.sentence)
 
-    def _take(self, file: Path, found: Taken) -> None:
+    def _take(self, file: Path, found: "Taken") -> None:
         """Store the text, then see to the state."""
         imported, order = found.imported, self._order
         conversation = imported.tree.conversation.id
@@ -361,6 +363,8 @@ def _model_digest(manifest: Manifest | None) -> str | None:
 
 def _files_of(path: Path) -> Iterator[Path]:
     """The file itself, or the files of a folder that may hold conversations; links are not followed."""
+    from app.storage.imports.jan import MESSAGES, THREAD
+
     if not path.is_dir():
         yield path
         return

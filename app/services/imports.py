@@ -35,7 +35,6 @@ from app.services.state_transfer import Adopted, OnFailed, StateTransfer, Stop, 
 from app.storage.archive_format import RefusedError, StateManifest
 from app.storage.archive_state import extract_state
 from app.storage.conversations import ConversationStore
-from app.storage.saved_roots import SavedRoots
 from app.storage.signing import installation_key
 
 _T = TypeVar("_T")
@@ -196,14 +195,14 @@ class Imports(QObject):
         store: ConversationStore,
         engine: EngineClient,
         saved: SavedStates,
-        roots: SavedRoots,
+        transfer: StateTransfer,
         parent: QObject,
     ) -> None:
         """Use these of the workspace."""
         super().__init__(parent)
         self.data_dir, self.engine, self.saved = data_dir, engine, saved
         self._store = store
-        self._transfer = StateTransfer(engine, saved, roots)
+        self._transfer = transfer
         self._runs: deque[tuple[_Run, Callable[[], None]]] = deque()
         """What is under way, then what waits."""
 

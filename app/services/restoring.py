@@ -3,6 +3,7 @@
 import logging
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
@@ -11,25 +12,30 @@ from app.paths import DataDir
 from app.services.background import run_in_background
 from app.services.backups import OF_THIS_MACHINE
 from app.services.single_instance import SingleInstance, in_use
-from app.storage import restore
 from app.storage.backup_format import Progress
-from app.storage.restore import Prepared, Restored
 from app.storage.signing import installation_key
+
+if TYPE_CHECKING:  # a window that only starts restores nothing
+    from app.storage.restore import Prepared, Restored
 
 logger = logging.getLogger(__name__)
 
 
-def prepare(data_dir: DataDir, path: Path, progress: Progress) -> Prepared:
+def prepare(data_dir: DataDir, path: Path, progress: Progress) -> "Prepared":
     """Try the backup at `path` on a copy, also while the library is open; whoever gets it closes it. EmberError."""
+    from app.storage import restore
+
     key = installation_key(data_dir.key)
     return restore.prepare_library(path, data_dir.database, data_dir.backups, progress, key=key)
 
 
-def put_in_place(data_dir: DataDir, prepared: Prepared, *, trust: bool) -> Restored:
+def put_in_place(data_dir: DataDir, prepared: "Prepared", *, trust: bool) -> "Restored":
     """Put it in the library's place; `trust` takes over what another installation says of tokens and saved state.
 
     Raises EmberError: "in_use" while a window or a command has the folder, and what `restore.put_in_place` raises.
     """
+    from app.storage import restore
+
     instance = SingleInstance(data_dir.root)
     if not instance.acquire():
         raise in_use(data_dir.root)
@@ -83,7 +89,7 @@ class Restoring(QObject):
         self._cancelled.set()
         self._next = None
 
-    def take(self) -> Prepared | None:
+    def take(self) -> "Prepared | None":
         """Hand over what is ready to whoever puts it in place, and closes it."""
         taken, self._prepared = self._prepared, None
         return taken

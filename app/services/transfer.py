@@ -10,13 +10,9 @@ from app.core.errors import EmberError
 from app.paths import plain_reason
 from app.services.model_source import source_of
 from app.storage.archive import checked_archive
-from app.storage.chat_json import to_chat_json
 from app.storage.conversations import ConversationStore
 from app.storage.files import write_bytes_atomically
-from app.storage.html_page import to_html
-from app.storage.markdown import to_markdown
 from app.storage.own_files import check_place
-from app.storage.plain_text import to_plain_text
 
 ExportFormat = Literal["ember", "markdown", "json", "text", "html", "pdf"]
 Branches = Literal["one", "all"]
@@ -66,12 +62,20 @@ def contents(
         case "ember":
             return checked_archive(tree, store.packed_token_ids(conversation), source_of(tree.conversation))
         case "markdown":
+            from app.storage.markdown import to_markdown
+
             text = to_markdown(tree, one=branches == "one")
         case "json":
+            from app.storage.chat_json import to_chat_json
+
             return to_chat_json(tree, one=branches != "all")
         case "text":
+            from app.storage.plain_text import to_plain_text
+
             text = to_plain_text(tree, one=branches != "all")
         case "html":
+            from app.storage.html_page import to_html
+
             text = to_html(tree)
         case "pdf":
             return to_pdf(tree)

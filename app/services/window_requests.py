@@ -1,4 +1,7 @@
-"""Answers commands that ask the open window for what only the process with the data folder can do or know."""
+"""Answers commands that ask the open window for what only the process with the data folder can do or know.
+
+What carries a command out is read when one asks, not when the window starts.
+"""
 
 import logging
 from collections.abc import Callable
@@ -8,11 +11,7 @@ import msgspec
 from PySide6.QtCore import QObject, Signal
 
 from app.services.backup_calls import BackupCalls
-from app.services.cache_command import CacheDeeds, CacheOptions
-from app.services.export_command import begin_export
-from app.services.import_command import order_of, paths_of, report_answer
 from app.services.import_files import ImportReport
-from app.services.memory_report import report_memory
 from app.services.missing_model import known_files
 from app.services.single_instance import Caller
 from app.services.window_socket import (
@@ -45,7 +44,6 @@ class WindowRequests(QObject):
         """Answer from now on what comes to the window's socket."""
         super().__init__(parent)
         self._workspace = workspace
-        self._deeds = CacheDeeds(workspace, self)
         self._backups = BackupCalls(workspace.backups, self)
         workspace.instance.asked.connect(self._asked)
 
@@ -76,10 +74,13 @@ class WindowRequests(QObject):
     def _begin(self, request: WindowRequest, write: Callable[[Reply], None]) -> Callable[[], None]:
         """Carry a request out; what comes back stops it."""
         if isinstance(request, OpenRequest):
+            from app.services.import_command import paths_of
+
             write(Found(answer={}))
             self.open_requested.emit(paths_of(request.paths))
             return lambda: None
         if isinstance(request, ImportRequest):
+            from app.services.import_command import order_of, report_answer
 
             def imported(report: ImportReport) -> None:
                 write(Found(answer=report_answer(report, known_files(self._workspace.library))))
@@ -94,6 +95,8 @@ class WindowRequests(QObject):
         if isinstance(request, BackupRequest):
             return self._backups.begin(request, write)
         if isinstance(request, ExportRequest):
+            from app.services.export_command import begin_export
+
             return begin_export(
                 self._workspace,
                 request,
@@ -102,13 +105,17 @@ class WindowRequests(QObject):
                 progress=lambda done, total: write(Progress(done=done, total=total)),
             )
         if not isinstance(request, CacheRequest):
+            from app.services.memory_report import report_memory
+
             report_memory(
                 self._workspace.engine,
                 told=lambda answer: write(Found(answer=answer)),
                 failed=lambda error: write(Refused(error=error.kind, sentence=error.sentence)),
             )
             return lambda: None
-        return self._deeds.do(
+        from app.services.cache_command import CacheDeeds, CacheOptions
+
+        return CacheDeeds(self._workspace).do(
             CacheOptions(
                 deed=request.deed,
                 conversation=request.conversation,

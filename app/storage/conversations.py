@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -26,7 +25,6 @@ from app.storage.records import (
     SearchHit,
     TokenIds,
     conversation_of,
-    conversation_values,
     message_values,
     messages_of,
     pack_ids,
@@ -36,6 +34,7 @@ from app.storage.records import (
     to_json,
     unpack_ids,
 )
+from app.storage.tree_insertion import ADD_MESSAGE, STORE_IDS, add_conversation, insert_tree, remove_conversation
 
 _log = logging.getLogger(__name__)
 
@@ -47,10 +46,6 @@ ChangeKind = Literal[
 Observer = Callable[[ChangeKind, ConversationId], None]
 
 TITLE_LIMIT: Final = 200
-PIECE: Final = 32 * 1024
-"""Characters of a large conversation that are stored at once: some 10 ms with their index."""
-BETWEEN_PIECES: Final = 0.001
-"""Seconds."""
 INTERRUPTED: Final = "Ember was closed while this reply was being written; what had come by then is kept."
 
 _SUMMARIES: Final = """
@@ -73,21 +68,6 @@ WITH RECURSIVE path (position, parent, id, role, text) AS (
     WHERE m.conversation = ?1 AND m.position < path.position
 )
 SELECT id, role, text FROM path ORDER BY position
-"""
-_ADD_CONVERSATION: Final = """
-INSERT INTO conversations
-    (title_by_person, deleted_at, id, title, system_prompt, created, updated, leaf, model_path, sampler, draft)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_ADD_MESSAGE: Final = """
-INSERT INTO messages (id, conversation, parent, role, text, created, model, finish_reason, figures, error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-# A message may have gone with its conversation while the engine still answered; then nothing is stored.
-_STORE_IDS: Final = """
-INSERT INTO message_tokens (message, tokenizer, ids) SELECT ?1, ?2, ?3 WHERE EXISTS
-    (SELECT 1 FROM messages WHERE id = ?1)
-ON CONFLICT (message, tokenizer) DO UPDATE SET ids = excluded.ids
 """
 
 
@@ -157,7 +137,7 @@ class ConversationStore:
     def create(self, conversation: Conversation) -> None:
         """Add a conversation that has no messages yet."""
         with self.database.transaction():
-            self._insert(conversation, title_by_person=False)
+            add_conversation(self.database, conversation, title_by_person=False)
             self._changed("created", conversation.id)
 
     def rename(self, conversation: ConversationId, title: str, *, by_person: bool = True) -> None:
@@ -221,59 +201,15 @@ class ConversationStore:
             rows = self.database.rows("SELECT id FROM conversations WHERE deleted_at < ?", (before,))
             gone = [ConversationId(row["id"]) for row in rows]
             for conversation in gone:
-                self._remove(conversation)
+                remove_conversation(self.database, conversation)
                 self._changed("purged", conversation)
         return gone
 
     def insert_tree(self, tree: ConversationTree, token_ids: TokenIds) -> None:
-        """Add a whole conversation, its messages in their order and its token ids: there at once, or not at all.
-
-        What is large is written in pieces, so that others need not wait for all of it: as a deleted conversation, which
-        the last piece brings back. What a killed process leaves of one is purged as any that was deleted.
-        """
-        pieces = list(_pieces(tree.messages.values()))
-        if len(pieces) > 1:
-            self._insert_in_pieces(tree.conversation, pieces, token_ids)
-            return
-        with self.database.transaction():
-            self._insert_imported(tree.conversation)
-            for piece in pieces:
-                self._insert_piece(piece, token_ids)
-            self._changed("created", tree.conversation.id)
-
-    def _insert_in_pieces(
-        self, conversation: Conversation, pieces: Iterable[Sequence[Message]], token_ids: TokenIds
-    ) -> None:
-        """Each piece in a transaction of its own; where one fails, what was added goes again."""
-        with ExitStack() as undo:
-            with self.database.transaction():
-                self._insert_imported(conversation, deleted_at=self._clock())
-            undo.callback(self._remove, conversation.id)
-            for piece in pieces:
-                self._insert_piece(piece, token_ids)
-                time.sleep(BETWEEN_PIECES)  # else this thread has the lock again before another one wakes up
-            with self.database.transaction():
-                self.database.write("UPDATE conversations SET deleted_at = NULL WHERE id = ?", (conversation.id,))
-                self._changed("created", conversation.id)
-            undo.pop_all()
-
-    def _insert_imported(self, conversation: Conversation, deleted_at: float | None = None) -> None:
-        """Add the row of a conversation whose title, where it has one, is nobody's first words."""
-        self._insert(conversation, title_by_person=conversation.title != UNTITLED, deleted_at=deleted_at)
-
-    def _insert_piece(self, messages: Sequence[Message], token_ids: TokenIds) -> None:
-        """Add messages and their token ids in one transaction."""
-        with self.database.transaction():
-            self.database.write_many(_ADD_MESSAGE, map(message_values, messages))
-            self.database.write_many(
-                _STORE_IDS,
-                (
-                    (message.id, tokenizer, ids[message.id])
-                    for tokenizer, ids in token_ids.items()
-                    for message in messages
-                    if message.id in ids
-                ),
-            )
+        """Add a whole conversation, its messages in their order and its token ids: there at once, or not at all."""
+        insert_tree(
+            self.database, tree, token_ids, self._clock(), lambda: self._changed("created", tree.conversation.id)
+        )
 
     def knows_any(self, conversation: ConversationId, messages: Iterable[MessageId]) -> bool:
         """Whether that conversation (also a deleted one) or any of those messages is in the database."""
@@ -307,7 +243,7 @@ class ConversationStore:
             self._require(message.conversation)
             if message.parent is not None:
                 self._require_message(message.conversation, message.parent)
-            self.database.write(_ADD_MESSAGE, message_values(message))
+            self.database.write(ADD_MESSAGE, message_values(message))
             if make_leaf:
                 self.database.write(
                     "UPDATE conversations SET leaf = ? WHERE id = ?", (message.id, message.conversation)
@@ -319,7 +255,7 @@ class ConversationStore:
         """Add messages whose parents are there or stand before them; what is shown stays."""
         with self.database.transaction():
             self._require(conversation)
-            self.database.write_many(_ADD_MESSAGE, map(message_values, messages))
+            self.database.write_many(ADD_MESSAGE, map(message_values, messages))
             self._touch(conversation)
             self._changed("message", conversation)
 
@@ -378,7 +314,7 @@ class ConversationStore:
             if row["text"] != text:
                 self.database.write("DELETE FROM message_tokens WHERE message = ?", (message,))
             if tokenizer is not None and token_ids is not None:
-                self.database.write(_STORE_IDS, (message, tokenizer, pack_ids(token_ids)))
+                self.database.write(STORE_IDS, (message, tokenizer, pack_ids(token_ids)))
             conversation = ConversationId(row["conversation"])
             if finish_reason is not None:
                 self._touch(conversation)
@@ -423,20 +359,9 @@ class ConversationStore:
     def store_token_ids(self, tokenizer: str, ids: Mapping[MessageId, Iterable[int]]) -> None:
         """Keep the token ids that messages have with a tokenizer."""
         with self.database.transaction():
-            self.database.write_many(
-                _STORE_IDS, ((message, tokenizer, pack_ids(each)) for message, each in ids.items())
-            )
+            self.database.write_many(STORE_IDS, ((message, tokenizer, pack_ids(each)) for message, each in ids.items()))
 
     # --- parts -----------------------------------------------------------------------------------------
-
-    def _insert(self, conversation: Conversation, *, title_by_person: bool, deleted_at: float | None = None) -> None:
-        """Add the row of a conversation."""
-        self.database.write(_ADD_CONVERSATION, (title_by_person, deleted_at, *conversation_values(conversation)))
-
-    def _remove(self, conversation: ConversationId) -> None:
-        """Remove a conversation for good, with its messages."""
-        with self.database.transaction():
-            self.database.write("DELETE FROM conversations WHERE id = ?", (conversation,))
 
     def _set(self, conversation: ConversationId, column: str, value: Value, kind: ChangeKind) -> None:
         """Write one column of a conversation that is not deleted."""
@@ -473,20 +398,6 @@ class ConversationStore:
         """Raise unless the message belongs to the conversation."""
         if not self.database.row("SELECT 1 FROM messages WHERE id = ? AND conversation = ?", (message, conversation)):
             raise _no_message(message)
-
-
-def _pieces(messages: Iterable[Message]) -> Iterator[list[Message]]:
-    """The messages in their order, in pieces that are full once they hold PIECE characters."""
-    piece: list[Message] = []
-    size = 0
-    for message in messages:
-        piece.append(message)
-        size += len(message.text)
-        if size >= PIECE:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
 
 
 def _no_conversation(which: str) -> EmberError:

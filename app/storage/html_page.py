@@ -14,7 +14,7 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from app.core.code_colors import CODE_MAX, lexer_for, role_of
 from app.core.conversation import ConversationTree, Message
-from app.core.ledger import REASONING_END, REASONING_START
+from app.core.reasoning_marks import REASONING_END, REASONING_START
 
 COLORS: Final = {
     "page": "#FBFAF8",

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from app.core.conversation import ConversationTree, Message, MessageId
-from app.core.ledger import REASONING_END, REASONING_START
+from app.core.reasoning_marks import REASONING_END, REASONING_START
 
 _PARSER: Final = MarkdownIt("commonmark")
 _DEEPEST: Final = 6

@@ -9,15 +9,8 @@ from pathlib import Path
 import llama_cpp
 import pytest
 
-from app.core.ledger import (
-    ControlPattern,
-    LedgerEntry,
-    Prompt,
-    assemble,
-    boundaries,
-    choose_mark,
-    common_prefix,
-)
+from app.core.control_tokens import ControlPattern, choose_mark
+from app.core.ledger import LedgerEntry, Prompt, assemble, boundaries, common_prefix
 from app.engine import library
 from app.engine.chat_template import ChatTemplate, Rendering
 from app.engine.vocabulary import Vocabulary

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from typing import Final
-
-from markdown_it.token import Token
+from typing import TYPE_CHECKING, Final
 
 from app.gui.transcript.clean_text import clean
 from app.gui.transcript.styles import Ink
 from app.gui.transcript.writer import Writer
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 OPENED: Final = ("http", "https", "mailto")
 """The only addresses that a click may open."""
@@ -27,7 +28,7 @@ def may_open(href: str) -> bool:
     return scheme is not None and scheme[1].lower() in OPENED and len(href) <= HREF_MAX
 
 
-def has_code(children: Sequence[Token]) -> bool:
+def has_code(children: "Sequence[Token]") -> bool:
     """Whether there is code between the words."""
     return any(child.type == "code_inline" for child in children)
 
@@ -43,7 +44,7 @@ class _Inline:
         self._current: Ink | None = None
         self._before_code = False
 
-    def write(self, token: Token, *, before_code: bool) -> None:
+    def write(self, token: "Token", *, before_code: bool) -> None:
         """Write one token."""
         self._before_code = before_code
         kind = token.type
@@ -121,14 +122,14 @@ class _Inline:
             self._writer.text(words[at:], ink)
 
 
-def write_inline(writer: Writer, children: Sequence[Token], ink: Ink) -> None:
+def write_inline(writer: Writer, children: "Sequence[Token]", ink: Ink) -> None:
     """Write a block's inline tokens in `ink`."""
     inline = _Inline(writer, ink)
     for child, after in zip_longest(children, children[1:]):
         inline.write(child, before_code=after is not None and after.type == "code_inline")
 
 
-def _image_words(token: Token) -> str:
+def _image_words(token: "Token") -> str:
     """An image in words: it is never loaded."""
     address = str(token.attrs.get("src", ""))
     if len(address) > 200:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import Enum, auto
 
-from app.core.ledger import REASONING_END, REASONING_START
+from app.core.reasoning_marks import REASONING_END, REASONING_START
 from app.gui.transcript import reasoning
 from app.gui.transcript.clean_text import clean
 from app.gui.transcript.code_highlight import Highlighter

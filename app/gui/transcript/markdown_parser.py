@@ -3,12 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
-from markdown_it.rules_inline import StateInline
-from markdown_it.token import Token
+if TYPE_CHECKING:  # a window that opens without a chat is painted before it is read
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
 
 MARKDOWN_MAX: Final = 100_000
 """Longer texts are shown as they were written."""
@@ -58,34 +60,35 @@ class Fence:
         return len(start) - len(words) <= 3 and not words.rstrip(" \t").strip(self.mark[0])
 
 
-def _count(state: StateInline | StateBlock, steps: int) -> None:
+def _count(state: "StateInline | StateBlock", steps: int) -> None:
     state.env[_STEPS] = left = state.env.get(_STEPS, _STEPS_MAX) - steps
     if left < 0:
         raise TooMuch
 
 
-def _count_inline(state: StateInline, _silent: bool) -> bool:
+def _count_inline(state: "StateInline", _silent: bool) -> bool:
     _count(state, _BRACKET if state.src[state.pos] == "[" else 1)
     return False
 
 
-def _count_block(state: StateBlock, _start: int, _end: int, _silent: bool) -> bool:
+def _count_block(state: "StateBlock", _start: int, _end: int, _silent: bool) -> bool:
     _count(state, 1)
     return False
 
 
-def _make_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _NESTING_MAX})
-    parser.enable(["table", "strikethrough"])
-    parser.inline.ruler.before("text", "ember_steps", _count_inline)
-    parser.block.ruler.before("table", "ember_steps", _count_block, {"alt": ["paragraph", "reference"]})
-    return parser
+@cache
+def parser() -> "MarkdownIt":
+    """The parser, the same every time; the first call reads markdown-it, which takes 20 ms."""
+    from markdown_it import MarkdownIt
+
+    made = MarkdownIt("commonmark", {"html": False, "maxNesting": _NESTING_MAX})
+    made.enable(["table", "strikethrough"])
+    made.inline.ruler.before("text", "ember_steps", _count_inline)
+    made.block.ruler.before("table", "ember_steps", _count_block, {"alt": ["paragraph", "reference"]})
+    return made
 
 
-_PARSER: Final = _make_parser()
-
-
-def parse(source: str, env: dict[str, Any] | None = None) -> list[Token] | None:
+def parse(source: str, env: dict[str, Any] | None = None) -> "list[Token] | None":
     """The tokens of a clean text; None if it is too long, too deep or too costly to be more than plain text.
 
     `env` keeps the definitions of links from one part of a reply for the next.
@@ -95,13 +98,13 @@ def parse(source: str, env: dict[str, Any] | None = None) -> list[Token] | None:
     env = {} if env is None else env
     env[_STEPS] = _STEPS_MAX
     try:
-        tokens = _PARSER.parse(source, env)
+        tokens = parser().parse(source, env)
     except (TooMuch, RecursionError):
         return None
     return tokens if _is_bearable(tokens) else None
 
 
-def _is_bearable(tokens: list[Token]) -> bool:
+def _is_bearable(tokens: "list[Token]") -> bool:
     """Whether the tokens are few enough to be written, and complete."""
     if len(tokens) > _TOKENS_MAX:
         return False
@@ -158,16 +161,16 @@ def completed(tail: str) -> str:
 class Split:
     """The parts of a growing text's tokens."""
 
-    closed: Sequence[Token]
+    closed: "Sequence[Token]"
     """Blocks that no more text can change."""
-    tail: Sequence[Token]
+    tail: "Sequence[Token]"
     line: int
     """The line on which the tail begins."""
     in_list: bool = False
     """Whether the tail goes on with the list that the closed part ends in."""
 
 
-def split_closed(tokens: Sequence[Token]) -> Split:
+def split_closed(tokens: "Sequence[Token]") -> Split:
     """Divide before the last block, or inside a list before its last item."""
     starts = [at for at, token in enumerate(tokens) if token.level == 0 and token.nesting >= 0]
     if not starts:
@@ -180,5 +183,5 @@ def split_closed(tokens: Sequence[Token]) -> Split:
     return Split(tokens[:last], tokens[last:], _first_line(tokens[last]))
 
 
-def _first_line(token: Token) -> int:
+def _first_line(token: "Token") -> int:
     return token.map[0] if token.map else 0

@@ -3,8 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-from markdown_it.token import Token
+from typing import TYPE_CHECKING
 
 from app.gui.transcript import layout
 from app.gui.transcript.clean_text import clean
@@ -16,6 +15,9 @@ from app.gui.transcript.markdown_parser import language_of
 from app.gui.transcript.styles import Place
 from app.gui.transcript.table_writer import write_table
 from app.gui.transcript.writer import Writer
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 _PARAGRAPH_TOP = 10.0
 _ITEM_TOP = 5.0
@@ -49,7 +51,7 @@ class MarkdownWriter:
         self.next_number: int | None = None
         """The number that the item after the last written one would have."""
 
-    def write(self, tokens: Sequence[Token], resume: int | None = None, *, in_list: bool = False) -> None:
+    def write(self, tokens: "Sequence[Token]", resume: int | None = None, *, in_list: bool = False) -> None:
         """Write blocks; with `in_list` they go on with a list, an ordered one at the number `resume`."""
         self._levels.clear()
         self._tight = self._tight or in_list
@@ -76,7 +78,7 @@ class MarkdownWriter:
         """Something else was written with the same pen: what comes next is not the first."""
         self._first = False
 
-    def _token(self, token: Token, resume: int | None) -> None:
+    def _token(self, token: "Token", resume: int | None) -> None:
         match token.type:
             case "inline":
                 self._inline(token)
@@ -140,7 +142,7 @@ class MarkdownWriter:
         self._first = False
         self._tight = True
 
-    def _inline(self, token: Token) -> None:
+    def _inline(self, token: "Token") -> None:
         children = token.children or []
         ink = self.writer.base
         top = _PARAGRAPH_TOP
@@ -162,7 +164,7 @@ class MarkdownWriter:
         self.writer.block(self._place(kind, self._top(top)))
         self._first = False
 
-    def _card(self, token: Token) -> None:
+    def _card(self, token: "Token") -> None:
         self._end_item()
         language = language_of(token.info)
         place = self._place(Kind.GAP)
@@ -171,7 +173,7 @@ class MarkdownWriter:
         self._first = False
         self._highlighter.card(frame, code, language)
 
-    def _table(self, tokens: Sequence[Token]) -> None:
+    def _table(self, tokens: "Sequence[Token]") -> None:
         self._end_item()
         write_table(self.writer, tokens, self._place(Kind.GAP, self._top(CARD_TOP)))
         self._first = False

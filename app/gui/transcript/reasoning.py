@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.ledger import REASONING_END, REASONING_START
+from app.core.reasoning_marks import REASONING_END, REASONING_START
 
 # Some templates write the opening tag themselves: then the reply only closes it, on a line of its own.
 _LONE_CLOSE: Final = re.compile(rf"^[ \t]*{REASONING_END}[ \t]*$", re.MULTILINE)

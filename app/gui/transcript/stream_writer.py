@@ -1,9 +1,8 @@
 """Markdown that grows: closed blocks are written once, only the open tail is written again."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from markdown_it.token import Token
 from PySide6.QtGui import QTextCursor
 
 from app.gui.transcript.code_card import OpenCard, code_of
@@ -21,6 +20,9 @@ from app.gui.transcript.markdown_writer import CARD_TOP, MarkdownWriter
 from app.gui.transcript.styles import Ink, Place
 from app.gui.transcript.table_writer import OpenTable, first_table
 from app.gui.transcript.writer import Writer
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 _LONGEST: Final = {"paragraph_open": 3_000}
 _LONGEST_OTHER: Final = 12_000
@@ -105,7 +107,7 @@ class StreamWriter:
 
     # What is closed, what is open
 
-    def _divide(self, tokens: list[Token], shown: str) -> None:
+    def _divide(self, tokens: "list[Token]", shown: str) -> None:
         """Write what is closed for good, and what is open so that it can be written again."""
         split = split_closed(tokens)
         if split.closed:
@@ -124,7 +126,7 @@ class StreamWriter:
     def _pen(self) -> MarkdownWriter:
         return MarkdownWriter(self._writer, self._highlighter, first=self._first, continues=self._continues)
 
-    def _freeze(self, tokens: Sequence[Token], *, in_list: bool = False) -> None:
+    def _freeze(self, tokens: "Sequence[Token]", *, in_list: bool = False) -> None:
         """Write blocks for good; with `in_list` more items of the last one are to come."""
         if not tokens:
             return
@@ -243,7 +245,7 @@ class StreamWriter:
 
     # Tables
 
-    def _begin_table(self, tokens: Sequence[Token]) -> bool:
+    def _begin_table(self, tokens: "Sequence[Token]") -> bool:
         """Turn the tail into a table that grows row by row, once the two lines that open it are whole."""
         end = _offset(self._tail, 2) if self._tail.count("\n") >= 2 else 0
         heading = self._tail[:end]

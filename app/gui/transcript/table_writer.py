@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from markdown_it.token import Token
 from PySide6.QtCore import Qt
 from PySide6.QtGui import (
     QTextBlockFormat,
@@ -21,6 +20,9 @@ from app.gui.transcript.layout import FrameKind, Kind
 from app.gui.transcript.styles import Place
 from app.gui.transcript.writer import Writer
 
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
 CELLS_MAX: Final = 2_000
 COLUMNS_MAX: Final = 40
 _ALIGN: Final = {
@@ -33,12 +35,12 @@ _ALIGN: Final = {
 class _Cell:
     """One cell's words, as the parser gives them."""
 
-    words: Token
+    words: "Token"
     align: Qt.AlignmentFlag
     heading: bool
 
 
-def write_table(writer: Writer, tokens: Sequence[Token], place: Place) -> None:
+def write_table(writer: Writer, tokens: "Sequence[Token]", place: Place) -> None:
     """Write a table's tokens at `place`; one with too many cells becomes lines of words."""
     rows = _rows(tokens)
     columns = max((len(row) for row in rows), default=0)
@@ -58,7 +60,7 @@ def write_table(writer: Writer, tokens: Sequence[Token], place: Place) -> None:
 class OpenTable:
     """A table whose rows still arrive: each is written once."""
 
-    def __init__(self, writer: Writer, tokens: Sequence[Token], place: Place) -> None:
+    def __init__(self, writer: Writer, tokens: "Sequence[Token]", place: Place) -> None:
         rows = _rows(tokens)
         self._writer = writer
         self._columns = max(map(len, rows))
@@ -73,7 +75,7 @@ class OpenTable:
         """Whether it has as many cells as a table may have."""
         return (self.table.rows() + 1) * self._columns > CELLS_MAX
 
-    def add(self, tokens: Sequence[Token]) -> int:
+    def add(self, tokens: "Sequence[Token]") -> int:
         """Write the rows of another table's tokens, but for its heading, below; how many there was room for."""
         room = CELLS_MAX // self._columns - self.table.rows()
         rows = _rows(tokens)[1:][: max(0, room)]
@@ -89,7 +91,7 @@ class OpenTable:
         self._writer.leave(self.table)
 
 
-def first_table(tokens: Sequence[Token]) -> Sequence[Token]:
+def first_table(tokens: "Sequence[Token]") -> "Sequence[Token]":
     """The tokens of the table that these begin with; none for another beginning, or for too many columns."""
     if not tokens or tokens[0].type != "table_open":
         return ()
@@ -99,7 +101,7 @@ def first_table(tokens: Sequence[Token]) -> Sequence[Token]:
     return table if 0 < columns <= COLUMNS_MAX else ()
 
 
-def _rows(tokens: Sequence[Token]) -> list[list[_Cell]]:
+def _rows(tokens: "Sequence[Token]") -> list[list[_Cell]]:
     rows: list[list[_Cell]] = []
     align, heading = Qt.AlignmentFlag.AlignLeft, False
     for token in tokens:

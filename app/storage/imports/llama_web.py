@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.core.ledger import REASONING_END, REASONING_START
+from app.core.reasoning_marks import REASONING_END, REASONING_START
 from app.storage.imports.bounds import decode, unix_time
 from app.storage.imports.draft import Draft, Node, placeholder, text_of
 from app.storage.imports.openai_chat import ChatMessage, Part, words_of

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from app.core.ledger import REASONING_END, REASONING_START
+from app.core.reasoning_marks import REASONING_END, REASONING_START
 from app.storage.archive_format import RefusedError
 from app.storage.imports.bounds import decode, unix_time
 from app.storage.imports.draft import Draft, Node, placeholder, text_of

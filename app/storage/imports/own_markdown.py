@@ -9,7 +9,7 @@ from typing import Final, cast
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.core.ledger import REASONING_END, REASONING_START
+from app.core.reasoning_marks import REASONING_END, REASONING_START
 from app.core.turn import FinishReason
 from app.core.units import format_bytes
 from app.storage.archive_format import RefusedError

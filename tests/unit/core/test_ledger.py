@@ -6,16 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from app.core.ledger import (
-    ControlPattern,
-    ControlToken,
-    LedgerEntry,
-    Prompt,
-    assemble,
-    choose_mark,
-    common_prefix,
-    placeholder,
-)
+from app.core.control_tokens import ControlPattern, ControlToken, choose_mark
+from app.core.ledger import LedgerEntry, Prompt, assemble, common_prefix, placeholder
 from app.core.stream_text import StreamText
 
 START, END, TEXT_END = (

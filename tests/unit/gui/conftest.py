@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from app.gui import theme
 from tests.unit.gui.library_support import home, hub, library  # noqa: F401
 from tests.unit.gui.person import person, talking  # noqa: F401
+from tests.unit.services.fakes import processes  # noqa: F401
 
 HERE = Path(__file__).parent
 

@@ -13,7 +13,6 @@ from app.gui import main_window
 from app.gui.main_window import MainWindow
 from app.protocol.answers import Done, Failed, TokenCount
 from app.protocol.requests import CountTokens, Generate
-from app.services import engine_client
 from app.services.transfer import ExportFormat
 from app.services.workspace import Workspace
 from tests.unit.gui.model_fakes import FakeEstimator
@@ -112,12 +111,11 @@ def export(window: MainWindow, qtbot: QtBot, to: Path, form: ExportFormat) -> No
 
 
 @pytest.fixture
-def person(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+def person(
+    tmp_path: Path, qtbot: QtBot, processes: list[FakeProcess], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Person]:
     """The window with the engine there and no model loaded."""
-    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    monkeypatch.setattr(engine_client, "RESTART_DELAYS_MS", (0, 0, 0, 0))
     monkeypatch.setattr(main_window, "Estimator", FakeEstimator)
-    FakeProcess.made.clear()
     FakeEstimator.made.clear()
     workspace = Workspace(tmp_path / "data")
     workspace.library.unloaded()
@@ -131,7 +129,6 @@ def person(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Ite
     window.deleteLater()
     workspace.deleteLater()
     QApplication.processEvents()
-    FakeProcess.made.clear()
     FakeEstimator.made.clear()
 
 

@@ -1,13 +1,14 @@
 """The look: contrast, following the system, icons that take the colours of the moment."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPalette
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QCheckBox, QPushButton, QRadioButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.gui import icons, theme
@@ -158,3 +159,24 @@ def test_an_unknown_icon_is_refused() -> None:
 def test_the_apps_icon_is_a_drawing_that_qt_can_paint() -> None:
     drawing = Path(__file__).parents[3] / "app" / "resources" / "icons" / "ember.svg"
     assert QSvgRenderer(str(drawing)).isValid()
+
+
+@pytest.mark.parametrize("kind", [QCheckBox, QRadioButton])
+@pytest.mark.parametrize("preference", ["light", "dark"])
+def test_a_button_to_tick_shows_a_ring_while_the_keyboard_is_on_it(
+    shown: Callable[..., QWidget], kind: type[QCheckBox | QRadioButton], preference: theme.Preference
+) -> None:
+    theme.set_preference(preference)
+    page = QWidget()
+    other, button = QPushButton("Other", page), kind("With saved state", page)
+    button.move(20, 60)
+    shown(page)
+
+    def is_ringed() -> bool:
+        image = button.grab().toImage()
+        return image.pixelColor(image.width() // 2, 1) == theme.color("focus")
+
+    other.setFocus()
+    assert not is_ringed()
+    button.setFocus()
+    assert is_ringed()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.services import engine_client
 from app.services.chats import Chats
 from app.services.engine_client import EngineClient
 from app.services.saved_states import SavedStates
@@ -15,7 +14,7 @@ from app.storage.database import Database
 from app.storage.saved_roots import SavedRoots
 from app.storage.settings import SettingsStore
 from tests.unit.services.exporting import exporting  # noqa: F401
-from tests.unit.services.fakes import FakeClient, FakeProcess
+from tests.unit.services.fakes import FakeClient, FakeProcess, processes  # noqa: F401
 
 
 @pytest.fixture
@@ -48,13 +47,9 @@ def chats(store: ConversationStore, fake: FakeClient, saved: SavedStates) -> Ite
 
 
 @pytest.fixture
-def client(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineClient]:
+def client(qtbot: QtBot, tmp_path: Path, processes: list[FakeProcess]) -> Iterator[EngineClient]:  # noqa: F811
     """A started client whose processes are fakes, and which restarts them at once."""
-    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    monkeypatch.setattr(engine_client, "RESTART_DELAYS_MS", (0, 0, 0, 0))
-    FakeProcess.made.clear()
     made = EngineClient(tmp_path)
     made.start()
     yield made
     made.stop()
-    FakeProcess.made.clear()

@@ -9,7 +9,6 @@ from pytestqt.qtbot import QtBot
 from app.core.conversation import Conversation, ConversationId
 from app.protocol.answers import SavedExported, StoreOpened
 from app.protocol.requests import ExportSaved, OpenStore
-from app.services import engine_client
 from app.services.exports import ExportOrder, ExportReport, ExportRun, ExportStep
 from app.services.workspace import Workspace
 from app.storage.saved_roots import SavedModel, SavedTip
@@ -78,11 +77,7 @@ class Exporting:
 
 
 @pytest.fixture
-def exporting(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exporting]:
-    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    monkeypatch.setattr(engine_client, "RESTART_DELAYS_MS", (0, 0, 0, 0))
-    FakeProcess.made.clear()
+def exporting(tmp_path: Path, qtbot: QtBot, processes: list[FakeProcess]) -> Iterator[Exporting]:
     made = Exporting(tmp_path, qtbot)
     yield made
     made.workspace.close()
-    FakeProcess.made.clear()

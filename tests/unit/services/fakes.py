@@ -1,9 +1,11 @@
 """Stand-ins for the engine: its process as EngineClient sees it, and its client as Chats sees it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from PySide6.QtCore import QObject, Signal
 
 from app.core.turn import FinishReason, TokenCounts, TurnFigures
@@ -11,6 +13,7 @@ from app.protocol.answers import Done, Failed, Hello, Loaded, Text
 from app.protocol.messages import PROTOCOL_VERSION, Answer, Request
 from app.protocol.parts import Device, ModelInfo
 from app.protocol.requests import Generate, LoadModel
+from app.services import engine_client, estimator
 from app.services.engine_client import OnAnswer
 from app.services.engine_process import EngineDeath
 
@@ -89,6 +92,17 @@ class FakeProcess(QObject):
         """The model that was asked for last is there."""
         load: LoadModel = self.asked(LoadModel)[-1]
         self.say(Loaded(id=load.id, model=model_info(load.path, **fields), seconds=0.1))
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeProcess]]:
+    """Every engine that is started is a fake, and is restarted at once; those of this test, the newest last."""
+    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
+    monkeypatch.setattr(engine_client, "RESTART_DELAYS_MS", (0, 0, 0, 0))
+    monkeypatch.setattr(estimator, "EngineProcess", FakeProcess)
+    FakeProcess.made.clear()
+    yield FakeProcess.made
+    FakeProcess.made.clear()
 
 
 class FakeClient(QObject):

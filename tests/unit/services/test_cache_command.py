@@ -11,7 +11,6 @@ from app.core.errors import EmberError
 from app.protocol.answers import Failed, SavedDropped, SavedUsage, SavedVerified, StoreOpened, VerifyProgress
 from app.protocol.parts import TipUsage
 from app.protocol.requests import Cancel, ClearSaved, GetSavedUsage, OpenStore, VerifySaved
-from app.services import engine_client
 from app.services.cache_command import CacheOptions, cache
 from app.services.single_instance import Caller, SingleInstance
 from app.services.window_requests import WindowRequests
@@ -76,13 +75,10 @@ class Command:
 
 
 @pytest.fixture
-def window(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
-    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    FakeProcess.made.clear()
+def window(tmp_path: Path, qtbot: QtBot, processes: list[FakeProcess]) -> Iterator[Window]:
     made = Window(tmp_path / "data", qtbot)
     yield made
     made.workspace.close()
-    FakeProcess.made.clear()
 
 
 def usage(request: int, chats: int = 0) -> SavedUsage:

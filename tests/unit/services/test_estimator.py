@@ -11,7 +11,6 @@ from app.core.load_options import LoadOptions
 from app.protocol.answers import Failed, MemoryEstimated, Statistics
 from app.protocol.parts import Device, DeviceMemory, MemoryPlan
 from app.protocol.requests import EstimateMemory, GetStatistics
-from app.services import engine_client, estimator
 from app.services.engine_client import EngineClient
 from app.services.engine_process import EngineDeath
 from app.services.estimator import Estimator
@@ -51,13 +50,7 @@ class Asked:
         self.process.say(MemoryEstimated(id=request.id, plan=plan(request.options.context)))
 
 
-@pytest.fixture(autouse=True)
-def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeProcess]]:
-    monkeypatch.setattr(estimator, "EngineProcess", FakeProcess)
-    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    FakeProcess.made.clear()
-    yield FakeProcess.made
-    FakeProcess.made.clear()
+pytestmark = pytest.mark.usefixtures("processes")
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from app.core.errors import EmberError
 from app.protocol.answers import SavedAdopted, TransferProgress
 from app.protocol.parts import AdoptedTip
 from app.protocol.requests import AdoptSaved, Cancel
-from app.services import engine_client
 from app.services.background import wait_for_background
 from app.services.import_command import hand_over
 from app.services.import_files import ImportOrder, ImportProgress, ImportReport
@@ -30,13 +29,10 @@ from tests.unit.storage.made import CHAT, forked_tree
 
 
 @pytest.fixture
-def window(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
-    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    FakeProcess.made.clear()
+def window(tmp_path: Path, qtbot: QtBot, processes: list[FakeProcess]) -> Iterator[Window]:
     made = Window(tmp_path / "data", qtbot)
     yield made
     made.workspace.close()
-    FakeProcess.made.clear()
 
 
 def command(window: Window, *arguments: Path | str) -> Outcome:

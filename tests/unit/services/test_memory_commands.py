@@ -11,7 +11,6 @@ from pytestqt.qtbot import QtBot
 from app.protocol.answers import Statistics
 from app.protocol.parts import Device, DeviceEstimate, DeviceMemory, MemoryPlan
 from app.protocol.requests import GetStatistics
-from app.services import engine_client
 from app.services.memory_report import describe_device, describe_plan, memory_of
 from app.services.window_requests import WindowRequests
 from app.services.workspace import Workspace
@@ -85,13 +84,10 @@ class Window:
 
 
 @pytest.fixture
-def window(tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
-    monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    FakeProcess.made.clear()
+def window(tmp_path: Path, qtbot: QtBot, processes: list[FakeProcess]) -> Iterator[Window]:
     made = Window(tmp_path / "data", qtbot)
     yield made
     made.workspace.close()
-    FakeProcess.made.clear()
 
 
 def test_the_windows_model_is_told_by_device(window: Window) -> None:

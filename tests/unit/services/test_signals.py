@@ -17,10 +17,10 @@ def test_a_signal_is_seen_while_the_loop_runs_and_nothing_else_happens(qtbot: Qt
     send = Thread(target=signal.raise_signal, args=(signal.SIGINT,))
     QTimer.singleShot(0, send.start)
     QTimer.singleShot(PATIENCE_MS, loop, lambda: loop.exit(1))
-    timer = call_on_signals((signal.SIGINT,), loop.quit)
+    watch = call_on_signals((signal.SIGINT,), loop.quit)
     try:
         assert loop.exec() == 0
     finally:
-        timer.stop()
+        watch.stop()
         signal.signal(signal.SIGINT, before)
         send.join()

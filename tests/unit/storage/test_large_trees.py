@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from app.core.conversation import Conversation, ConversationTree, MessageId, messages_by_id
-from app.storage import conversations
-from app.storage.conversations import PIECE, ConversationStore
+from app.storage import tree_insertion
+from app.storage.conversations import ConversationStore
 from app.storage.settings import SettingsStore
+from app.storage.tree_insertion import PIECE
 from tests.unit.storage.made import CHAT, message, message_id
 
 COUNT = 8
@@ -35,7 +36,7 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], N
     """Has something done between the pieces."""
 
     def use(call: Callable[[], None]) -> None:
-        monkeypatch.setattr(conversations.time, "sleep", lambda _seconds: call())
+        monkeypatch.setattr(tree_insertion.time, "sleep", lambda _seconds: call())
 
     return use
 
@@ -91,7 +92,7 @@ def test_what_a_killed_process_left_of_one_is_purged(
             patched.setattr(store.database, "write", lambda *_: None)  # as if nothing came after this
             raise Broken
 
-        patched.setattr(conversations.time, "sleep", stop)
+        patched.setattr(tree_insertion.time, "sleep", stop)
         with pytest.raises(Broken):
             store.insert_tree(large, {})
     assert not store.summaries()
