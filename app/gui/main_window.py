@@ -188,6 +188,7 @@ class MainWindow(QMainWindow):
             self.chat.open(ConversationId(last)) if last else self.chat.start_new()
         except EmberError:  # it was deleted since
             self.chat.start_new()
+        self.model.load_at_start()  # before the first picture, which then shows what is coming
         self._show_empty_state()
         if self.workspace.notice is not None:
             self.notices.show_notice(Notice(self.workspace.notice, "warning", key="database"))
@@ -204,7 +205,6 @@ class MainWindow(QMainWindow):
             return  # closed before it began
         self.workspace.instance.listen()
         self.workspace.engine.start()
-        self.model.load_at_start()
         self.library.offer_unfinished()
         self.composer.focus_draft()
 

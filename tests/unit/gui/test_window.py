@@ -7,9 +7,11 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
+from app.gui.main_window import MainWindow
 from app.gui.notices import Notice
 from app.protocol.answers import Failed
 from app.services import engine_client
+from app.services.workspace import Workspace
 from tests.unit.gui.person import Person, export
 from tests.unit.services.fakes import CRASHED, FakeProcess
 
@@ -49,6 +51,31 @@ def test_the_page_names_the_model_that_is_loaded(person: Person) -> None:
     assert person.window.empty.sentence.text() == "Big one is being loaded."
     person.engine.finish_load()
     assert person.window.empty.sentence.text() == "What would you like to ask Big one?"
+
+
+def test_a_model_that_was_used_last_and_is_gone_is_named(person: Person, tmp_path: Path) -> None:
+    person.window.workspace.library.opened(tmp_path / "Big one.gguf")
+    person.window.model.load_at_start()
+    assert person.notices == [
+        f"“Big one.gguf”, the model you used last, is not in “{tmp_path}” any more. Your chats are kept."
+    ]
+    assert person.window.empty.sentence.text() == "Choose a model to begin."
+
+
+def test_the_first_picture_shows_the_model_that_is_coming(tmp_path: Path, qapp: QApplication) -> None:
+    workspace = Workspace(tmp_path / "data")
+    model = tmp_path / "Big one.gguf"
+    model.touch()
+    workspace.library.opened(model)
+    window = MainWindow(workspace)
+    assert window.empty.sentence.text() == "Big one is being loaded."
+    assert window.header.pill.words() == "Loading 0 %"
+    assert window.composer.sentence.text() == ""
+    window.close()
+    workspace.close()
+    window.deleteLater()
+    workspace.deleteLater()
+    qapp.processEvents()
 
 
 # --- a narrow window --------------------------------------------------------------------------------------------------
