@@ -21,7 +21,7 @@ from app.gui.first_steps import FirstSteps
 from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
-from app.gui.header import EXPORT_KEYS, Header
+from app.gui.header import EXPORT_KEYS, RENAME_KEYS, Header
 from app.gui.help_feed import HelpFeed
 from app.gui.importing import Importing
 from app.gui.library_control import LibraryControl
@@ -128,7 +128,8 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.chat.opened.connect(self._opened)
         self.chat.content_changed.connect(lambda some: self._pages.setCurrentWidget(self._page(some)))
-        self.sidebar.opened.connect(lambda conversation: self.open(ConversationId(conversation)))
+        self.sidebar.opened.connect(lambda conversation: self._show(ConversationId(conversation)))
+        self.sidebar.settled.connect(self.composer.focus_draft)
         self.sidebar.new_chat.connect(self.new_chat)
         self.sidebar.rename_requested.connect(lambda id_, title: self.rename(ConversationId(id_), title))
         self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
@@ -169,6 +170,7 @@ class MainWindow(QMainWindow):
             (QKeySequence(BACKUP_KEYS), self.backing_up.open),
             (QKeySequence(LIBRARY_KEYS), self.library.open),
             (QKeySequence(HELP_KEYS), self.help.open),
+            (QKeySequence(RENAME_KEYS), self._rename_in_place),
             (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
             (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
@@ -265,17 +267,24 @@ class MainWindow(QMainWindow):
             call(self.chat.conversation_id)
 
     def open(self, conversation: ConversationId) -> None:
-        """Show a conversation."""
-        if conversation == self.chat.conversation_id:
+        """Show a conversation, with the cursor where one writes."""
+        if self._show(conversation):
             self.composer.focus_draft()
-            return
+
+    def _show(self, conversation: ConversationId) -> bool:
+        """Show a conversation, the keyboard staying where it is; whether it could be read."""
+        if conversation == self.chat.conversation_id:
+            return True
         try:
             self.chat.open(conversation)
         except EmberError as error:
             self.notices.show_notice(Notice(error.sentence, "error", key="open"))
             self.chat_list.read()
-            return
-        self.composer.focus_draft()
+            return False
+        sought = self.sidebar.sought(conversation)
+        if sought and not self.transcript.find_text(sought):
+            self.transcript.find_text(max(sought.split(), key=len))
+        return True
 
     def new_chat(self) -> None:
         """Show an empty conversation."""
@@ -291,6 +300,11 @@ class MainWindow(QMainWindow):
             return
         if conversation == self.chat.conversation_id:
             self.chat.renamed(self.workspace.store.get(conversation).title)
+
+    def _rename_in_place(self) -> None:
+        """Open the field of a title: in the list where the keyboard is there, else above the chat."""
+        if not self.sidebar.rename_current():
+            self.header.title.start()
 
     def delete(self, conversation: ConversationId) -> None:
         """Delete a conversation; for a while it can be brought back."""

@@ -78,6 +78,54 @@ def test_the_first_picture_shows_the_model_that_is_coming(tmp_path: Path, qapp: 
     qapp.processEvents()
 
 
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_keys_work_also_after_the_menus_that_show_them_were_open(talking: Person) -> None:
+    window = talking.window
+    menu = window.header.pill.menu()
+    menu.popup(QPoint(0, 0))
+    menu.close()
+    window.activateWindow()
+    talking.qtbot.waitUntil(window.isActiveWindow)
+    keys = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    talking.qtbot.keyClick(talking.composer.edit, Qt.Key.Key_L, keys)
+    assert window.library.dialog is not None
+    window.library.dialog.close()
+
+
+def test_the_arrow_keys_walk_through_the_list_of_chats(talking: Person) -> None:
+    window, chats = talking.window, talking.window.sidebar._panel.list
+    for question in ("First?", "Second?"):
+        window.new_chat()
+        talking.say(question, "Yes.")
+    talking.qtbot.waitUntil(lambda: chats.model().rowCount() == 3)
+    chats.setFocus()
+    talking.qtbot.keyClick(chats, Qt.Key.Key_Down)
+    assert window.header.title.title() == "First?"
+    assert chats.hasFocus()
+    talking.qtbot.keyClick(chats, Qt.Key.Key_Return)
+    assert talking.composer.edit.hasFocus()
+
+
+def test_a_chat_that_a_search_found_opens_at_the_words(talking: Person) -> None:
+    window, panel = talking.window, talking.window.sidebar._panel
+    talking.say("First?", "Much text. " * 400 + "\n\nThe harbour was measured again.\n\n" + "And more. " * 400)
+    found = window.chat.conversation_id
+    window.new_chat()
+    panel.search.setText("harbour")
+    talking.qtbot.waitUntil(lambda: panel.model.found(found or "") is not None)
+    panel.list.open_first()
+    assert window.transcript.textCursor().selectedText() == "harbour"
+    assert not window.transcript.at_end
+
+
+def test_f2_opens_the_title_from_wherever_the_keyboard_is(talking: Person) -> None:
+    talking.say("First?", "Yes.")
+    talking.qtbot.keyClick(talking.composer.edit, Qt.Key.Key_F2)
+    assert talking.window.header.title.is_editing()
+
+
 # --- a narrow window --------------------------------------------------------------------------------------------------
 
 
