@@ -150,6 +150,7 @@ class Header(QWidget):
     """The new title."""
     delete_requested = Signal()
     instructions_requested = Signal()
+    replies_requested = Signal()
     saving_chosen = Signal(bool)
     """Whether this chat's state may be saved."""
     remove_saved_requested = Signal()
@@ -247,6 +248,7 @@ class Header(QWidget):
         rename = self._add(menu, "Rename", self.title.start, of_chat=True)
         show_keys(rename, RENAME_KEYS)
         self._add(menu, "Instructions…", self.instructions_requested.emit)
+        self._add(menu, "Reply settings…", self.replies_requested.emit)
         menu.addSeparator()
         self._saves = self._add(menu, "Save this chat's state", self._choose_saving, of_chat=True)
         self._saves.setCheckable(True)

@@ -32,6 +32,7 @@ from app.gui.model_settings_control import ModelSettingsControl
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.gui.progress_strip import ProgressStrip
+from app.gui.reply_settings import ReplySettings
 from app.gui.saved_feed import SavedFeed
 from app.gui.saved_settings import SavedSettings
 from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, SAVED_KEYS
@@ -86,6 +87,7 @@ class MainWindow(QMainWindow):
         self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
         self.settings = SavedSettings(self.notices, workspace, self)
         self.backing_up = BackingUp(self.notices, workspace, self)
+        self.replies = ReplySettings(self.chat, self.notices, workspace, self)
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self.importing = Importing(
@@ -149,6 +151,7 @@ class MainWindow(QMainWindow):
         self.header.import_requested.connect(self.importing.choose)
         self.header.import_folder_requested.connect(self.importing.choose_folder)
         self.header.instructions_requested.connect(self.edit_instructions)
+        self.header.replies_requested.connect(self.replies.open)
         self.empty.example_chosen.connect(self._take_example)
         self.transcript.link_activated.connect(lambda address: QDesktopServices.openUrl(QUrl(address)))
         self.workspace.engine.model_changed.connect(self._show_empty_state)
@@ -331,7 +334,7 @@ class MainWindow(QMainWindow):
 
     def edit_instructions(self) -> None:
         """Edit the open conversation's system prompt."""
-        dialog = dialogs.InstructionsDialog(self.chat.instructions, self)
+        dialog = dialogs.InstructionsDialog(self.chat.instructions, self, is_new=self.chat.conversation is None)
         if dialog.exec():
             self.chat.set_instructions(dialog.text())
         dialog.deleteLater()
