@@ -58,7 +58,6 @@ class RepliesDialog(QDialog):
     def __init__(self, settings: SamplerSettings, parent: QWidget, *, is_new: bool) -> None:
         """Show the settings of a chat; with `is_new` those that new chats begin with."""
         super().__init__(parent)
-        self._before = settings
         self._numbers: dict[str, _Number] = {}
         self.setWindowTitle("Reply settings of new chats" if is_new else "Reply settings of this chat")
         self.setMinimumSize(360, 320)
@@ -82,11 +81,9 @@ class RepliesDialog(QDialog):
     def settings(self) -> SamplerSettings:
         """What is chosen now."""
         chosen = {field.name: getattr(self._before, field.name) for field in fields(SamplerSettings)}
-        for name, _, most, decimals, _ in _FIELDS:
-            number = self._numbers[name]
-            shown = round(min(float(chosen[name]), most), decimals)
-            if number.value() != shown:  # what lies beyond the field stays as it was, unless it is changed here
-                chosen[name] = number.value() if decimals else round(number.value())
+        for name, number in self._numbers.items():
+            if number.value() != self._at_first[name]:  # what the field cannot show stays as it was till it is changed
+                chosen[name] = number.value() if number.decimals() else round(number.value())
         chosen["seed"] = round(self.seed.value()) if self.fixed.isChecked() else None
         return SamplerSettings(**chosen)
 
@@ -144,8 +141,10 @@ class RepliesDialog(QDialog):
         return foot
 
     def _show(self, settings: SamplerSettings) -> None:
+        self._before = settings
         for name, number in self._numbers.items():
             number.setValue(getattr(settings, name))
+        self._at_first = {name: number.value() for name, number in self._numbers.items()}
         self.fixed.setChecked(settings.seed is not None)
         self.seed.setEnabled(settings.seed is not None)
         self.seed.setValue(settings.seed or 0)

@@ -50,7 +50,7 @@ def test_the_seed_can_be_written_only_while_it_is_wanted(window: QWidget) -> Non
 
 
 def test_the_usual_settings_are_one_click_away(window: QWidget) -> None:
-    dialog = dialog_with(window, SamplerSettings(temperature=1.5, seed=7))
+    dialog = dialog_with(window, SamplerSettings(temperature=1.5, top_p=0.954, presence_penalty=0.5, seed=7))
     dialog.back.click()
     assert dialog.settings() == SamplerSettings()
 
