@@ -1,5 +1,6 @@
 """Keeps the sidebar in step with the stored conversations."""
 
+import re
 import time
 from dataclasses import replace
 from typing import Final
@@ -31,6 +32,8 @@ _REST: Final = 8
 import they come without end, and the window has other things to do."""
 AT_ONCE: Final = 20
 """So many of those are shown without such a rest, as a person's own are."""
+_MARKS: Final = re.compile(r"</?think>|[*_`#|]+")
+"""Signs in a message's source that a person does not see, and need not in a piece of it."""
 FOUND: Final = 200
 """At most so many places in the texts are looked at for a search."""
 _TYPING_MS: Final = 120
@@ -127,7 +130,7 @@ class ChatList(QObject):
         found: dict[str, str] = {}
         for hit in self._workspace.store.search(self._sought, FOUND):
             if hit.message is not None:
-                found.setdefault(hit.conversation, " ".join(hit.excerpt.split()))
+                found.setdefault(hit.conversation, " ".join(_MARKS.sub(" ", hit.excerpt).split()))
         self._sidebar.set_found(found)
 
     # --- what changes ------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
 from app.gui.empty_state import EXAMPLES, EmptyState
 from app.gui.exporting import Exporting
+from app.gui.find_bar import FIND_KEYS, FindBar
 from app.gui.first_steps import FirstSteps
 from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
@@ -35,7 +36,7 @@ from app.gui.progress_strip import ProgressStrip
 from app.gui.reply_settings import ReplySettings
 from app.gui.saved_feed import SavedFeed
 from app.gui.saved_settings import SavedSettings
-from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, SAVED_KEYS
+from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, KEYS_KEYS, SAVED_KEYS, SEARCH_KEYS, WRITE_KEYS
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
@@ -69,6 +70,7 @@ class MainWindow(QMainWindow):
         self.sidebar = Sidebar()
         self.header = Header()
         self.transcript = TranscriptView()
+        self.find_bar = FindBar(self.transcript)
         self.empty = EmptyState()
         self.notices = NoticeBar()
         self.import_strip = ProgressStrip()
@@ -113,6 +115,7 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
+        column.addWidget(self.find_bar)
         column.addWidget(self._pages, 1)
         column.addWidget(self.notices)
         column.addWidget(self.import_strip)
@@ -129,7 +132,7 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         self.chat.opened.connect(self._opened)
-        self.chat.content_changed.connect(lambda some: self._pages.setCurrentWidget(self._page(some)))
+        self.chat.content_changed.connect(self._show_page)
         self.sidebar.opened.connect(lambda conversation: self._show(ConversationId(conversation)))
         self.sidebar.settled.connect(self.composer.focus_draft)
         self.sidebar.new_chat.connect(self.new_chat)
@@ -144,6 +147,8 @@ class MainWindow(QMainWindow):
         self.sidebar.backups_requested.connect(self.backing_up.open)
         self.sidebar.models_requested.connect(self.library.open)
         self.sidebar.help_requested.connect(self.help.open)
+        self.sidebar.keys_requested.connect(self.show_keys)
+        self.find_bar.closed.connect(self.composer.focus_draft)
         self.header.help_requested.connect(self.help.open)
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))
@@ -166,13 +171,15 @@ class MainWindow(QMainWindow):
     def _shortcuts(self) -> None:
         for keys, call in (
             (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
-            (QKeySequence("Ctrl+K"), self.sidebar.focus_search),
-            (QKeySequence("Ctrl+L"), self.composer.focus_draft),
+            (QKeySequence(SEARCH_KEYS), self.sidebar.focus_search),
+            (QKeySequence(FIND_KEYS), self._find),
+            (QKeySequence(WRITE_KEYS), self.composer.focus_draft),
             (QKeySequence(SAVED_KEYS), self.settings.open),
             (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
             (QKeySequence(BACKUP_KEYS), self.backing_up.open),
             (QKeySequence(LIBRARY_KEYS), self.library.open),
             (QKeySequence(HELP_KEYS), self.help.open),
+            (QKeySequence(KEYS_KEYS), self.show_keys),
             (QKeySequence(RENAME_KEYS), self._rename_in_place),
             (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
             (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),
@@ -276,10 +283,9 @@ class MainWindow(QMainWindow):
 
     def _show(self, conversation: ConversationId) -> bool:
         """Show a conversation, the keyboard staying where it is; whether it could be read."""
-        if conversation == self.chat.conversation_id:
-            return True
         try:
-            self.chat.open(conversation)
+            if conversation != self.chat.conversation_id:
+                self.chat.open(conversation)
         except EmberError as error:
             self.notices.show_notice(Notice(error.sentence, "error", key="open"))
             self.chat_list.read()
@@ -339,15 +345,29 @@ class MainWindow(QMainWindow):
             self.chat.set_instructions(dialog.text())
         dialog.deleteLater()
 
+    def show_keys(self) -> None:
+        """Show the keys that this window knows."""
+        from app.gui.dialogs_keys import KeysDialog  # a window that only starts does not need it
+
+        KeysDialog(self).open()
+
+    def _find(self) -> None:
+        """Look for words in the chat, where there is one."""
+        if self._pages.currentWidget() is self.transcript:
+            self.find_bar.open()
+
     def _opened(self, conversation: Conversation | None) -> None:
         self.header.set_conversation(conversation.title if conversation is not None else None)
         self.sidebar.set_current(conversation.id if conversation is not None else None)
+        self.find_bar.forget()
         self.setWindowTitle(f"{conversation.title} — Ember" if conversation is not None else "Ember")
 
     # --- the empty page ----------------------------------------------------------------------------------------------
 
-    def _page(self, some: bool) -> QWidget:
-        return self.transcript if some else self.empty
+    def _show_page(self, has_messages: bool) -> None:
+        self._pages.setCurrentWidget(self.transcript if has_messages else self.empty)
+        if not has_messages:
+            self.find_bar.close_bar()
 
     def _show_empty_state(self, _model: ModelInfo | None = None) -> None:
         engine = self.workspace.engine

@@ -21,7 +21,10 @@ _PREFERENCES: tuple[tuple[theme.Preference, str], ...] = (
 SAVED_KEYS = "Ctrl+,"
 BACKUP_KEYS = "Ctrl+Shift+B"
 HELP_KEYS = "F1"
-"""Open the settings of saved state, the backups, and the help."""
+KEYS_KEYS = "Ctrl+/"
+SEARCH_KEYS = "Ctrl+K"
+WRITE_KEYS = "Ctrl+L"
+"""Open the settings of saved state, the backups, the help, and the keys; go to the search, and to the message."""
 
 
 class SearchField(QLineEdit):
@@ -63,9 +66,10 @@ def settings_menu(
     open_saved: Callable[[], None],
     open_backups: Callable[[], None],
     open_help: Callable[[], None],
+    open_keys: Callable[[], None],
     export_all: Callable[[], None],
 ) -> QMenu:
-    """The system's colours; the models; saved state; backups; exporting everything; and what is kept."""
+    """The system's colours; the models; saved state; backups; exporting everything; what is kept; the keys."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -81,6 +85,7 @@ def settings_menu(
         ("Back up and restore…", BACKUP_KEYS, open_backups),
         ("Export all chats…", "", export_all),
         ("What is kept?", HELP_KEYS, open_help),
+        ("Keyboard shortcuts", KEYS_KEYS, open_keys),
     ):
         entry = menu.addAction(icons.blank(), words)
         show_keys(entry, keys)
@@ -109,6 +114,7 @@ class Panel(QWidget):
     backups_requested = Signal()
     models_requested = Signal()
     help_requested = Signal()
+    keys_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -194,6 +200,7 @@ class Panel(QWidget):
                 self.saved_settings.emit,
                 self.backups_requested.emit,
                 self.help_requested.emit,
+                self.keys_requested.emit,
                 self.export_all_requested.emit,
             )
         )

@@ -45,6 +45,8 @@ class Sidebar(QWidget):
     """Show the library of models."""
     help_requested = Signal()
     """Show what is kept, and why."""
+    keys_requested = Signal()
+    """Show the keys that the window knows."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -199,6 +201,7 @@ class Sidebar(QWidget):
         panel.backups_requested.connect(self.backups_requested)
         panel.models_requested.connect(self.models_requested)
         panel.help_requested.connect(self.help_requested)
+        panel.keys_requested.connect(self.keys_requested)
         theme.notifier().changed.connect(self.update)
 
     def _on_new_chat(self) -> None:

@@ -219,10 +219,10 @@ def test_a_search_looks_into_the_texts_too(
     roads = add(workspace, "Roman roads", 9.0)
     bread = add(workspace, "Sourdough", 8.0)
     say(workspace, roads, "How were they built?")
-    say(workspace, bread, "Let it rest beside the harbour,\nthen bake it.")
+    say(workspace, bread, "</think>\n\nLet it **rest** beside the harbour,\nthen bake it.")
     chats.read()
     sidebar._panel.search.setText("harb")
     qtbot.waitUntil(lambda: model.found(bread) is not None)
     assert model.index_of(roads).isValid() is False
-    assert "beside the harbour, then" in (model.found(bread) or "")
+    assert model.found(bread) == "Let it rest beside the harbour, then bake it."
     chats.close()
