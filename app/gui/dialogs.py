@@ -13,6 +13,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.gui.parts import small_words
+
 
 class InstructionsDialog(QDialog):
     """Edits the system prompt of one conversation."""
@@ -36,8 +38,16 @@ class InstructionsDialog(QDialog):
         layout.setContentsMargins(20, 20, 20, 16)
         layout.setSpacing(12)
         layout.addWidget(label)
+        self._trouble = small_words("", self, "danger")
+        self._trouble.hide()
         layout.addWidget(self._edit)
+        layout.addWidget(self._trouble)
         layout.addWidget(buttons)
+
+    def tell(self, sentence: str) -> None:
+        """Say why what is written could not be kept."""
+        self._trouble.setText(sentence)
+        self._trouble.show()
 
     def text(self) -> str:
         """What is written now."""

@@ -65,6 +65,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.workspace = workspace
         self._warned = False
+        self._remembered: str | None = None
         self.setWindowTitle("Ember")
         self.setMinimumSize(MINIMUM_WIDTH, MINIMUM_HEIGHT)
         self.sidebar = Sidebar()
@@ -235,7 +236,6 @@ class MainWindow(QMainWindow):
         settings = self.workspace.settings
         try:
             settings.set(GEOMETRY, bytes(self.saveGeometry().toBase64().data()).decode("ascii"))
-            settings.set(OPEN_CONVERSATION, self.chat.conversation_id or "")
         except EmberError as error:
             logger.error("the window's place was not stored: %s", error)
         self.workspace.engine.watch_statistics(False)
@@ -324,10 +324,16 @@ class MainWindow(QMainWindow):
             self.chat.leave()
         else:
             chats.take_back(conversation)
+        neighbour = self.chat_list.neighbour(conversation)
+        try:
+            store.delete(conversation)
+        except EmberError as error:
+            self.notices.show_notice(Notice(error.sentence, "error", key="delete"))
+            if was_open:
+                self.chat.open(conversation)
+            return
         if chats.is_running(conversation):
             chats.stop()
-        neighbour = self.chat_list.neighbour(conversation)
-        store.delete(conversation)
         if was_open:
             self.chat.open(ConversationId(neighbour)) if neighbour else self.chat.start_new()
 
@@ -341,9 +347,24 @@ class MainWindow(QMainWindow):
     def edit_instructions(self) -> None:
         """Edit the open conversation's system prompt."""
         dialog = dialogs.InstructionsDialog(self.chat.instructions, self, is_new=self.chat.conversation is None)
-        if dialog.exec():
-            self.chat.set_instructions(dialog.text())
+        while dialog.exec():
+            try:
+                self.chat.set_instructions(dialog.text())
+            except EmberError as error:
+                dialog.tell(error.sentence)  # and it opens again, with what was written
+            else:
+                break
         dialog.deleteLater()
+
+    def _remember_open(self, conversation: str) -> None:
+        """The next start shows this chat, also where the computer ends this one."""
+        if conversation == self._remembered:
+            return
+        self._remembered = conversation
+        try:
+            self.workspace.settings.set(OPEN_CONVERSATION, conversation)
+        except EmberError as error:  # what cannot be written is told where it matters
+            logger.error("the open chat was not remembered: %s", error)
 
     def show_keys(self) -> None:
         """Show the keys that this window knows."""
@@ -360,6 +381,7 @@ class MainWindow(QMainWindow):
         self.header.set_conversation(conversation.title if conversation is not None else None)
         self.sidebar.set_current(conversation.id if conversation is not None else None)
         self.find_bar.forget()
+        self._remember_open(conversation.id if conversation is not None else "")
         self.setWindowTitle(f"{conversation.title} — Ember" if conversation is not None else "Ember")
 
     # --- the empty page ----------------------------------------------------------------------------------------------

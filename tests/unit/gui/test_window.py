@@ -7,6 +7,8 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
+from app.core.errors import EmberError
+from app.gui.dialogs import InstructionsDialog
 from app.gui.main_window import MainWindow
 from app.gui.notices import Notice
 from app.protocol.answers import Failed
@@ -76,6 +78,54 @@ def test_the_first_picture_shows_the_model_that_is_coming(tmp_path: Path, qapp: 
     window.deleteLater()
     workspace.deleteLater()
     qapp.processEvents()
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------
+
+
+def test_a_chat_that_cannot_be_deleted_stays_open(talking: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    talking.say("First?", "Yes.")
+    here = talking.window.chat.conversation_id
+    assert here is not None
+
+    def refuse(_conversation: str) -> None:
+        raise EmberError("The disk is full.", "disk_full")
+
+    monkeypatch.setattr(talking.window.workspace.store, "delete", refuse)
+    talking.window.delete(here)
+    assert talking.notices == ["The disk is full."]
+    assert talking.window.chat.conversation_id == here
+    assert "Yes." in talking.shown
+
+
+def test_instructions_that_cannot_be_kept_are_not_lost(talking: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    talking.say("First?", "Yes.")
+    database = talking.window.workspace.store.database
+    (pages,) = database.row("PRAGMA page_count") or (0,)
+    assert database.row(f"PRAGMA max_page_count = {pages}") is not None  # what a full disk says
+    told: list[str] = []
+
+    def person(dialog: InstructionsDialog) -> int:
+        """Saves, and gives up when the dialog comes back."""
+        told.append(dialog._trouble.text())
+        if len(told) == 1:
+            dialog._edit.setPlainText("Be brief. " * 10_000)
+            return 1
+        assert dialog.text().startswith("Be brief.")
+        return 0
+
+    monkeypatch.setattr(InstructionsDialog, "exec", person)
+    talking.window.edit_instructions()
+    assert told[0] == "" and told[1].startswith("The disk is full")
+    assert talking.window.chat.instructions == ""
+
+
+def test_the_open_chat_is_remembered_also_without_a_close(talking: Person) -> None:
+    settings = talking.window.workspace.settings
+    talking.say("First?", "Yes.")
+    assert settings.get("window.conversation", str, "") == talking.window.chat.conversation_id
+    talking.window.new_chat()
+    assert settings.get("window.conversation", str, "?") == ""
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
