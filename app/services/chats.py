@@ -88,7 +88,7 @@ class Chats(QObject):
         if self._engine.model is None and not self._engine.is_loading:
             raise EmberError("No model is loaded. Choose one; what you wrote is kept.", "no_model")
         if self.is_busy(request.conversation):
-            raise EmberError("This conversation is still being answered. Stop the reply, or wait for it.", "busy")
+            raise EmberError("This chat is still being answered. Stop the reply, or wait for it.", "busy")
         if request.text is not None:
             request = self._keep_words(request, storable(request.text))
         self._queue.append(request)
