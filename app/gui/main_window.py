@@ -112,6 +112,8 @@ class MainWindow(QMainWindow):
         self._pages.addWidget(self.empty)
         self._pages.addWidget(self.transcript)
         right = QWidget()
+        right.setProperty("surface", "page")  # while a notice goes nothing else shines through
+        right.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         column = QVBoxLayout(right)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
