@@ -34,7 +34,7 @@ AT_ONCE: Final = 20
 """So many of those are shown without such a rest, as a person's own are."""
 _MARKS: Final = re.compile(r"</?think>|[*_`#|]+")
 """Signs in a message's source that a person does not see, and need not in a piece of it."""
-FOUND: Final = 200
+FOUND: Final = 500
 """At most so many places in the texts are looked at for a search."""
 _TYPING_MS: Final = 120
 """Texts are searched when nothing was typed for so long."""
