@@ -39,21 +39,21 @@ class Setting:
     """What both loops run with."""
 
     threads: int
-    gpu_layers: int
-    flash: bool
+    on_gpu: bool
+    """All layers on it, with flash attention; otherwise neither."""
 
 
 def measure() -> Iterator[Figure]:
     """Pairs of runs, one after the other on the same machine, so that what else runs slows both."""
     with TemporaryDirectory() as folder, Engine(Path(folder)) as engine:
         on_gpu = any(device.kind in ("gpu", "integrated") for device in engine.hello.devices)
-        setting = Setting(_threads(), -1 if on_gpu else 0, on_gpu)
+        setting = Setting(_threads(), on_gpu)
         loaded = engine.load(
             starter(),
             context=CONTEXT,
             threads=setting.threads,
-            gpu_layers=setting.gpu_layers,
-            flash_attention="on" if setting.flash else "off",
+            gpu_layers=None if on_gpu else 0,
+            flash_attention="on" if on_gpu else "off",
         )
         assert isinstance(loaded, Loaded), loaded
         with _bare_process(setting, Path(folder)) as bare:
@@ -84,7 +84,7 @@ def _threads() -> int:
 def _bare_process(setting: Setting, folder: Path) -> "subprocess.Popen[str]":
     prompt = folder / "prompt.txt"
     prompt.write_text(PROMPT, encoding="utf-8")
-    figures = (CONTEXT, BATCH, setting.threads, setting.gpu_layers, int(setting.flash))
+    figures = (CONTEXT, BATCH, setting.threads, -1 if setting.on_gpu else 0, int(setting.on_gpu))
     command = [sys.executable, "-m", "tests.bench.bare_loop", str(starter()), *map(str, figures), str(prompt)]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from app.core.load_options import LoadOptions
+from app.core.offload import CPU
 from app.core.units import format_count
 from app.protocol.answers import Loaded, MemoryEstimated, Statistics
 from app.protocol.parts import MemoryPlan
@@ -61,14 +62,14 @@ def _figure(engine: Engine, name: str, path: Path, options: dict[str, Any]) -> F
 
 
 def _process(name: str, path: Path, folder: Path) -> Figure:
-    """The same with the program's own share, against what the system says of the process once its context is full."""
+    """The computer's part with the program's own, against what the system says of the process with a full context."""
     with Engine(folder) as engine:
         plan = _estimate(engine, path, FILLED)
     with Engine(folder) as engine:
         _load(engine, path, FILLED)
         Talk(engine).say("word " * WORDS, max_tokens=8)
         taken = _statistics(engine).rss
-    estimated = sum(part.total for part in plan.devices)
+    estimated = sum(part.total for part in plan.devices if part.device == CPU)
     return Figure(f"{name}, the whole process, a full context", estimated / MIB, "MiB", taken / MIB, "resident", WITHIN)
 
 
