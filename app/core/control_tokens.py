@@ -50,7 +50,7 @@ def choose_mark(texts: Sequence[str]) -> str:
         if not any(mark in text for text in texts):
             return mark
     raise EmberError(
-        "This conversation holds all the characters that Unicode keeps out of texts, and Ember needs one of them. "
+        "This chat holds all the characters that Unicode keeps out of texts, and Ember needs one of them. "
         "Nothing was lost; take one of them out.",
         "bad_text",
     )

@@ -33,12 +33,12 @@ def explain_reread(
     if live_conversation is None:
         return Reread(kept, emptied_because)
     if live_conversation != conversation:
-        return Reread(kept, "Another conversation was in memory.")
+        return Reread(kept, "Another chat was in memory.")
     if rewound:
         return Reread(kept, "This model's memory cannot go back to an earlier point, so it was read from the start.")
     inside = next((span.id for span in before if span.start <= kept < span.end), None)
     if inside is None:
         return Reread(kept, "The model's template wrote the earlier messages differently this time.")
     if inside in prompt.spliced:
-        return Reread(kept, "Another branch of this conversation was in memory.")
+        return Reread(kept, "Another branch of this chat was in memory.")
     return Reread(kept, "An earlier message differs from what was in memory.")

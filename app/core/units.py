@@ -33,6 +33,11 @@ def format_count(n: int) -> str:
     return f"{n:,}"
 
 
+def format_amount(n: int, one: str) -> str:
+    """Return a number with what it counts, with an "s" where it is not one ("1 token", "3,895 tokens")."""
+    return f"{format_count(n)} {one}{'' if n == 1 else 's'}"
+
+
 def parameters_label(count: int) -> str:
     """A number of weights as models are called by it, such as "135M" or "7.6B"; empty for none."""
     if not count:

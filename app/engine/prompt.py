@@ -81,7 +81,7 @@ class PromptBuilder:
             rendering = self._template.render(shielded, started=began, check=system)
         except TemplateFailure as failure:  # of the common template even: the conversation is far beyond any context
             raise EmberError(
-                f"This conversation cannot be made into a prompt: {failure}. Nothing was lost; "
+                f"This chat cannot be made into a prompt: {failure}. Nothing was lost; "
                 "shorten the message, or start a new chat.",
                 "context_full",
             ) from failure

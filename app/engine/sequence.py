@@ -14,7 +14,7 @@ from app.protocol.parts import MemoryMode
 
 logger = logging.getLogger(__name__)
 
-NEVER_READ = "This conversation was not in memory yet."
+NEVER_READ = "This chat was not in memory yet."
 UNAVAILABLE = "Its saved state cannot be read just now."
 MAX_REFUSALS = 4
 """Damaged chunks that are met in one turn before the prompt is simply read."""

@@ -164,7 +164,7 @@ class TurnRunner:
             raise EmberError("There is nothing to answer: the message is empty.", "empty_prompt")
         if len(ids) >= self._context.size:
             raise EmberError(
-                f"This conversation has {format_count(len(ids))} tokens with your message, and the context "
+                f"This chat has {format_count(len(ids))} tokens with your message, and the context "
                 f"holds {format_count(self._context.size)}. Nothing was lost; shorten the message, start a new chat, "
                 "or load the model with a larger context.",
                 "context_full",

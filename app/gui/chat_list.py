@@ -1,5 +1,6 @@
 """Keeps the sidebar in step with the stored conversations."""
 
+import re
 import time
 from dataclasses import replace
 from typing import Final
@@ -31,6 +32,12 @@ _REST: Final = 8
 import they come without end, and the window has other things to do."""
 AT_ONCE: Final = 20
 """So many of those are shown without such a rest, as a person's own are."""
+_MARKS: Final = re.compile(r"</?think>|[*_`#|]+")
+"""Signs in a message's source that a person does not see, and need not in a piece of it."""
+FOUND: Final = 500
+"""At most so many places in the texts are looked at for a search."""
+_TYPING_MS: Final = 120
+"""Texts are searched when nothing was typed for so long."""
 _PAUSE: Final = 0.5
 """Seconds without a change, after which they are counted anew."""
 
@@ -58,6 +65,12 @@ class ChatList(QObject):
         self._later = QTimer(self)  # many changes in one turn of the event loop are shown together
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._read_changed)
+        self._sought = ""
+        self._search = QTimer(self)
+        self._search.setSingleShot(True)
+        self._search.setInterval(_TYPING_MS)
+        self._search.timeout.connect(self._find)
+        sidebar.filter_changed.connect(self._seek)
         workspace.store_changed.connect(self._note_change)
         workspace.engine.statistics.connect(self._statistics)
         workspace.engine.died.connect(lambda _death: self._set_live(None))
@@ -69,6 +82,7 @@ class ChatList(QObject):
         """Show nothing more: the database closes."""
         self._is_closed = True
         self._later.stop()
+        self._search.stop()
 
     def read(self) -> None:
         """Read the whole list again."""
@@ -100,6 +114,24 @@ class ChatList(QObject):
         at = order.index(conversation)
         rest = order[at + 1 :] + order[:at][::-1]
         return rest[0] if rest else None
+
+    # --- searching ---------------------------------------------------------------------------------------------------
+
+    def _seek(self, words: str) -> None:
+        """Look for the words in the texts too, as soon as the person stops typing."""
+        self._sought = words
+        if words.strip() and not self._is_closed:
+            self._search.start()
+        else:
+            self._search.stop()
+
+    def _find(self) -> None:
+        """Show the chats whose text holds all the words, each with the newest place."""
+        found: dict[str, str] = {}
+        for hit in self._workspace.store.search(self._sought, FOUND):
+            if hit.message is not None:
+                found.setdefault(hit.conversation, " ".join(_MARKS.sub(" ", hit.excerpt).split()))
+        self._sidebar.set_found(found)
 
     # --- what changes ------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.context_budget import ContextBudget
-from app.core.units import format_count
+from app.core.units import format_amount, format_count
 from app.gui import theme
 from app.gui.aim_line import Aim, AimLine
 from app.gui.draft_edit import DraftEdit
@@ -324,14 +324,14 @@ class Composer(QWidget):
         budget = self._budget
         if budget is None or self.fits():
             return ""
-        draft, room = format_count(budget.draft), format_count(max(0, budget.remaining + budget.draft))
+        draft, room = format_amount(budget.draft, "token"), format_count(max(0, budget.remaining + budget.draft))
         if budget.is_full and not budget.used:
             return f"The model's context of {format_count(budget.limit)} tokens is too short for a chat."
         if budget.is_full:
             return f"This chat is full: {format_count(budget.used)} of {format_count(budget.limit)} tokens are in use."
         if not budget.used:
-            return f"This message is too long: it has {draft} tokens, and {room} fit. Shorten it to send it."
-        return f"This message is too long for this chat: it has {draft} tokens, and {room} fit."
+            return f"This message is too long: it has {draft}, and {room} fit. Shorten it to send it."
+        return f"This message is too long for this chat: it has {draft}, and {room} fit."
 
     def _fits_a_new_chat(self) -> bool:
         """Whether what does not fit here would fit where nothing of the context is used."""
@@ -345,11 +345,11 @@ class Composer(QWidget):
         if budget.is_full:
             return "no room left"
         if not budget.fits:
-            return f"{format_count(-budget.remaining)} tokens too long"
+            return f"{format_amount(-budget.remaining, 'token')} too long"
         left = f"{format_count(budget.remaining)} left"
         if budget.is_nearly_full:
             return f"nearly full · {left}"
-        draft = f"{format_count(budget.draft)} tokens · " if budget.draft and self.width() >= _NARROW else ""
+        draft = f"{format_amount(budget.draft, 'token')} · " if budget.draft and self.width() >= _NARROW else ""
         return draft + left
 
     def _show_tokens(self) -> None:

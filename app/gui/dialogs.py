@@ -13,16 +13,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.gui.parts import small_words
+
 
 class InstructionsDialog(QDialog):
     """Edits the system prompt of one conversation."""
 
-    def __init__(self, text: str, parent: QWidget) -> None:
-        """Show `text`; `text()` after it was accepted."""
+    def __init__(self, text: str, parent: QWidget, *, is_new: bool) -> None:
+        """Show `text`; `text()` after it was accepted. With `is_new` they are also those of later chats."""
         super().__init__(parent)
-        self.setWindowTitle("Instructions for this chat")
+        self.setWindowTitle("Instructions for new chats" if is_new else "Instructions for this chat")
         self.resize(520, 320)
-        label = QLabel("What should the model know, or how should it answer? It reads this before every chat message.")
+        also = " Later chats begin with it too." if is_new else ""
+        label = QLabel(f"What should the model know, or how should it answer? It reads this first in the chat.{also}")
         label.setWordWrap(True)
         self._edit = QPlainTextEdit(text)
         self._edit.setAccessibleName("Instructions")
@@ -35,8 +38,16 @@ class InstructionsDialog(QDialog):
         layout.setContentsMargins(20, 20, 20, 16)
         layout.setSpacing(12)
         layout.addWidget(label)
+        self._trouble = small_words("", self, "danger")
+        self._trouble.hide()
         layout.addWidget(self._edit)
+        layout.addWidget(self._trouble)
         layout.addWidget(buttons)
+
+    def tell(self, sentence: str) -> None:
+        """Say why what is written could not be kept."""
+        self._trouble.setText(sentence)
+        self._trouble.show()
 
     def text(self) -> str:
         """What is written now."""

@@ -11,11 +11,12 @@ from app.core.units import format_bytes
 from app.gui import icons, theme
 from app.gui.library_indicator import DownloadIndicator
 from app.gui.model_pill import ModelChoice, ModelPill
-from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
+from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu, show_keys
 
 __all__ = ["Header", "ModelChoice"]
 
 EXPORT_KEYS: Final = "Ctrl+E"
+RENAME_KEYS: Final = "F2"
 HEIGHT: Final = 54
 NARROW: Final = 600
 """Below this width, in pixels, one button fewer stands here."""
@@ -149,6 +150,7 @@ class Header(QWidget):
     """The new title."""
     delete_requested = Signal()
     instructions_requested = Signal()
+    replies_requested = Signal()
     saving_chosen = Signal(bool)
     """Whether this chat's state may be saved."""
     remove_saved_requested = Signal()
@@ -236,18 +238,17 @@ class Header(QWidget):
     def _build_export_menu(self) -> QMenu:
         menu = popup_menu(self.export_button)
         export = self._add(menu, "Export…", self.export_requested.emit, of_chat=True)
-        export.setShortcut(QKeySequence(EXPORT_KEYS))
-        export.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
-        self._add(menu, "Import…", self.import_requested.emit)
+        show_keys(export, EXPORT_KEYS)
+        show_keys(self._add(menu, "Import…", self.import_requested.emit), QKeySequence.StandardKey.Open)
         self._add(menu, "Import a folder…", self.import_folder_requested.emit)
         return menu
 
     def _build_more_menu(self) -> QMenu:
         menu = popup_menu(self.more_button)
         rename = self._add(menu, "Rename", self.title.start, of_chat=True)
-        rename.setShortcut(QKeySequence(Qt.Key.Key_F2))
-        rename.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        show_keys(rename, RENAME_KEYS)
         self._add(menu, "Instructions…", self.instructions_requested.emit)
+        self._add(menu, "Reply settings…", self.replies_requested.emit)
         menu.addSeparator()
         self._saves = self._add(menu, "Save this chat's state", self._choose_saving, of_chat=True)
         self._saves.setCheckable(True)

@@ -181,7 +181,8 @@ class Importing(QObject):
     def _failed(self, error: EmberError) -> None:
         """The database or the data folder failed; what was in by then stays."""
         self._strip.end()
-        kept = f" {import_words.number(self._in, 'chat')} imported before that stay." if self._in else ""
+        stay = "stays" if self._in == 1 else "stay"
+        kept = f" {import_words.number(self._in, 'chat')} imported before that {stay}." if self._in else ""
         self._notices.show_notice(Notice(f"{error.sentence}{kept}", "error", key=KEY))
         self._end()
 

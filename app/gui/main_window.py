@@ -17,11 +17,12 @@ from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
 from app.gui.empty_state import EXAMPLES, EmptyState
 from app.gui.exporting import Exporting
+from app.gui.find_bar import FIND_KEYS, FindBar
 from app.gui.first_steps import FirstSteps
 from app.gui.folder_watch import FolderWatch
 from app.gui.gauge_feed import GaugeFeed
 from app.gui.gauges.strip import GaugeStrip
-from app.gui.header import EXPORT_KEYS, Header
+from app.gui.header import EXPORT_KEYS, RENAME_KEYS, Header
 from app.gui.help_feed import HelpFeed
 from app.gui.importing import Importing
 from app.gui.library_control import LibraryControl
@@ -32,9 +33,10 @@ from app.gui.model_settings_control import ModelSettingsControl
 from app.gui.notices import UNDO_MS, Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.gui.progress_strip import ProgressStrip
+from app.gui.reply_settings import ReplySettings
 from app.gui.saved_feed import SavedFeed
 from app.gui.saved_settings import SavedSettings
-from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, SAVED_KEYS
+from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, KEYS_KEYS, SAVED_KEYS, SEARCH_KEYS, WRITE_KEYS
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
@@ -63,11 +65,13 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.workspace = workspace
         self._warned = False
+        self._remembered: str | None = None
         self.setWindowTitle("Ember")
         self.setMinimumSize(MINIMUM_WIDTH, MINIMUM_HEIGHT)
         self.sidebar = Sidebar()
         self.header = Header()
         self.transcript = TranscriptView()
+        self.find_bar = FindBar(self.transcript)
         self.empty = EmptyState()
         self.notices = NoticeBar()
         self.import_strip = ProgressStrip()
@@ -86,6 +90,7 @@ class MainWindow(QMainWindow):
         self.saved = SavedFeed(self.header, self.strip, self.chat, self.notices, workspace, self)
         self.settings = SavedSettings(self.notices, workspace, self)
         self.backing_up = BackingUp(self.notices, workspace, self)
+        self.replies = ReplySettings(self.chat, self.notices, workspace, self)
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self.importing = Importing(
@@ -114,10 +119,13 @@ class MainWindow(QMainWindow):
         self._pages.addWidget(self.empty)
         self._pages.addWidget(self.transcript)
         right = QWidget()
+        right.setProperty("surface", "page")  # while a notice goes nothing else shines through
+        right.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         column = QVBoxLayout(right)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
+        column.addWidget(self.find_bar)
         column.addWidget(self._pages, 1)
         column.addWidget(self.notices)
         column.addWidget(self.import_strip)
@@ -134,8 +142,9 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         self.chat.opened.connect(self._opened)
-        self.chat.content_changed.connect(lambda some: self._pages.setCurrentWidget(self._page(some)))
-        self.sidebar.opened.connect(lambda conversation: self.open(ConversationId(conversation)))
+        self.chat.content_changed.connect(self._show_page)
+        self.sidebar.opened.connect(lambda conversation: self._show(ConversationId(conversation)))
+        self.sidebar.settled.connect(self.composer.focus_draft)
         self.sidebar.new_chat.connect(self.new_chat)
         self.sidebar.rename_requested.connect(lambda id_, title: self.rename(ConversationId(id_), title))
         self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
@@ -148,6 +157,8 @@ class MainWindow(QMainWindow):
         self.sidebar.backups_requested.connect(self.backing_up.open)
         self.sidebar.models_requested.connect(self.library.open)
         self.sidebar.help_requested.connect(self.help.open)
+        self.sidebar.keys_requested.connect(self.show_keys)
+        self.find_bar.closed.connect(self.composer.focus_draft)
         self.header.help_requested.connect(self.help.open)
         self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
         self.header.delete_requested.connect(lambda: self._with_open(self.delete))
@@ -155,6 +166,7 @@ class MainWindow(QMainWindow):
         self.header.import_requested.connect(self.importing.choose)
         self.header.import_folder_requested.connect(self.importing.choose_folder)
         self.header.instructions_requested.connect(self.edit_instructions)
+        self.header.replies_requested.connect(self.replies.open)
         self.empty.example_chosen.connect(self._take_example)
         self.transcript.link_activated.connect(lambda address: QDesktopServices.openUrl(QUrl(address)))
         self.workspace.engine.model_changed.connect(self._show_empty_state)
@@ -169,13 +181,16 @@ class MainWindow(QMainWindow):
     def _shortcuts(self) -> None:
         for keys, call in (
             (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
-            (QKeySequence("Ctrl+K"), self.sidebar.focus_search),
-            (QKeySequence("Ctrl+L"), self.composer.focus_draft),
+            (QKeySequence(SEARCH_KEYS), self.sidebar.focus_search),
+            (QKeySequence(FIND_KEYS), self._find),
+            (QKeySequence(WRITE_KEYS), self.composer.focus_draft),
             (QKeySequence(SAVED_KEYS), self.settings.open),
             (QKeySequence(SETTINGS_KEYS), self.model_settings.open),
             (QKeySequence(BACKUP_KEYS), self.backing_up.open),
             (QKeySequence(LIBRARY_KEYS), self.library.open),
             (QKeySequence(HELP_KEYS), self.help.open),
+            (QKeySequence(KEYS_KEYS), self.show_keys),
+            (QKeySequence(RENAME_KEYS), self._rename_in_place),
             (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
             (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
@@ -195,6 +210,7 @@ class MainWindow(QMainWindow):
             self.chat.open(ConversationId(last)) if last else self.chat.start_new()
         except EmberError:  # it was deleted since
             self.chat.start_new()
+        self.model.load_at_start()  # before the first picture, which then shows what is coming
         self._show_empty_state()
         if self.workspace.notice is not None:
             self.notices.show_notice(Notice(self.workspace.notice, "warning", key="database"))
@@ -211,7 +227,6 @@ class MainWindow(QMainWindow):
             return  # closed before it began
         self.workspace.instance.listen()
         self.workspace.engine.start()
-        self.model.load_at_start()
         self.library.offer_unfinished()
         self.composer.focus_draft()
         QTimer.singleShot(0, self.transcript.prepare)  # while the model is loaded
@@ -231,7 +246,6 @@ class MainWindow(QMainWindow):
         settings = self.workspace.settings
         try:
             settings.set(GEOMETRY, bytes(self.saveGeometry().toBase64().data()).decode("ascii"))
-            settings.set(OPEN_CONVERSATION, self.chat.conversation_id or "")
         except EmberError as error:
             logger.error("the window's place was not stored: %s", error)
         self.workspace.engine.watch_statistics(False)
@@ -273,17 +287,23 @@ class MainWindow(QMainWindow):
             call(self.chat.conversation_id)
 
     def open(self, conversation: ConversationId) -> None:
-        """Show a conversation."""
-        if conversation == self.chat.conversation_id:
+        """Show a conversation, with the cursor where one writes."""
+        if self._show(conversation):
             self.composer.focus_draft()
-            return
+
+    def _show(self, conversation: ConversationId) -> bool:
+        """Show a conversation, the keyboard staying where it is; whether it could be read."""
         try:
-            self.chat.open(conversation)
+            if conversation != self.chat.conversation_id:
+                self.chat.open(conversation)
         except EmberError as error:
             self.notices.show_notice(Notice(error.sentence, "error", key="open"))
             self.chat_list.read()
-            return
-        self.composer.focus_draft()
+            return False
+        sought = self.sidebar.sought(conversation)
+        if sought and not self.transcript.find_text(sought):
+            self.transcript.find_text(max(sought.split(), key=len))
+        return True
 
     def new_chat(self) -> None:
         """Show an empty conversation."""
@@ -300,6 +320,11 @@ class MainWindow(QMainWindow):
         if conversation == self.chat.conversation_id:
             self.chat.renamed(self.workspace.store.get(conversation).title)
 
+    def _rename_in_place(self) -> None:
+        """Open the field of a title: in the list where the keyboard is there, else above the chat."""
+        if not self.sidebar.rename_current():
+            self.header.title.start()
+
     def delete(self, conversation: ConversationId) -> None:
         """Delete a conversation; for a while it can be brought back."""
         store, chats = self.workspace.store, self.workspace.chats
@@ -309,10 +334,16 @@ class MainWindow(QMainWindow):
             self.chat.leave()
         else:
             chats.take_back(conversation)
+        neighbour = self.chat_list.neighbour(conversation)
+        try:
+            store.delete(conversation)
+        except EmberError as error:
+            self.notices.show_notice(Notice(error.sentence, "error", key="delete"))
+            if was_open:
+                self.chat.open(conversation)
+            return
         if chats.is_running(conversation):
             chats.stop()
-        neighbour = self.chat_list.neighbour(conversation)
-        store.delete(conversation)
         if was_open:
             self.chat.open(ConversationId(neighbour)) if neighbour else self.chat.start_new()
 
@@ -325,31 +356,60 @@ class MainWindow(QMainWindow):
 
     def edit_instructions(self) -> None:
         """Edit the open conversation's system prompt."""
-        dialog = dialogs.InstructionsDialog(self.chat.instructions, self)
-        if dialog.exec():
-            self.chat.set_instructions(dialog.text())
+        dialog = dialogs.InstructionsDialog(self.chat.instructions, self, is_new=self.chat.conversation is None)
+        while dialog.exec():
+            try:
+                self.chat.set_instructions(dialog.text())
+            except EmberError as error:
+                dialog.tell(error.sentence)  # and it opens again, with what was written
+            else:
+                break
         dialog.deleteLater()
+
+    def _remember_open(self, conversation: str) -> None:
+        """The next start shows this chat, also where the computer ends this one."""
+        if conversation == self._remembered:
+            return
+        self._remembered = conversation
+        try:
+            self.workspace.settings.set(OPEN_CONVERSATION, conversation)
+        except EmberError as error:  # what cannot be written is told where it matters
+            logger.error("the open chat was not remembered: %s", error)
+
+    def show_keys(self) -> None:
+        """Show the keys that this window knows."""
+        from app.gui.dialogs_keys import KeysDialog  # a window that only starts does not need it
+
+        KeysDialog(self).open()
+
+    def _find(self) -> None:
+        """Look for words in the chat, where there is one."""
+        if self._pages.currentWidget() is self.transcript:
+            self.find_bar.open()
 
     def _opened(self, conversation: Conversation | None) -> None:
         self.header.set_conversation(conversation.title if conversation is not None else None)
         self.sidebar.set_current(conversation.id if conversation is not None else None)
+        self.find_bar.forget()
+        self._remember_open(conversation.id if conversation is not None else "")
         self.setWindowTitle(f"{conversation.title} — Ember" if conversation is not None else "Ember")
 
     # --- the empty page ----------------------------------------------------------------------------------------------
 
-    def _page(self, some: bool) -> QWidget:
-        return self.transcript if some else self.empty
+    def _show_page(self, has_messages: bool) -> None:
+        self._pages.setCurrentWidget(self.transcript if has_messages else self.empty)
+        if not has_messages:
+            self.find_bar.close_bar()
 
     def _show_empty_state(self, _model: ModelInfo | None = None) -> None:
         engine = self.workspace.engine
-        will_load = self.model.at_start() if engine.state == "stopped" else None
         self.empty.set_choices(())
         if engine.model is not None:
             name = wording.model_label(engine.model)
             self.empty.set_message(f"What would you like to ask {name}?", None)
             self.empty.set_examples(EXAMPLES)
-        elif engine.is_loading or will_load is not None:
-            path = engine.loading_path or will_load
+        elif engine.is_loading:
+            path = engine.loading_path
             name = wording.file_label(path) if path is not None else "The model"
             self.empty.set_message(f"{name} is being loaded.", None, "You can write already.")
             self.empty.set_examples(())

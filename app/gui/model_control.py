@@ -57,15 +57,18 @@ class ModelControl(QObject):
         workspace.catalogue.changed.connect(self._show_models)
         self._show_models()
 
-    def at_start(self) -> Path | None:
-        """The file that `load_at_start` loads."""
-        return self._library.at_start()
-
     def load_at_start(self) -> None:
-        """Load what was loaded last; at the first start the starter model, where it is installed."""
-        path = self.at_start()
+        """Load what was loaded last, as soon as the engine is there; at the first start the starter model.
+
+        A file that is not there any more is named.
+        """
+        path, gone = self._library.at_start(), self._library.gone_at_start()
         if path is not None:
             self.load(path)
+        elif gone is not None:
+            text = f"“{gone.name}”, the model you used last, is not in “{gone.parent}” any more. Your chats are kept."
+            actions = [("Open another file…", self.choose_file)]
+            self._notices.show_notice(Notice(text, "warning", actions=actions, key=LOAD))
 
     def load(self, path: Path) -> None:
         """Load a model file."""

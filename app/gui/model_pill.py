@@ -9,7 +9,6 @@ from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
     QFontMetrics,
-    QKeySequence,
     QPainter,
     QPainterPath,
     QPaintEvent,
@@ -19,7 +18,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from app.gui import icons, theme
-from app.gui.parts import icon_button, popup_menu
+from app.gui.parts import icon_button, popup_menu, show_keys
 
 SETTINGS_KEYS: Final = "Ctrl+Shift+M"
 LIBRARY_KEYS: Final = "Ctrl+Shift+L"
@@ -207,11 +206,10 @@ class ModelPill(QToolButton):
         if self._choices:
             menu.addSeparator()
         opens = QAction(icons.icon("folder"), "Open a GGUF file…", menu)
-        opens.setShortcut(QKeySequence(QKeySequence.StandardKey.Open))
         opens.triggered.connect(self.open_model_file)
         menu.addAction(opens)
         library = QAction(icons.icon("model"), "All models…", menu)
-        library.setShortcut(QKeySequence(LIBRARY_KEYS))
+        show_keys(library, LIBRARY_KEYS)
         library.triggered.connect(self.library)
         menu.addAction(library)
         if self._name is not None and self._saving[0]:
@@ -221,7 +219,7 @@ class ModelPill(QToolButton):
             how.setEnabled(False)
         if self._name is not None:
             settings = QAction(icons.icon("instructions"), "Settings of this model…", menu)
-            settings.setShortcut(QKeySequence(SETTINGS_KEYS))
+            show_keys(settings, SETTINGS_KEYS)
             settings.triggered.connect(self.settings)
             menu.addAction(settings)
             leave = QAction(icons.blank(), "Unload the model", menu)

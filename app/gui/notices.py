@@ -110,9 +110,11 @@ class NoticeBar(QWidget):
     # --- what it shows ------------------------------------------------------------------------------
 
     def show_notice(self, notice: Notice) -> None:
-        """Show a notice on top; an older one with its key goes."""
+        """Show a notice on top; an older one with its key goes, and one that says and offers the same."""
         if notice.key is not None:
             self._notices = [other for other in self._notices if other.key != notice.key]
+        if not notice.actions:
+            self._notices = [other for other in self._notices if other.actions or other.text != notice.text]
         self._notices.append(notice)
         self._show_top()
         announce(self, notice.text, urgent=notice.kind == "error")

@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from app.core.context_budget import ContextBudget
 from app.core.conversation import Conversation, ConversationId, ConversationTree, Message, MessageId
 from app.core.errors import EmberError
+from app.core.sampling import SamplerSettings
 from app.gui import wording
 from app.gui.chat_deeds import SEND, ChatDeeds
 from app.gui.composer import Composer
@@ -21,6 +22,7 @@ from app.services.turns import TurnOutcome, TurnRequest
 from app.services.workspace import Workspace
 
 NEW_CHAT_INSTRUCTIONS = "new_chat.instructions"
+NEW_CHAT_SAMPLER = "new_chat.sampler"
 FULL = "context-full"
 REFUSED = "refused"
 """Keys of notices: a conversation is full, a turn could not begin."""
@@ -305,7 +307,8 @@ class OpenChat(QObject):
         """Send a message; what cannot be sent goes back into the composer, with a sentence."""
         try:
             if self.conversation is None:
-                self.conversation = self._workspace.chats.new_conversation(self._instructions)
+                sampler = self._workspace.settings.get(NEW_CHAT_SAMPLER, SamplerSettings, SamplerSettings())
+                self.conversation = self._workspace.chats.new_conversation(self._instructions, sampler)
                 self.writing.became(self.conversation.id)
                 self._read()
                 self.opened.emit(self.conversation)

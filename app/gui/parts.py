@@ -4,9 +4,11 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
+    QAction,
     QFontMetrics,
     QGuiApplication,
     QKeyEvent,
+    QKeySequence,
     QPainter,
     QPaintEvent,
     QPen,
@@ -60,6 +62,12 @@ def popup_menu(parent: QWidget) -> QMenu:
         menu.setWindowFlag(Qt.WindowType.FramelessWindowHint)
         menu.setWindowFlag(Qt.WindowType.NoDropShadowWindowHint)
     return menu
+
+
+def show_keys(action: QAction, keys: QKeySequence | QKeySequence.StandardKey | str) -> None:
+    """Show the keys of a menu's line, to which the window listens itself: two that listen silence each other."""
+    action.setShortcut(QKeySequence(keys))
+    action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
 
 
 def announce(widget: QWidget, words: str, *, urgent: bool = False) -> None:

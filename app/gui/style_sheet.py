@@ -45,6 +45,10 @@ QLineEdit {{ background: {card}; color: {text}; border: 1px solid {border}; bord
     placeholder-text-color: {text_faint}; }}
 QLineEdit:focus {{ border: 2px solid {focus}; padding: 5px 9px; }}
 
+QDialog QPlainTextEdit {{ background: {card}; color: {text}; border: 1px solid {border}; border-radius: 10px;
+    padding: 4px 6px; selection-background-color: {selection}; selection-color: {text}; }}
+QDialog QPlainTextEdit:focus {{ border: 2px solid {focus}; padding: 3px 5px; }}
+
 QLineEdit[kind="in_place"] {{ padding: 5px 5px; }}
 QLineEdit[kind="in_place"]:focus {{ padding: 4px 4px; }}
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.core.conversation import Message
 from app.core.turn import TurnFigures
-from app.core.units import format_count, format_seconds
+from app.core.units import format_amount, format_count, format_seconds
 from app.gui.aim_line import Aim
 from app.protocol.answers import Statistics
 from app.protocol.parts import MemoryMode, ModelInfo
@@ -63,19 +63,23 @@ def figures_detail(figures: TurnFigures) -> str:
     """The figures of a turn in sentences, one a line: what was kept where, what was read, and how long it took."""
     tokens, seconds, parts = figures.tokens, figures.seconds, []
     if tokens.reused_memory:
-        parts.append(f"{format_count(tokens.reused_memory)} were still in memory")
+        parts.append(f"{_were(tokens.reused_memory)} still in memory")
     if tokens.reused_saved:
         spent = f" in {format_seconds(seconds.restore)}" if seconds.restore else ""
         parts.append(f"{format_count(tokens.reused_saved)} came from saved state{spent}")
     spent = f" in {format_seconds(seconds.prefill)}" if seconds.prefill and tokens.evaluated else ""
-    read = f"{format_count(tokens.evaluated)} were read{spent}"
+    read = f"{_were(tokens.evaluated)} read{spent}"
     text = f"All {format_count(tokens.prompt)} tokens were read{spent}."
     if parts:
-        text = f"Of {format_count(tokens.prompt)} tokens, {', '.join(parts)} and {read}."
+        text = f"Of {format_amount(tokens.prompt, 'token')}, {', '.join(parts)} and {read}."
     if tokens.generated:
         took = f" in {format_seconds(seconds.total)} altogether" if seconds.total else ""
-        text += f"\nThe reply has {format_count(tokens.generated)} new tokens{took}."
+        text += f"\nThe reply has {format_amount(tokens.generated, 'new token')}{took}."
     return text
+
+
+def _were(tokens: int) -> str:
+    return f"{format_count(tokens)} {'was' if tokens == 1 else 'were'}"
 
 
 def reply_notice(message: Message) -> tuple[str, bool]:
@@ -96,7 +100,7 @@ def reread_notice(figures: TurnFigures | None) -> str:
     if figures is None or figures.reread is None:
         return ""
     again = figures.tokens.evaluated
-    return f"Read {format_count(again)} tokens of this chat: {figures.reread.reason}"
+    return f"Read {format_amount(again, 'token')} of this chat: {figures.reread.reason}"
 
 
 def model_label(model: ModelInfo) -> str:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.core.conversation import Conversation, ConversationId, Message, MessageId, new_conversation_id
 from app.core.errors import EmberError
+from app.core.sampling import SamplerSettings
 from app.protocol.answers import Done, Failed, Prepared, PromptProgress, Saved, Text
 from app.protocol.messages import Response
 from app.protocol.parts import ModelInfo
@@ -68,9 +69,10 @@ class Chats(QObject):
 
     # --- conversations -----------------------------------------------------------------------------------------------
 
-    def new_conversation(self, system_prompt: str = "") -> Conversation:
+    def new_conversation(self, system_prompt: str = "", sampler: SamplerSettings | None = None) -> Conversation:
         """A new, empty conversation, stored."""
-        conversation = Conversation(id=new_conversation_id(), system_prompt=system_prompt)
+        sampler = sampler or SamplerSettings()
+        conversation = Conversation(id=new_conversation_id(), system_prompt=system_prompt, sampler=sampler)
         self._store.create(conversation)
         return conversation
 
@@ -86,7 +88,7 @@ class Chats(QObject):
         if self._engine.model is None and not self._engine.is_loading:
             raise EmberError("No model is loaded. Choose one; what you wrote is kept.", "no_model")
         if self.is_busy(request.conversation):
-            raise EmberError("This conversation is still being answered. Stop the reply, or wait for it.", "busy")
+            raise EmberError("This chat is still being answered. Stop the reply, or wait for it.", "busy")
         if request.text is not None:
             request = self._keep_words(request, storable(request.text))
         self._queue.append(request)

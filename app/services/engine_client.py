@@ -295,11 +295,16 @@ class EngineClient(QObject):
     def load(self, path: Path, options: LoadOptions | None = None) -> None:
         """Load a model; `model_changed` or `load_failed` follows. A load under way is cancelled.
 
-        An engine that was given up is started again.
+        An engine that was given up is started again; one that was not started yet loads it when it is there.
         """
         self.cancel_load()
         if self.state == "failed":
             self.start()
+        if self.state == "stopped":
+            self._wanted = LoadModel(id=self.new_id(), path=str(path), options=options or LoadOptions())
+            self._loading = self._wanted.id  # the handshake sends it
+            self.load_progress.emit(0.0)
+            return
         self._load(LoadModel(id=0, path=str(path), options=options or LoadOptions()))
 
     def _load(self, request: LoadModel) -> None:

@@ -97,6 +97,11 @@ class ModelLibrary:
             return starter_model()
         return Path(last) if last and _is_file(Path(last)) else None
 
+    def gone_at_start(self) -> Path | None:
+        """The file that was loaded last and would be loaded now, if it is not there any more."""
+        last = self._settings.get(LAST_KEY, str, "")
+        return Path(last) if last not in ("", FIRST_START) and not _is_file(Path(last)) else None
+
 
 def opened_models(settings: SettingsStore) -> tuple[Path, ...]:
     """The files that were opened, the latest first."""

@@ -61,9 +61,7 @@ _DIRECTORY_LIMIT: Final = 1024 * 1024
 """Bytes of the zip's directory, a bound for the number of its members."""
 _PIECE: Final = 64 * 1024
 _COPY: Final = " (copy)"
-_UNFINISHED: Final = (
-    "This reply was still being written when the conversation was exported; what had come by then is kept."
-)
+_UNFINISHED: Final = "This reply was still being written when the chat was exported; what had come by then is kept."
 
 
 def checked_archive(tree: ConversationTree, token_ids: TokenIds, model_source: str | None = None) -> bytes:

@@ -23,7 +23,7 @@ _LARGEST_FIGURE: Final = 2**53
 _NUMBER: Final = (int, float)
 """Made once: this is asked for every row of a long list."""
 _FINISH_REASONS: Final = frozenset(get_args(FinishReason))
-UNREADABLE_TEXT: Final = "The text of this message could not be read; the rest of the conversation is kept."
+UNREADABLE_TEXT: Final = "The text of this message could not be read; the rest of the chat is kept."
 
 TokenIds = Mapping[str, Mapping[MessageId, bytes]]
 """Packed token ids (see `pack_ids`) by tokenizer and message."""

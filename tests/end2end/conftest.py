@@ -32,9 +32,9 @@ class Ember:
         self.qtbot = qtbot
         self.workspace = Workspace(root)
         prepare(self.workspace)
-        self.window = MainWindow(self.workspace)
         if model is not None:
             self.workspace.library.opened(model)
+        self.window = MainWindow(self.workspace)
         self.ask = self.workspace.chats.ask
         """The chats' own `ask`, which `use_greedy` wraps."""
         self.window.start()

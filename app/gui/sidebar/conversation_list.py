@@ -62,6 +62,13 @@ class ConversationList(QListView):
         if index.isValid():
             self._open(index)
 
+    def rename_current(self) -> bool:
+        """Let the title of the row that the keyboard is on be typed in place; False if there is none."""
+        index = self.currentIndex()
+        if index.isValid():
+            self.edit(index)
+        return index.isValid()
+
     def measure(self) -> None:
         """Take the fonts anew and lay the rows out."""
         self._delegate.measure()

@@ -1,6 +1,6 @@
-"""The conversations as rows of a list: headings by date with the chats under them, filtered by title."""
+"""The conversations as rows of a list: headings by date with the chats under them, filtered by title and text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ class ConversationModel(QAbstractListModel):
         self._rows: list[SidebarItem | str] = []
         self._row_of: dict[str, int] = {}
         self._filter = ""
+        self._found: Mapping[str, str] = {}
+        """What the texts of chats say around the words of the filter, by id."""
         self._today = date.today()
         self._held = False
         self._stale = False
@@ -84,11 +86,24 @@ class ConversationModel(QAbstractListModel):
             self._rebuild()
 
     def set_filter(self, text: str) -> None:
-        """Show only conversations whose title holds `text`, whatever the case; "" shows all."""
+        """Show only conversations whose title holds `text`, whatever the case, and those found; "" shows all."""
         wanted = " ".join(text.split()).casefold()
         if wanted != self._filter:
+            if not self._filter or not wanted.startswith(self._filter):
+                self._found = {}  # with more letters most of them stay, and need not go for a moment
             self._filter = wanted
             self._rebuild()
+
+    def set_found(self, found: Mapping[str, str]) -> None:
+        """Show these too, each with the piece of its text that holds the words of the filter."""
+        if self._filter and found != self._found:
+            self._found = found
+            self._rebuild()
+
+    def found(self, conversation: str) -> str | None:
+        """The piece of its text for which a conversation is shown; None where it is shown for its title, or not."""
+        item = self._items.get(conversation)
+        return self._found.get(conversation) if item is not None and self._filter not in item.title.casefold() else None
 
     def set_today(self, today: date) -> None:
         """Group anew when the day has changed."""
@@ -132,7 +147,10 @@ class ConversationModel(QAbstractListModel):
     def words_at(self, row: int) -> str:
         """The line under the title in a row; empty for a heading."""
         item = self.item_at(row)
-        return item.words(self._today) if item is not None else ""
+        if item is None:
+            return ""
+        found = self.found(item.id)
+        return found if found is not None else item.words(self._today)
 
     def first(self) -> QModelIndex:
         """The first conversation shown; an invalid index if there is none."""
@@ -163,7 +181,8 @@ class ConversationModel(QAbstractListModel):
         if role == ITEM_ROLE:
             return entry
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return entry.spoken(self._today)
+            found = self.found(entry.id)
+            return f"{entry.title}, {found}" if found is not None else entry.spoken(self._today)
         return None
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -180,7 +199,7 @@ class ConversationModel(QAbstractListModel):
     # --- inside ---------------------------------------------------------------------------------------
 
     def _matches(self, item: SidebarItem) -> bool:
-        return not self._filter or self._filter in item.title.casefold()
+        return not self._filter or self._filter in item.title.casefold() or item.id in self._found
 
     def _may_stay(self, row: int, item: SidebarItem) -> bool:
         """Whether a row would stand where it is with this item's time."""

@@ -1,15 +1,15 @@
 """What stands around the list: the name, New chat, the search field, and the row at the bottom."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence, QPainter, QPaintEvent
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from app.gui import icons, theme
 from app.gui.model_pill import LIBRARY_KEYS
-from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu
+from app.gui.parts import ElidedLabel, claim_escape, icon_button, popup_menu, show_keys
 from app.gui.sidebar.conversation_list import ConversationList
 from app.gui.sidebar.model import ConversationModel
 
@@ -21,7 +21,10 @@ _PREFERENCES: tuple[tuple[theme.Preference, str], ...] = (
 SAVED_KEYS = "Ctrl+,"
 BACKUP_KEYS = "Ctrl+Shift+B"
 HELP_KEYS = "F1"
-"""Open the settings of saved state, the backups, and the help."""
+KEYS_KEYS = "Ctrl+/"
+SEARCH_KEYS = "Ctrl+K"
+WRITE_KEYS = "Ctrl+L"
+"""Open the settings of saved state, the backups, the help, and the keys; go to the search, and to the message."""
 
 
 class SearchField(QLineEdit):
@@ -32,7 +35,7 @@ class SearchField(QLineEdit):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setPlaceholderText("Search chats")
-        self.setAccessibleName("Search chats by title")
+        self.setAccessibleName("Search the titles and texts of all chats")
         glass = self.addAction(icons.icon("search", "text_faint"), QLineEdit.ActionPosition.LeadingPosition)
         glass.setText("Search")
         glass.triggered.connect(self.setFocus)
@@ -63,9 +66,10 @@ def settings_menu(
     open_saved: Callable[[], None],
     open_backups: Callable[[], None],
     open_help: Callable[[], None],
+    open_keys: Callable[[], None],
     export_all: Callable[[], None],
 ) -> QMenu:
-    """The system's colours; the models; saved state; backups; exporting everything; and what is kept."""
+    """The system's colours; the models; saved state; backups; exporting everything; what is kept; the keys."""
     menu = popup_menu(parent)
     colours = []
     for preference, words in _PREFERENCES:
@@ -81,10 +85,10 @@ def settings_menu(
         ("Back up and restore…", BACKUP_KEYS, open_backups),
         ("Export all chats…", "", export_all),
         ("What is kept?", HELP_KEYS, open_help),
+        ("Keyboard shortcuts", KEYS_KEYS, open_keys),
     ):
         entry = menu.addAction(icons.blank(), words)
-        entry.setShortcut(QKeySequence(keys))
-        entry.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # the window has it, also while the menu is hidden
+        show_keys(entry, keys)
         entry.triggered.connect(lambda _=False, call=call: call())
 
     def mark() -> None:
@@ -103,7 +107,6 @@ class Panel(QWidget):
 
     new_chat = Signal()
     filter_changed = Signal(str)
-    search_requested = Signal(str)
     import_requested = Signal()
     export_all_requested = Signal()
     theme_chosen = Signal(str)
@@ -111,6 +114,7 @@ class Panel(QWidget):
     backups_requested = Signal()
     models_requested = Signal()
     help_requested = Signal()
+    keys_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -122,8 +126,17 @@ class Panel(QWidget):
         self.search.textChanged.connect(self._on_filter)
         self.search.returnPressed.connect(self._on_search)
         self.search.down_pressed.connect(self._to_list)
-        self.model.modelReset.connect(self._show_emptiness)
+        self.model.modelReset.connect(lambda: self._show_emptiness())
         self._show_emptiness()
+
+    def set_found(self, found: Mapping[str, str]) -> None:
+        """Show these too, whose texts hold the words of the search; if there are none at all that can be said now."""
+        self.model.set_found(found)
+        self._show_emptiness(is_answered=True)
+
+    def sought(self, conversation: str) -> str:
+        """The words of the search, if a conversation is shown because its text holds them; else empty."""
+        return " ".join(self.search.text().split()) if self.model.found(conversation) is not None else ""
 
     def refresh_dates(self) -> None:
         """Group anew if midnight has passed."""
@@ -187,6 +200,7 @@ class Panel(QWidget):
                 self.saved_settings.emit,
                 self.backups_requested.emit,
                 self.help_requested.emit,
+                self.keys_requested.emit,
                 self.export_all_requested.emit,
             )
         )
@@ -210,10 +224,9 @@ class Panel(QWidget):
         self.filter_changed.emit(text)
 
     def _on_search(self) -> None:
-        text = " ".join(self.search.text().split())
-        if text:
-            self.search_requested.emit(text)
+        if self.search.text().strip() and self.model.first().isValid():
             self.list.open_first()
+            self.list.settled.emit()
 
     def _to_list(self) -> None:
         if self.model.first().isValid():
@@ -225,10 +238,10 @@ class Panel(QWidget):
         theme.set_preference(preference)
         self.theme_chosen.emit(preference)
 
-    def _show_emptiness(self) -> None:
+    def _show_emptiness(self, *, is_answered: bool = False) -> None:
         nothing = not self.model.first().isValid()
         if nothing and self.model.is_filtered() and self.model.item_count():
-            self.empty.setText(f"No chat has “{self.search.text().strip()}” in its title.")
+            self.empty.setText(f"No chat holds “{self.search.text().strip()}”." if is_answered else "")
         elif nothing:
             self.empty.setText("No chats yet.\nWhat you write is kept here.")
         self._stack.setCurrentIndex(1 if nothing else 0)

@@ -1,6 +1,6 @@
 """The sidebar: the panel of conversations, or a narrow rail that lays the panel over the window."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
@@ -22,6 +22,8 @@ class Sidebar(QWidget):
 
     opened = Signal(str)
     """A conversation's id."""
+    settled = Signal()
+    """A chat was chosen, not only passed by the arrow keys: the keyboard belongs to the message now."""
     new_chat = Signal()
     rename_requested = Signal(str, str)
     """Id and new title."""
@@ -30,8 +32,7 @@ class Sidebar(QWidget):
     export_all_requested = Signal()
     import_requested = Signal()
     filter_changed = Signal(str)
-    search_requested = Signal(str)
-    """Enter in the search field: the words to look for in the texts too."""
+    """The words that are searched for; `set_found` answers."""
     focus_released = Signal()
     """The laid-over list has closed and had the keyboard, which belongs to the message now."""
     theme_chosen = Signal(str)
@@ -44,6 +45,8 @@ class Sidebar(QWidget):
     """Show the library of models."""
     help_requested = Signal()
     """Show what is kept, and why."""
+    keys_requested = Signal()
+    """Show the keys that the window knows."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -75,6 +78,14 @@ class Sidebar(QWidget):
         """Show one conversation no more."""
         self._panel.model.remove_item(conversation)
 
+    def set_found(self, found: Mapping[str, str]) -> None:
+        """Show these beside those whose title holds the search: by id, a piece of the text around the words."""
+        self._panel.set_found(found)
+
+    def sought(self, conversation: str) -> str:
+        """The words of the search, if a conversation is shown because its text holds them; else empty."""
+        return self._panel.sought(conversation)
+
     def set_current(self, conversation: str | None) -> None:
         """Mark the open conversation; None for a new one that is not kept yet. Reports nothing."""
         self._panel.list.set_current(conversation)
@@ -82,6 +93,10 @@ class Sidebar(QWidget):
     def current(self) -> str | None:
         """The marked conversation's id."""
         return self._panel.list.current
+
+    def rename_current(self) -> bool:
+        """Open the field of the chat that the keyboard is on in the list; False where it is elsewhere."""
+        return self._panel.list.hasFocus() and self._panel.list.rename_current()
 
     def set_collapsed(self, collapsed: bool) -> None:
         """Shrink to a rail of buttons, or show everything."""
@@ -173,6 +188,7 @@ class Sidebar(QWidget):
         panel, chats = self._panel, self._panel.list
         chats.opened.connect(self.opened)
         chats.settled.connect(self.close_drawer)
+        chats.settled.connect(self.settled)
         chats.rename_requested.connect(self.rename_requested)
         chats.delete_requested.connect(self.delete_requested)
         chats.export_requested.connect(self.export_requested)
@@ -180,12 +196,12 @@ class Sidebar(QWidget):
         panel.import_requested.connect(self.import_requested)
         panel.export_all_requested.connect(self.export_all_requested)
         panel.filter_changed.connect(self.filter_changed)
-        panel.search_requested.connect(self.search_requested)
         panel.theme_chosen.connect(self.theme_chosen)
         panel.saved_settings.connect(self.saved_settings)
         panel.backups_requested.connect(self.backups_requested)
         panel.models_requested.connect(self.models_requested)
         panel.help_requested.connect(self.help_requested)
+        panel.keys_requested.connect(self.keys_requested)
         theme.notifier().changed.connect(self.update)
 
     def _on_new_chat(self) -> None:

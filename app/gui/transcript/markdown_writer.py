@@ -24,6 +24,7 @@ _ITEM_TOP = 5.0
 CARD_TOP = 10.0
 _HEADING_TOPS = (0.0, 20.0, 18.0, 14.0, 12.0, 12.0, 12.0)
 _BULLETS = ("•", "◦", "▪")
+_BOXES = {"[ ] ": "☐", "[x] ": "☑"}
 
 
 @dataclass(slots=True)
@@ -143,7 +144,8 @@ class MarkdownWriter:
         self._tight = True
 
     def _inline(self, token: "Token") -> None:
-        children = token.children or []
+        children = list(token.children or [])
+        self._take_box(children)
         ink = self.writer.base
         top = _PARAGRAPH_TOP
         if self._heading:
@@ -159,6 +161,14 @@ class MarkdownWriter:
             self.writer.block(place)
         self._first = False
         write_inline(self.writer, children, ink)
+
+    def _take_box(self, children: list[Token]) -> None:
+        """An item of a list of things to do has a box in the place of its marker."""
+        if self._marker in _BULLETS and children and children[0].type == "text":
+            box, words = _BOXES.get(children[0].content[:4].lower()), children[0].content[4:]
+            if box is not None:
+                self._marker = box
+                children[0] = children[0].copy(content=words)
 
     def _block(self, kind: Kind, top: float) -> None:
         self.writer.block(self._place(kind, self._top(top)))

@@ -183,7 +183,8 @@ class Surface(QTextBrowser):
 
     def showEvent(self, event: QShowEvent) -> None:
         """Go on with what was left."""
-        super().showEvent(event)
+        with self._scrolling.kept():  # when it is shown for the first time, Qt scrolls to the text cursor
+            super().showEvent(event)
         if not event.spontaneous():
             self._filling.start()
             self._page.highlighter.go_on()

@@ -199,8 +199,16 @@ class TranscriptView(Surface):
         self._scrolling.set_following(False)
         self.setTextCursor(found)
         self.ensureCursorVisible()
+        self._keep_off_the_edges()
         self._scrolling.settle()
         return True
+
+    def _keep_off_the_edges(self) -> None:
+        """What was found at an edge comes to a third of the height: it is read with the words around it."""
+        top, height = self.cursorRect().top(), self.viewport().height()
+        if not height // 8 <= top <= height * 3 // 4:
+            bar = self.verticalScrollBar()
+            bar.setValue(bar.value() + top - height // 3)
 
     # The page
 

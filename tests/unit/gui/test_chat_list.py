@@ -50,6 +50,11 @@ def add(workspace: Workspace, title: str, updated: float) -> ConversationId:
     return conversation.id
 
 
+def say(workspace: Workspace, conversation: ConversationId, text: str) -> None:
+    """Store a message."""
+    workspace.store.add_message(Message(new_message_id(), conversation, None, "user", text))
+
+
 def ask(workspace: Workspace, conversation: ConversationId) -> None:
     """Store a message of the person's."""
     workspace.store.add_message(Message(new_message_id(), conversation, None, "user", "How?"))
@@ -205,3 +210,19 @@ def test_after_much_work_the_next_changes_are_gathered_for_a_while(
     show(AT_ONCE + 2)
     add(workspace, "After a pause", 102.0)
     assert chats._later.interval() == 0
+
+
+def test_a_search_looks_into_the_texts_too(
+    workspace: Workspace, sidebar: Sidebar, model: ConversationModel, qtbot: QtBot
+) -> None:
+    chats = ChatList(sidebar, workspace, sidebar)
+    roads = add(workspace, "Roman roads", 9.0)
+    bread = add(workspace, "Sourdough", 8.0)
+    say(workspace, roads, "How were they built?")
+    say(workspace, bread, "</think>\n\nLet it **rest** beside the harbour,\nthen bake it.")
+    chats.read()
+    sidebar._panel.search.setText("harb")
+    qtbot.waitUntil(lambda: model.found(bread) is not None)
+    assert model.index_of(roads).isValid() is False
+    assert model.found(bread) == "Let it rest beside the harbour, then bake it."
+    chats.close()

@@ -471,7 +471,7 @@ def test_a_full_disk_is_said_with_what_is_in(person: Person, tmp_path: Path, mon
 
     monkeypatch.setattr(store, "insert_tree", full_at_the_second)
     drop(person, tmp_path / "chats.json")
-    assert wait_for_notice(person, "The disk is full.") == "The disk is full. 1 chat imported before that stay."
+    assert wait_for_notice(person, "The disk is full.") == "The disk is full. 1 chat imported before that stays."
     assert stored(person) == ["Roads"]
 
 

@@ -72,6 +72,13 @@ def test_the_same_key_takes_the_place_of_the_one_before(bar: NoticeBar) -> None:
     assert bar.words.text() == "Other."
 
 
+def test_the_same_sentence_is_not_told_twice(bar: NoticeBar) -> None:
+    bar.show_notice(Notice("The disk is full.", "error", key="send"))
+    bar.show_notice(deleted(lambda: None))
+    bar.show_notice(Notice("The disk is full.", "error", key="store"))
+    assert [notice.text for notice in bar.notices()] == ["“A haiku about rain” was deleted.", "The disk is full."]
+
+
 def test_an_offer_to_undo_goes_by_itself(qtbot: QtBot, bar: NoticeBar) -> None:
     bar.show_notice(deleted(lambda: None, timeout=1))
     qtbot.waitUntil(lambda: not bar.isVisible())

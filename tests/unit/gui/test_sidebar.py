@@ -215,21 +215,37 @@ def test_the_search_field_filters_and_says_when_nothing_is_found(qtbot: QtBot, s
     assert [panel.list.model().index(row, 0).data() for row in range(2)] == [None, "A haiku about rain"]
     qtbot.keyClicks(field, "bow")
     assert panel.empty.isVisible()
-    assert panel.empty.text() == "No chat has “rainbow” in its title."
+    assert panel.empty.text() == ""  # the texts are still being searched
+    sidebar.set_found({})
+    assert panel.empty.text() == "No chat holds “rainbow”."
     qtbot.keyClick(field, Qt.Key.Key_Escape)
     assert field.text() == ""
     assert panel.list.isVisible()
 
 
-def test_enter_in_the_search_field_asks_for_the_texts_too_and_opens_the_first_title(
-    qtbot: QtBot, sidebar: Sidebar
-) -> None:
+def test_enter_in_the_search_field_opens_the_first_chat_and_leaves_the_list(qtbot: QtBot, sidebar: Sidebar) -> None:
     field = sidebar.findChild(SearchField)
     assert field is not None
     qtbot.keyClicks(field, "letter")
-    with qtbot.waitSignals([sidebar.search_requested, sidebar.opened]):
+    with qtbot.waitSignals([sidebar.opened, sidebar.settled]):
         qtbot.keyClick(field, Qt.Key.Key_Return)
     assert sidebar.current() == "b"
+
+
+def test_a_click_on_a_chat_leaves_the_list_and_the_arrow_keys_do_not(
+    qtbot: QtBot, sidebar: Sidebar, chats: ConversationList
+) -> None:
+    with qtbot.waitSignal(sidebar.opened), qtbot.assertNotEmitted(sidebar.settled):
+        qtbot.keyClick(chats, Qt.Key.Key_Down)
+    with qtbot.waitSignal(sidebar.settled):
+        click(qtbot, chats, 3)
+
+
+def test_f2_renames_the_chat_that_the_keyboard_is_on_in_the_list(sidebar: Sidebar, chats: ConversationList) -> None:
+    assert sidebar.rename_current()
+    assert chats.findChild(QLineEdit) is not None
+    sidebar.focus_search()
+    assert not sidebar.rename_current()
 
 
 def test_down_in_the_search_field_goes_to_the_list(qtbot: QtBot, sidebar: Sidebar, chats: ConversationList) -> None:

@@ -3,6 +3,7 @@
 from datetime import date, datetime, timedelta
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.gui.sidebar.item import SidebarItem, State, group_name
@@ -81,6 +82,29 @@ def test_the_filter_looks_for_words_in_titles_whatever_the_case() -> None:
     assert rows(model) == ["TODAY", "Roman roads"]
     model.set_filter("")
     assert len(rows(model)) == 4
+
+
+def test_a_chat_whose_text_holds_the_words_is_shown_with_the_place() -> None:
+    model = model_of(SidebarItem("a", "Roman roads", days_ago(0)), SidebarItem("b", "Sourdough", days_ago(1)))
+    model.set_filter("road")
+    model.set_found({"a": "the road to Ostia", "b": "a long road to bread"})
+    assert rows(model) == ["TODAY", "Roman roads", "YESTERDAY", "Sourdough"]
+    assert model.words_at(3) == "a long road to bread"
+    assert model.words_at(1) != "the road to Ostia"  # the title says why it is here
+    assert model.index(3).data(Qt.ItemDataRole.AccessibleTextRole) == "Sourdough, a long road to bread"
+
+
+def test_what_was_found_stays_while_the_word_grows_and_goes_with_another() -> None:
+    model = model_of(SidebarItem("a", "Roman roads", days_ago(0)), SidebarItem("b", "Sourdough", days_ago(1)))
+    model.set_filter("bre")
+    model.set_found({"b": "bread"})
+    model.set_filter("bread")
+    assert rows(model) == ["YESTERDAY", "Sourdough"]
+    model.set_filter("stone")
+    assert rows(model) == []
+    model.set_filter("")
+    model.set_found({"b": "an answer that comes late"})
+    assert len(rows(model)) == 4 and model.found("b") is None
 
 
 def test_a_changed_state_repaints_one_row_and_moves_nothing(qtbot: QtBot) -> None:

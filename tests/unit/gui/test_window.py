@@ -7,9 +7,13 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication
 
+from app.core.errors import EmberError
+from app.gui.dialogs import InstructionsDialog
+from app.gui.main_window import MainWindow
 from app.gui.notices import Notice
 from app.protocol.answers import Failed
 from app.services import engine_client
+from app.services.workspace import Workspace
 from tests.unit.gui.person import Person, export
 from tests.unit.services.fakes import CRASHED, FakeProcess
 
@@ -49,6 +53,127 @@ def test_the_page_names_the_model_that_is_loaded(person: Person) -> None:
     assert person.window.empty.sentence.text() == "Big one is being loaded."
     person.engine.finish_load()
     assert person.window.empty.sentence.text() == "What would you like to ask Big one?"
+
+
+def test_a_model_that_was_used_last_and_is_gone_is_named(person: Person, tmp_path: Path) -> None:
+    person.window.workspace.library.opened(tmp_path / "Big one.gguf")
+    person.window.model.load_at_start()
+    assert person.notices == [
+        f"“Big one.gguf”, the model you used last, is not in “{tmp_path}” any more. Your chats are kept."
+    ]
+    assert person.window.empty.sentence.text() == "Choose a model to begin."
+
+
+def test_the_first_picture_shows_the_model_that_is_coming(tmp_path: Path, qapp: QApplication) -> None:
+    workspace = Workspace(tmp_path / "data")
+    model = tmp_path / "Big one.gguf"
+    model.touch()
+    workspace.library.opened(model)
+    window = MainWindow(workspace)
+    assert window.empty.sentence.text() == "Big one is being loaded."
+    assert window.header.pill.words() == "Loading 0 %"
+    assert window.composer.sentence.text() == ""
+    window.close()
+    workspace.close()
+    window.deleteLater()
+    workspace.deleteLater()
+    qapp.processEvents()
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------
+
+
+def test_a_chat_that_cannot_be_deleted_stays_open(talking: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    talking.say("First?", "Yes.")
+    here = talking.window.chat.conversation_id
+    assert here is not None
+
+    def refuse(_conversation: str) -> None:
+        raise EmberError("The disk is full.", "disk_full")
+
+    monkeypatch.setattr(talking.window.workspace.store, "delete", refuse)
+    talking.window.delete(here)
+    assert talking.notices == ["The disk is full."]
+    assert talking.window.chat.conversation_id == here
+    assert "Yes." in talking.shown
+
+
+def test_instructions_that_cannot_be_kept_are_not_lost(talking: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    talking.say("First?", "Yes.")
+    database = talking.window.workspace.store.database
+    (pages,) = database.row("PRAGMA page_count") or (0,)
+    assert database.row(f"PRAGMA max_page_count = {pages}") is not None  # what a full disk says
+    told: list[str] = []
+
+    def person(dialog: InstructionsDialog) -> int:
+        """Saves, and gives up when the dialog comes back."""
+        told.append(dialog._trouble.text())
+        if len(told) == 1:
+            dialog._edit.setPlainText("Be brief. " * 10_000)
+            return 1
+        assert dialog.text().startswith("Be brief.")
+        return 0
+
+    monkeypatch.setattr(InstructionsDialog, "exec", person)
+    talking.window.edit_instructions()
+    assert told[0] == "" and told[1].startswith("The disk is full")
+    assert talking.window.chat.instructions == ""
+
+
+def test_the_open_chat_is_remembered_also_without_a_close(talking: Person) -> None:
+    settings = talking.window.workspace.settings
+    talking.say("First?", "Yes.")
+    assert settings.get("window.conversation", str, "") == talking.window.chat.conversation_id
+    talking.window.new_chat()
+    assert settings.get("window.conversation", str, "?") == ""
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_keys_work_also_after_the_menus_that_show_them_were_open(talking: Person) -> None:
+    window = talking.window
+    menu = window.header.pill.menu()
+    menu.popup(QPoint(0, 0))
+    menu.close()
+    window.activateWindow()
+    talking.qtbot.waitUntil(window.isActiveWindow)
+    keys = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    talking.qtbot.keyClick(talking.composer.edit, Qt.Key.Key_L, keys)
+    assert window.library.dialog is not None
+    window.library.dialog.close()
+
+
+def test_the_arrow_keys_walk_through_the_list_of_chats(talking: Person) -> None:
+    window, chats = talking.window, talking.window.sidebar._panel.list
+    for question in ("First?", "Second?"):
+        window.new_chat()
+        talking.say(question, "Yes.")
+    talking.qtbot.waitUntil(lambda: chats.model().rowCount() == 3)
+    chats.setFocus()
+    talking.qtbot.keyClick(chats, Qt.Key.Key_Down)
+    assert window.header.title.title() == "First?"
+    assert chats.hasFocus()
+    talking.qtbot.keyClick(chats, Qt.Key.Key_Return)
+    assert talking.composer.edit.hasFocus()
+
+
+def test_a_chat_that_a_search_found_opens_at_the_words(talking: Person) -> None:
+    window, panel = talking.window, talking.window.sidebar._panel
+    talking.say("First?", "Much text. " * 400 + "\n\nThe harbour was measured again.\n\n" + "And more. " * 400)
+    found = window.chat.conversation_id
+    window.new_chat()
+    panel.search.setText("harbour")
+    talking.qtbot.waitUntil(lambda: panel.model.found(found or "") is not None)
+    panel.list.open_first()
+    assert window.transcript.textCursor().selectedText() == "harbour"
+    assert not window.transcript.at_end
+
+
+def test_f2_opens_the_title_from_wherever_the_keyboard_is(talking: Person) -> None:
+    talking.say("First?", "Yes.")
+    talking.qtbot.keyClick(talking.composer.edit, Qt.Key.Key_F2)
+    assert talking.window.header.title.is_editing()
 
 
 # --- a narrow window --------------------------------------------------------------------------------------------------

@@ -42,6 +42,14 @@ def test_the_figures_are_told_in_sentences_with_what_was_kept_where() -> None:
     assert wording.figures_detail(TurnFigures(TokenCounts(prompt=12, evaluated=12))) == "All 12 tokens were read."
 
 
+def test_one_token_is_told_as_one() -> None:
+    figures = TurnFigures(TokenCounts(prompt=43, reused_memory=42, evaluated=1, generated=1))
+    assert wording.figures_detail(figures).split("\n") == [
+        "Of 43 tokens, 42 were still in memory and 1 was read.",
+        "The reply has 1 new token.",
+    ]
+
+
 def test_reading_again_is_explained() -> None:
     figures = TurnFigures(TokenCounts(prompt=90, evaluated=90), reread=Reread(0, "The cache was cleared."))
     assert wording.reread_notice(figures) == "Read 90 tokens of this chat: The cache was cleared."

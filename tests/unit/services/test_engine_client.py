@@ -68,6 +68,27 @@ def test_a_request_waits_until_the_engine_is_there(client: EngineClient) -> None
     assert answers == [TokenCount(id=7, count=1)]
 
 
+def test_a_model_chosen_before_the_engine_is_started_is_loaded_when_it_is_there(client: EngineClient) -> None:
+    client.stop()
+    client.load(A)
+    assert client.is_loading and client.loading_path == A
+    client.start()
+    process().greet()
+    process().finish_load()
+    assert [request.path for request in process().asked(LoadModel)] == [str(A)]
+    assert loaded(client) == str(A)
+
+
+def test_a_model_chosen_before_the_engine_is_started_can_be_left_again(client: EngineClient) -> None:
+    client.stop()
+    client.load(A)
+    client.cancel_load()
+    assert not client.is_loading
+    client.start()
+    process().greet()
+    assert process().asked(LoadModel) == []
+
+
 def test_a_waiting_request_that_is_cancelled_is_never_sent(client: EngineClient) -> None:
     answers: list[Response] = []
     client.send(CountTokens(id=7, text="a"), answers.append)

@@ -37,6 +37,7 @@ def made(folder: Path, *names: str) -> list[Path]:
 
 def test_the_first_start_loads_the_starter_model(library: ModelLibrary, starter: Path) -> None:
     assert library.at_start() == starter
+    assert library.gone_at_start() is None
     assert [(model.name, model.is_starter) for model in library.known()] == [(STARTER_NAME, True)]
 
 
@@ -50,6 +51,7 @@ def test_a_model_that_was_unloaded_is_not_loaded_again(library: ModelLibrary, st
     library.opened(starter)
     library.unloaded()
     assert library.at_start() is None
+    assert library.gone_at_start() is None
 
 
 def test_a_file_that_is_gone_is_neither_loaded_nor_offered(
@@ -57,8 +59,10 @@ def test_a_file_that_is_gone_is_neither_loaded_nor_offered(
 ) -> None:
     (other,) = made(tmp_path, "other")
     library.opened(other)
+    assert library.gone_at_start() is None
     other.unlink()
     assert library.at_start() is None
+    assert library.gone_at_start() == other
     assert [model.path for model in library.known()] == [starter]
 
 

@@ -55,6 +55,11 @@ def test_quotes_are_marked_at_each_level(view: TranscriptView, page: Reader) -> 
     assert [block.blockFormat().intProperty(QUOTES) for block in page.blocks(Kind.BODY)] == [1, 3, 0]
 
 
+def test_a_list_of_things_to_do_has_boxes(view: TranscriptView, page: Reader) -> None:
+    view.set_messages([reply("- [x] flour\n- [ ] **water**\n- [y] salt\n\n1. [ ] first")])
+    assert page.body() == ["☑\tflour", "☐\twater", "•\t[y] salt", "1.\t[ ] first"]
+
+
 def test_a_very_deep_list_stays_within_the_column(view: TranscriptView, page: Reader) -> None:
     view.set_messages([reply("\n".join("  " * depth + "- x" for depth in range(12)))])
     assert max(block.blockFormat().indent() for block in page.blocks(Kind.BODY)) == 6

@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QStackedWidget, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.gui import theme
@@ -237,3 +237,19 @@ def test_messages_that_are_not_on_the_page_yet_can_change(view: TranscriptView, 
     qtbot.waitUntil(lambda: view.is_complete)
     assert page.messages() == 399
     assert page.body()[0] == "Changed."
+
+
+def test_a_conversation_that_is_the_first_to_be_shown_shows_its_end_too(qtbot: QtBot) -> None:
+    pages = QStackedWidget()
+    qtbot.addWidget(pages)
+    empty, view = QWidget(), TranscriptView()
+    pages.addWidget(empty)
+    pages.addWidget(view)
+    pages.resize(600, 400)
+    pages.show()
+    qtbot.waitExposed(pages)
+    view.set_messages([user("Why?"), reply(f"# Roads\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n{WORDS * 8}")])
+    pages.setCurrentWidget(view)
+    QApplication.processEvents()
+    assert is_at_end(view) and view.at_end
+    pages.close()
