@@ -82,7 +82,7 @@ def install(root: Path, python: Path, places: Places) -> None:
     contents = (
         entry_text(root, python).encode(),
         (ROOT / "packaging" / "linux" / "ember.xml").read_bytes(),
-        (ROOT / "resources" / "icons" / "ember.svg").read_bytes(),
+        (ROOT / "app" / "resources" / "icons" / "ember.svg").read_bytes(),
     )
     for path, content in zip(places.all, contents, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,11 @@
 
 import ctypes
 import logging
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,13 @@ UNIFIED_BACKENDS = ("Metal", "MTL")
 DEVICE_KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "integrated", 3: "accelerator"}
 """enum ggml_backend_dev_type of ggml-backend.h."""
 
+STDERR = 2
+MOST_LAST_WORDS = 6
+"""Lines of errors that are said again when ggml ends the process."""
+
+_ABORT_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+"""ggml_abort_callback_t of ggml.h."""
+
 _BUFFER_LINE = re.compile(r"^\S+:\s+(\S+)\s+(model|KV|RS|compute|output) buffer size\s*=\s*([0-9.]+) MiB")
 
 
@@ -42,10 +51,18 @@ class LogCapture:
         self._partial = ""
         self._level = logging.INFO
         self._callback = llama_cpp.llama_log_callback(self._receive)  # kept alive as long as llama.cpp may call it
+        self._last_words = _ABORT_CALLBACK(self._say_why)
 
     def install(self) -> None:
-        """Send llama.cpp's and ggml's log here."""
+        """Send llama.cpp's and ggml's log here, and have ggml say why on stderr when it ends the process."""
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+        _function(_native("ggml-base"), "ggml_set_abort_callback", ctypes.c_void_p, _ABORT_CALLBACK)(self._last_words)
+
+    def _say_why(self, message: bytes) -> None:
+        """Write ggml's message behind the errors that came right before it, which alone name the cause on a GPU."""
+        errors = [line for _, line in takewhile(lambda told: told[0] >= logging.ERROR, reversed(self.lines))]
+        text = "\n".join([*reversed(errors[:MOST_LAST_WORDS]), message.decode("utf-8", "replace"), ""])
+        os.write(STDERR, text.encode("utf-8", "replace"))  # of the process, wherever Python's own goes
 
     def _receive(self, level: int, text: bytes, _user: object) -> None:
         """Join pieces into lines; called by llama.cpp, also from its own threads."""

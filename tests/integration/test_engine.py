@@ -87,7 +87,7 @@ def test_another_conversation_in_between_is_named_as_the_reason_to_read_again(en
     Talk(engine, system="You are brief.", name="two").say("Name a river.", max_tokens=4)
     back = talk.say("Another?", max_tokens=4)
     assert back.figures.reread is not None
-    assert "Another conversation" in back.figures.reread.reason
+    assert "Another chat" in back.figures.reread.reason
     assert back.figures.reread.at_token == back.figures.tokens.reused_memory > 0  # the shared system prompt stays
 
 

@@ -162,7 +162,7 @@ class MarkdownWriter:
         self._first = False
         write_inline(self.writer, children, ink)
 
-    def _take_box(self, children: list[Token]) -> None:
+    def _take_box(self, children: "list[Token]") -> None:
         """An item of a list of things to do has a box in the place of its marker."""
         if self._marker in _BULLETS and children and children[0].type == "text":
             box, words = _BOXES.get(children[0].content[:4].lower()), children[0].content[4:]

@@ -114,10 +114,12 @@ def test_keys_that_a_device_does_not_take_in_one_piece_are_refused_before_llama_
 ) -> None:
     shape = {"layers": 32, "width": 4096, "feed_forward": 14_336, "heads": 32, "kv_heads": 8}
     path = sparse(tmp_path / "long.gguf", **shape, context_length=2**20)
-    pieces = msgspec.structs.replace(CUDA, name="Vulkan0", backend="Vulkan", largest_tensor=128 * MIB)
+    pieces = msgspec.structs.replace(
+        CUDA, name="Vulkan0", description="A small GPU", backend="Vulkan", largest_tensor=128 * MIB
+    )
     plan = planned(path, (pieces, CPU), LoadOptions(context=98_304, gpu_layers=33))
     assert dry_run.devices == []
-    with pytest.raises(DoesNotFitError, match="Vulkan0 takes at most 128 MiB in one piece") as caught:
+    with pytest.raises(DoesNotFitError, match="A small GPU takes at most 128 MiB in one piece") as caught:
         plan.require()
     assert caught.value.offers
 

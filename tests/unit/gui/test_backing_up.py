@@ -14,6 +14,7 @@ from app.protocol.parts import RootUsage
 from app.protocol.requests import AdoptSaved, Cancel, ExportSaved, GetSavedUsage, OpenStore
 from app.services.backups import Backups, Schedule
 from app.services.workspace import Workspace
+from app.storage.archive_state import OutgoingFile
 from app.storage.backup_format import look_into
 from app.storage.backup_state import CarriedState
 from app.storage.database import Database
@@ -298,8 +299,9 @@ def test_a_window_that_cannot_close_keeps_its_library(
     keeper.made(tmp_path / "mine.emberbackup")
     keeper.controller.restore(tmp_path / "mine.emberbackup")
     keeper.wait_for_question()
-    monkeypatch.setattr(keeper.window.chat, "store_draft", lambda: False)
-    keeper.dialog.restore.restore.click()
+    with monkeypatch.context() as full:  # only now: what is left of the test closes the window
+        full.setattr(keeper.window.chat, "store_draft", lambda: False)
+        keeper.dialog.restore.restore.click()
     assert keeper.window.isVisible()
     assert keeper.controller.replacement is None and not keeper.working()
 
@@ -435,7 +437,7 @@ def test_a_scheduled_copy_whose_state_cannot_be_had_is_made_all_the_same_and_say
 def test_a_copy_that_is_due_at_the_start_waits_for_the_engine_that_has_the_state(keeper: Keeper) -> None:
     engine = keeper.workspace.engine
     engine.state = "stopped"
-    staging: list[Path] = []
+    staging: list[OutgoingFile] = []
     keeper.workspace.backup_states.stage(staging.extend, lambda error: pytest.fail(error.sentence))
     assert not keeper.person.engine.asked(ExportSaved)
     engine.state = "starting"
@@ -443,7 +445,7 @@ def test_a_copy_that_is_due_at_the_start_waits_for_the_engine_that_has_the_state
     engine.state = "ready"
     keeper.person.engine.say(StoreOpened(id=keeper.person.engine.asked(OpenStore)[-1].id, budget=10 * MIB))
     staged(keeper)
-    assert [path.name for path in staging] == [PIECE]
+    assert [file.path.name for file in staging] == [PIECE]
     keeper.workspace.backup_states.end()
 
 

@@ -155,7 +155,7 @@ def test_a_kill_while_files_are_adopted_leaves_a_sound_store_that_takes_the_rest
     staging.mkdir()
     with closing(Store(tmp_path / "other", PLENTY)) as other:
         tip = save(other, words, checkpoint=[b"state"])
-        paths = other.stage([tip], staging, lambda _done, _total: None)
+        paths = [file.path for file in other.stage([tip], staging, lambda _done, _total: None)]
         call = [sys.executable, "-c", ADOPTER, str(folder), str(staging), moment, str(count)]
         assert subprocess.run(call, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
         for path in paths:

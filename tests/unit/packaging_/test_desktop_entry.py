@@ -32,7 +32,7 @@ def copy_of_entry(folder: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.touch()
     shutil.copytree(ROOT / "packaging" / "linux", folder / "packaging" / "linux")
-    shutil.copytree(ROOT / "resources" / "icons", folder / "resources" / "icons")
+    shutil.copytree(ROOT / "app" / "resources" / "icons", folder / "app" / "resources" / "icons")
     return folder
 
 

@@ -36,7 +36,7 @@ from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.signing import KEY_BYTES, sign
 from tests.unit.kvstore.made import PLENTY, ROOT, all_sound, files, save
-from tests.unit.storage.made import forked_tree, message_id
+from tests.unit.storage.made import forked_tree, message_id, outgoing
 
 Json = dict[str, Any]
 KEY = bytes(range(KEY_BYTES))
@@ -67,7 +67,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     tip = save(written, "why did roads", checkpoint=[b"c" * 50])
     fork = save(written, "why not")
     staged.mkdir()
-    chunks = written.stage([tip, fork], staged, lambda _done, _total: None)
+    chunks = [outgoing(file.path) for file in written.stage([tip, fork], staged, lambda _done, _total: None)]
     written.close()
     state = OutgoingState(
         chunks,
