@@ -147,7 +147,7 @@ class BackupPage(QWidget):
         column.addLayout(below)
 
     def _add_schedule(self, column: QVBoxLayout) -> None:
-        heading = QLabel("Copies by themselves", self)
+        heading = QLabel("Scheduled copies", self)
         heading.setFont(theme.font("strong"))
         self.every = QComboBox(self)
         self.every.setMinimumHeight(_HEIGHT)
