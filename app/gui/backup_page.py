@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from app.core.units import format_bytes
 from app.gui import theme
 from app.gui.model_fields import StillWheel, words
-from app.gui.parts import ElidedLabel, scrolled, set_tone
+from app.gui.parts import ElidedLabel, pad_number, scrolled, set_tone
 from app.gui.progress_row import ProgressRow
 from app.services.backups import Every, Schedule
 
@@ -115,6 +115,7 @@ class BackupPage(QWidget):
         self.with_state.setEnabled(False)
         self.state_words = words("", self, "faint")
         self.make = QPushButton("Back up now…", self)
+        self.make.setProperty("kind", "primary")
         self.make.setAutoDefault(False)
         self.make.clicked.connect(lambda: self.backup_requested.emit(self.with_state.isChecked()))
         self.row = ProgressRow(self)
@@ -157,6 +158,7 @@ class BackupPage(QWidget):
         self.keep = QSpinBox(self)
         self.keep.setLocale(QLocale.c())
         self.keep.setRange(1, 1000)
+        pad_number(self.keep)
         self.keep.setMinimumHeight(_HEIGHT)
         self.keep.setAccessibleName("How many copies are kept")
         for field in (self.every, self.keep):

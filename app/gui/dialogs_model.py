@@ -33,6 +33,7 @@ from app.gui import icons, theme
 from app.gui.estimate_card import EstimateCard
 from app.gui.measured_box import MeasuredBox
 from app.gui.model_fields import ChoiceField, Field, ManyField, NumberField, SwitchField, words
+from app.gui.parts import set_kind
 from app.protocol.parts import Device, MemoryPlan
 
 STACKED: Final = 640
@@ -292,8 +293,9 @@ class ModelSettingsDialog(QDialog):
         self.save = buttons.addButton("Save", QDialogButtonBox.ButtonRole.AcceptRole)
         self.cancel = buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         self.to_automatic = buttons.addButton("Back to automatic", QDialogButtonBox.ButtonRole.ResetRole)
-        self.to_automatic.setProperty("kind", "quiet")
+        set_kind(self.to_automatic, "quiet")
         self.to_automatic.clicked.connect(self._reset)
+        set_kind(self.save, "primary")
         self.save.setDefault(True)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
