@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from app.gui import theme
 from app.gui.gauges import ClearFigures, ContextFigures, Gauge, GaugeStrip, MemoryFigures, SavedFigures
 from app.gui.gauges.clearing import clear_choices
+from app.gui.gauges.figures import MemoryKind
 from app.gui.gauges.reading import read_context, read_memory, read_saved
 from app.gui.gauges.strip import CLOSE
 
@@ -436,3 +437,14 @@ def test_clear_cache_is_one_word_where_two_would_be_cut(strip: GaugeStrip) -> No
     assert (button.text(), button.accessibleName()) == ("Clear", "Clear cache")
     strip.resize(1000, strip.height())
     assert button.text() == "Clear cache"
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_every_gauge_keeps_a_figure_in_the_narrowest_window(kind: MemoryKind, shown: Shown) -> None:
+    strip = GaugeStrip()
+    strip.show_context(ContextFigures(used=7_941, limit=8_192))
+    strip.show_memory(MemoryFigures("A device", kind, total=79 * GIB, weights=923 * MIB, free=78 * GIB))
+    strip.show_saved(SavedFigures(92 * MIB, 923 * MIB, 10 * GIB))
+    shown(strip, 424, 60)
+    assert [gauge.shown_words()[1] for gauge in strip.gauges()] == ["97 %", "923 MiB", "923 MiB"]
+    assert strip.clear_button.main.text() == "Clear"
