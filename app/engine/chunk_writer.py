@@ -186,12 +186,13 @@ class ChunkWriter:
         parent = link.parent.key if link.parent is not None else root
         if parent is None or (link.parent is not None and link.parent.failed):
             return False
+        late = 0
         try:
             result = self._store.put(
                 root, parent, link.start, chunk.tokens, *((part,) if len(part) else () for part in chunk.payload)
             )
             if result.outcome is Outcome.PRESENT and len(window):  # it may have been saved when they were gone
-                self._written.bytes += self._store.add_window(result.key, (window,)).written
+                late = self._store.add_window(result.key, (window,)).written
         except StoreUnavailable as error:
             self._written.trouble = error.reason
             return False
@@ -202,8 +203,9 @@ class ChunkWriter:
         link.key = result.key
         if result.outcome is Outcome.FULL:
             self._written.trouble = NO_BUDGET
-        self._written.bytes += result.written
-        if result.written:
+        self._written.bytes += result.written + late
+        if result.written or late:
             self._without_digest.append(result.key)
+        if result.written:
             self._written.checkpoint_bytes += len(chunk.payload[2])
         return result.outcome in (Outcome.WRITTEN, Outcome.PRESENT)

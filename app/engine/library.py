@@ -60,7 +60,8 @@ class LogCapture:
 
     def _say_why(self, message: bytes) -> None:
         """Write ggml's message behind the errors that came right before it, which alone name the cause on a GPU."""
-        errors = [line for _, line in takewhile(lambda told: told[0] >= logging.ERROR, reversed(self.lines))]
+        lines = reversed(tuple(self.lines))  # other threads still log
+        errors = [line for _, line in takewhile(lambda told: told[0] >= logging.ERROR, lines)]
         text = "\n".join([*reversed(errors[:MOST_LAST_WORDS]), message.decode("utf-8", "replace"), ""])
         os.write(STDERR, text.encode("utf-8", "replace"))  # of the process, wherever Python's own goes
 

@@ -18,6 +18,8 @@ Unless `_connect` can bring the older tables up to this version.
 """
 _WITHOUT_DIGESTS: Final = FORMAT_VERSION * 256 + 1
 """The same tables without that of the digests."""
+KNOWN_VERSIONS: Final = (INDEX_VERSION, _WITHOUT_DIGESTS)
+"""Those whose tables are used, or brought up to date."""
 
 _CACHE_KIB: Final = 16 * 1024
 """At most; an index of 100,000 chunks has 24 MiB, and SQLite's own 2 MiB made finding twice as slow."""
@@ -157,7 +159,7 @@ def _connect(path: Path) -> sqlite3.Connection | None:
     with ExitStack() as refused:
         refused.callback(connection.close)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version in (INDEX_VERSION, _WITHOUT_DIGESTS):
+        if version in KNOWN_VERSIONS:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)

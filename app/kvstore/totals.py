@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from app.kvstore.folder import INDEX
-from app.kvstore.schema import INDEX_VERSION
+from app.kvstore.schema import KNOWN_VERSIONS
 
 _log = logging.getLogger(__name__)
 
@@ -18,9 +18,10 @@ def bytes_by_root(folder: Path) -> dict[bytes, int] | None:
         return {}
     try:
         with closing(sqlite3.connect(f"{index.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            if connection.execute("PRAGMA user_version").fetchone() != (INDEX_VERSION,):
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in KNOWN_VERSIONS:
                 return None  # the next engine begins it anew
             return dict(connection.execute("SELECT root, bytes + checkpoint_bytes FROM total"))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's words quote a schema that is no text
         _log.warning("what is saved cannot be counted: %s", error)
         return None

@@ -85,9 +85,15 @@ class BackupStates(QObject):
             self._request = request.id
             self._engine.send(request, exported)
 
+        def started() -> None:
+            if self._cancelled.is_set():
+                failed(_stopped())
+            else:
+                self._begin(begin, failed)
+
         if self._engine.state == "stopped":  # a window that has only just opened starts it in a moment
-            once = Qt.ConnectionType.SingleShotConnection
-            self._engine.state_changed.connect(lambda _state: self._begin(begin, failed), once)
+            self._cancelled.clear()
+            self._engine.state_changed.connect(lambda _state: started(), Qt.ConnectionType.SingleShotConnection)
         else:
             self._begin(begin, failed)
 

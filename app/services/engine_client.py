@@ -177,6 +177,7 @@ class EngineClient(QObject):
         self._statistics_asked = False
         self._unsent.clear()
         pending, self._pending = self._pending, {}
+        never_asked = victim if was_loading and victim is not None and victim.id not in pending else None
         now = time.monotonic()
         self._deaths = [at for at in self._deaths if now - at < DEATH_WINDOW] + [now]
         given_up = len(self._deaths) > len(RESTART_DELAYS_MS)
@@ -186,6 +187,8 @@ class EngineClient(QObject):
             self.model_changed.emit(None)
         for request, on_answer in pending.items():
             on_answer(Failed(id=request, kind="engine_died", sentence=death.sentence))
+        if never_asked is not None:  # it waited for the handshake
+            self._load_answered(never_asked, Failed(id=never_asked.id, kind="engine_died", sentence=death.sentence))
         if not given_up:
             self._restart_timer.start(RESTART_DELAYS_MS[len(self._deaths) - 1])
         self.died.emit(death)

@@ -197,5 +197,5 @@ def extract_file(archive: zipfile.ZipFile, entry: StateFile, place: Path) -> Non
     if info.file_size != entry.bytes:
         raise RefusedError(f"a piece of it is {'longer' if info.file_size > entry.bytes else 'shorter'} than it says")
     handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    with os.fdopen(handle, "wb", buffering=0) as target:
+    with os.fdopen(handle, "wb") as target:  # unbuffered, a write may take less than it was given
         read_member(archive, info, target)

@@ -19,7 +19,7 @@ _Entry = tuple[str, str, str, str]
 
 
 def check_library(connection: sqlite3.Connection) -> int:
-    """The schema version of a library of our own, which is sound throughout; raises as `check_rows`."""
+    """The schema version of a library of our own, which is sound throughout; raises as `check_version`."""
     version = _known_version(connection)
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
@@ -27,20 +27,25 @@ def check_library(connection: sqlite3.Connection) -> int:
     return version
 
 
-def check_rows(connection: sqlite3.Connection) -> int:
-    """The schema version of a library that may come from anywhere, whose rows can be read.
+def check_version(connection: sqlite3.Connection) -> int:
+    """The schema version of a library that may come from anywhere; it sets the connection's progress handler.
 
-    What is derived of them is not looked at: `library_copy` reads none of it, and makes it anew.
     Raises RefusedError if it is no library, and sqlite3.DatabaseError.
     """
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # a file can ask for any size
-    version = _known_version(connection)
+    return _known_version(connection)
+
+
+def check_rows(connection: sqlite3.Connection) -> None:
+    """Raise RefusedError unless the rows of a library can be read whose version was checked; sqlite3.DatabaseError.
+
+    What is derived of them is not looked at: `library_copy` reads none of it, and makes it anew.
+    """
     for table in tables(connection):
         (verdict,) = connection.execute(f"PRAGMA quick_check({table})").fetchone()
         if verdict != "ok":
             raise RefusedError("its database is damaged")
-    return version
 
 
 def _known_version(connection: sqlite3.Connection) -> int:

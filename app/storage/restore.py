@@ -33,7 +33,7 @@ from app.storage.backup_state import CarriedState
 from app.storage.connection import connect
 from app.storage.database import Database
 from app.storage.files import open_regular, sync_folder
-from app.storage.library_check import check_rows, counts, entries
+from app.storage.library_check import check_rows, check_version, counts, entries
 from app.storage.library_copy import copied, take_rows
 from app.storage.saved_roots import UNTOLD
 from app.storage.schema import MIGRATIONS, SEARCH_TABLES
@@ -286,11 +286,10 @@ def _taken_over(given: Path, copy: Path, manifest: BackupManifest | None, progre
     Raises RefusedError, sqlite3.DatabaseError, and what `progress` raises.
     """
     size = given.stat().st_size
-    with (
-        closing(connect(f"{given.as_uri()}?mode=ro&immutable=1")) as connection,
-        _stoppable(connection, size, progress),
-    ):
-        version = check_rows(connection)
+    with closing(connect(f"{given.as_uri()}?mode=ro&immutable=1")) as connection:
+        version = check_version(connection)
+        with _stoppable(connection, size, progress):
+            check_rows(connection)
     if manifest is not None and version != manifest.schema:
         raise RefusedError("its database has another version than its manifest says")
     copy.touch(mode=0o600)

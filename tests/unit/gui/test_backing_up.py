@@ -449,6 +449,19 @@ def test_a_copy_that_is_due_at_the_start_waits_for_the_engine_that_has_the_state
     keeper.workspace.backup_states.end()
 
 
+def test_a_copy_that_was_cancelled_before_the_engine_started_asks_it_for_nothing(keeper: Keeper) -> None:
+    engine = keeper.workspace.engine
+    engine.state = "stopped"
+    failed: list[EmberError] = []
+    keeper.workspace.backup_states.stage(lambda _files: pytest.fail("it was cancelled"), failed.append)
+    keeper.workspace.backup_states.cancel()
+    engine.state = "ready"
+    engine.state_changed.emit("ready")
+    assert [error.kind for error in failed] == ["cancelled"]
+    assert not keeper.person.engine.asked(ExportSaved)
+    assert not list(keeper.workspace.data_dir.staging.glob("*"))
+
+
 def test_without_the_engine_the_text_is_backed_up_and_the_reason_said(with_state: Keeper, tmp_path: Path) -> None:
     keeper = with_state
     with keeper.qtbot.waitSignal(keeper.backups.finished):

@@ -89,6 +89,18 @@ def test_a_model_chosen_before_the_engine_is_started_can_be_left_again(client: E
     assert process().asked(LoadModel) == []
 
 
+def test_a_model_chosen_before_the_engine_is_started_fails_with_an_engine_that_never_comes(
+    client: EngineClient,
+) -> None:
+    seen = failures(client)
+    client.stop()
+    client.load(A)
+    client.start()
+    process().die()
+    assert [kind for kind, _ in seen] == ["engine_died"]
+    assert not client.is_loading
+
+
 def test_a_waiting_request_that_is_cancelled_is_never_sent(client: EngineClient) -> None:
     answers: list[Response] = []
     client.send(CountTokens(id=7, text="a"), answers.append)

@@ -242,6 +242,19 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
     assert not list(out.iterdir())
 
 
+def test_a_disk_that_is_full_in_the_middle_of_a_piece_is_told(file: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    state, out = state_of(file), tmp_path / "out"
+    out.mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (900, before[1]))  # of a piece of 1000 bytes the system takes 900
+    try:
+        with pytest.raises(RefusedError, match="too large"):
+            extract_state(file, state, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def test_more_state_than_an_archive_holds_is_told_and_nothing_is_written(
     staged: OutgoingState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

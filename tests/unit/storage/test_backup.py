@@ -340,3 +340,28 @@ def test_a_try_is_cancelled_also_while_the_search_is_made_anew(
         restore.prepare_library(saved, other / "ember.db", other / "backups", progress, key=KEY)
     assert refused.value.kind == "cancelled"
     assert sorted(path.name for path in other.iterdir()) == ["ember.db"]
+
+
+def test_a_try_is_cancelled_also_while_the_rows_are_checked(
+    saved: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking: list[str] = []
+    real = restore.check_rows
+
+    def check(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(
+            lambda statement: checking.append(statement) if "quick_check" in statement else None
+        )
+        real(connection)
+        pytest.fail("nobody asked whether it shall go on")
+
+    def progress(_done: int, _to_do: int) -> None:
+        if checking:
+            raise EmberError("It was cancelled.", "cancelled")
+
+    monkeypatch.setattr(restore, "_INSTRUCTIONS", 10)
+    monkeypatch.setattr(restore, "check_rows", check)
+    with pytest.raises(EmberError) as refused:
+        restore.prepare_library(saved, other / "ember.db", other / "backups", progress, key=KEY)
+    assert refused.value.kind == "cancelled"
+    assert sorted(path.name for path in other.iterdir()) == ["ember.db"]
