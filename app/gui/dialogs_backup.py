@@ -30,13 +30,14 @@ class BackupDialog(PagesDialog):
         self.backup = BackupPage(schedule, own_folder, self)
         self.restore = RestorePage(self)
         self.put_in("Pages of the backups", {"Back up": self.backup, "Restore": self.restore})
+        self._window = parent.window()
         self.backup.every.currentIndexChanged.connect(self._make_room)
         self._make_room()
 
     def _make_room(self) -> None:
         """A schedule has more to say than its absence; it never outgrows the window, nor shrinks under the hand."""
         if self.backup.schedule().every != "never":
-            high = min(theme.scaled(HIGH), self.parentWidget().window().height())
+            high = min(theme.scaled(HIGH), self._window.height())
             self.resize(self.width(), max(self.height(), high))
 
     def show_restore(self) -> None:

@@ -15,7 +15,7 @@ from app.gui.gauges import ClearFigures, ContextFigures, Gauge, GaugeStrip, Memo
 from app.gui.gauges.clearing import clear_choices
 from app.gui.gauges.figures import MemoryKind
 from app.gui.gauges.reading import read_context, read_memory, read_saved
-from app.gui.gauges.strip import CLOSE
+from app.gui.gauges.strip import SHORT
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -420,20 +420,17 @@ def test_the_lines_go_first_then_the_words_get_shorter_and_never_the_button(qtbo
     assert strip.memory.shown_words()[2]
     strip.resize(660, strip.height())
     qtbot.waitUntil(lambda: strip.memory.shown_words() == ("RAM", "374 MiB of 24 GiB", ""))
-    strip.resize(464, strip.height())
+    strip.resize(SHORT, strip.height())
     qtbot.waitUntil(lambda: strip.context.shown_words() == ("Context", "48 %", ""))
     assert strip.clear_button.main.text() == button
     assert strip.clear_button.width() == strip.clear_button.sizeHint().width()
 
 
-def test_clear_cache_is_one_word_where_two_would_be_cut(strip: GaugeStrip) -> None:
+def test_clear_cache_is_one_word_where_two_would_leave_the_gauges_no_room(strip: GaugeStrip) -> None:
     button = strip.clear_button.main
-    strip.setMinimumWidth(1)  # a window gets narrower than that with large text
-    strip.resize(CLOSE - 1, strip.height())
-    needed = strip.minimumSizeHint().width()  # without the icon
-    strip.resize(needed, strip.height())
+    strip.resize(SHORT, strip.height())
     assert button.text() == "Clear cache"
-    strip.resize(needed - 1, strip.height())
+    strip.resize(SHORT - 1, strip.height())
     assert (button.text(), button.accessibleName()) == ("Clear", "Clear cache")
     strip.resize(1000, strip.height())
     assert button.text() == "Clear cache"
