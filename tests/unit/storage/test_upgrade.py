@@ -8,7 +8,6 @@ import pytest
 
 from app.core.errors import EmberError
 from app.storage import upgrade
-from app.storage.connection import connect
 from app.storage.database import Database
 from app.storage.schema import Migration
 
@@ -102,9 +101,7 @@ def test_a_copy_for_which_the_disk_has_no_room_leaves_nothing(
 
     def on_a_full_disk(address: str) -> sqlite3.Connection:
         (backups / f"{Path(address).name}-journal").touch()  # as SQLite leaves it there
-        connection = connect(address)
-        connection.execute("PRAGMA max_page_count = 1")
-        return connection
+        raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(upgrade, "connect", on_a_full_disk)
     with closing(sqlite3.connect(old)) as connection, pytest.raises(EmberError, match="make room there") as caught:
