@@ -1,5 +1,6 @@
 """Full-text search over titles and messages."""
 
+import json
 from typing import Final
 
 from app.core.conversation import UNTITLED, ConversationId, MessageId
@@ -17,19 +18,30 @@ WHERE title_search MATCH ? AND c.deleted_at IS NULL
 ORDER BY c.updated DESC LIMIT ?
 """
 # The order is that of the index, so that the first hits of a common word need no sorting of all its hits.
-_IN_MESSAGES: Final = f"""
-SELECT m.conversation, c.title, m.id AS message,
-    snippet(message_search, 0, ?, ?, '…', {_EXCERPT_TOKENS}) AS excerpt
+_PLACES: Final = """
+SELECT m.conversation, message_search.rowid AS place
 FROM message_search
 CROSS JOIN messages m ON m.position = message_search.rowid
 CROSS JOIN conversations c ON c.id = m.conversation
 WHERE message_search MATCH ? AND c.deleted_at IS NULL
 ORDER BY message_search.rowid DESC LIMIT ?
 """
+# The plus keeps SQLite from asking the index anew for each place.
+_EXCERPTS: Final = f"""
+SELECT m.conversation, c.title, m.id AS message,
+    snippet(message_search, 0, ?, ?, '…', {_EXCERPT_TOKENS}) AS excerpt
+FROM message_search
+CROSS JOIN messages m ON m.position = message_search.rowid
+CROSS JOIN conversations c ON c.id = m.conversation
+WHERE message_search MATCH ? AND +message_search.rowid IN (SELECT value FROM json_each(?))
+ORDER BY message_search.rowid DESC LIMIT ?
+"""
+_PLACES_EACH: Final = 25
+"""So many places are looked at for each conversation that may be found: a common word stands in every message."""
 
 
 def find(database: Database, words: str, limit: int) -> list[SearchHit]:
-    """The places where all `words` occur, titles first, then messages from the newest; at most `limit`.
+    """Where all `words` occur: titles, then of each conversation the newest message; at most `limit` of either.
 
     A word also finds longer words that it begins; accents and case do not matter.
     """
@@ -37,8 +49,11 @@ def find(database: Database, words: str, limit: int) -> list[SearchHit]:
     if not expression or limit <= 0:
         return []
     rows = database.rows(_IN_TITLES, (_START, _END, expression, limit))
-    if len(rows) < limit:
-        rows += database.rows(_IN_MESSAGES, (_START, _END, expression, limit - len(rows)))
+    newest: dict[str, int] = {}
+    for row in database.rows(_PLACES, (expression, limit * _PLACES_EACH)):
+        newest.setdefault(row["conversation"], row["place"])
+    places = list(newest.values())[:limit]
+    rows += database.rows(_EXCERPTS, (_START, _END, expression, json.dumps(places), len(places)))
     hits = []
     for row in rows:
         excerpt, matches = _marked(text_or(row["excerpt"], ""))
