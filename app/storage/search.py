@@ -10,6 +10,10 @@ from app.storage.records import SearchHit, text_or
 _START, _END = "\x02", "\x03"
 _WORDS_USED: Final = 32
 _EXCERPT_TOKENS: Final = 16
+_MARKED: Final = 8192
+"""Characters of a message whose words are marked. FTS5 compares each place of a word in it with each other one, which
+takes seconds in a text of a mebibyte: of a longer one the excerpt is cut at the first word as it was typed, or at its
+beginning where it is written differently there."""
 
 _IN_TITLES: Final = """
 SELECT c.id AS conversation, c.title, NULL AS message, highlight(title_search, 0, ?, ?) AS excerpt
@@ -29,7 +33,8 @@ ORDER BY message_search.rowid DESC LIMIT ?
 # The plus keeps SQLite from asking the index anew for each place.
 _EXCERPTS: Final = f"""
 SELECT m.conversation, c.title, m.id AS message,
-    snippet(message_search, 0, ?, ?, '…', {_EXCERPT_TOKENS}) AS excerpt
+    CASE WHEN length(m.text) <= {_MARKED} THEN snippet(message_search, 0, ?, ?, '…', {_EXCERPT_TOKENS})
+    ELSE substr(m.text, max(1, instr(lower(m.text), ?) - 20), 160) END AS excerpt
 FROM message_search
 CROSS JOIN messages m ON m.position = message_search.rowid
 CROSS JOIN conversations c ON c.id = m.conversation
@@ -45,15 +50,17 @@ def find(database: Database, words: str, limit: int) -> list[SearchHit]:
 
     A word also finds longer words that it begins; accents and case do not matter.
     """
-    expression = _expression(words)
-    if not expression or limit <= 0:
+    usable = _usable(words)
+    if not usable or limit <= 0:
         return []
+    expression = " AND ".join(map(_quoted, usable))  # so that nothing in it is an operator
     rows = database.rows(_IN_TITLES, (_START, _END, expression, limit))
     newest: dict[str, int] = {}
     for row in database.rows(_PLACES, (expression, limit * _PLACES_EACH)):
         newest.setdefault(row["conversation"], row["place"])
     places = list(newest.values())[:limit]
-    rows += database.rows(_EXCERPTS, (_START, _END, expression, json.dumps(places), len(places)))
+    marked = (_START, _END, usable[0].lower(), expression, json.dumps(places), len(places))
+    rows += database.rows(_EXCERPTS, marked)
     hits = []
     for row in rows:
         excerpt, matches = _marked(text_or(row["excerpt"], ""))
@@ -63,12 +70,11 @@ def find(database: Database, words: str, limit: int) -> list[SearchHit]:
     return hits
 
 
-def _expression(words: str) -> str:
-    """The words as an FTS5 expression: each a quoted string, so that nothing in it is an operator."""
+def _usable(words: str) -> list[str]:
+    """The words that can be looked for."""
     cleaned = words.encode("utf-8", "replace").decode().replace("\0", " ")
     # A string without a letter or digit has no tokens, and would find nothing beside the other words.
-    usable = [word for word in cleaned.split() if any(map(str.isalnum, word))][:_WORDS_USED]
-    return " AND ".join(_quoted(word) for word in usable)
+    return [word for word in cleaned.split() if any(map(str.isalnum, word))][:_WORDS_USED]
 
 
 def _quoted(word: str) -> str:
