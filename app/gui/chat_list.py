@@ -16,6 +16,7 @@ from app.protocol.answers import Statistics
 from app.protocol.parts import TipUsage
 from app.services.workspace import Workspace
 from app.storage.conversations import ChangeKind
+from app.storage.records import SearchHit
 
 QUIET_CHANGES: Final[tuple[ChangeKind, ...]] = ("draft", "reply", "leaf", "sampler", "model", "system_prompt")
 """Changes that the list does not show."""
@@ -34,8 +35,10 @@ AT_ONCE: Final = 20
 """So many of those are shown without such a rest, as a person's own are."""
 _MARKS: Final = re.compile(r"</?think>|[*_`#|]+")
 """Signs in a message's source that a person does not see, and need not in a piece of it."""
-FOUND: Final = 500
-"""At most so many places in the texts are looked at for a search."""
+FOUND: Final = 120
+"""At most so many chats are found by their texts."""
+_BEFORE: Final = 12
+"""Characters before the words that were found, so that a narrow list shows the words too."""
 _TYPING_MS: Final = 120
 """Texts are searched when nothing was typed for so long."""
 _PAUSE: Final = 0.5
@@ -130,7 +133,7 @@ class ChatList(QObject):
         found: dict[str, str] = {}
         for hit in self._workspace.store.search(self._sought, FOUND):
             if hit.message is not None:
-                found.setdefault(hit.conversation, " ".join(_MARKS.sub(" ", hit.excerpt).split()))
+                found[hit.conversation] = _piece(hit)
         self._sidebar.set_found(found)
 
     # --- what changes ------------------------------------------------------------------------------------------------
@@ -211,3 +214,12 @@ class ChatList(QObject):
     def _show(self, item: SidebarItem) -> None:
         self._items[item.id] = item
         self._sidebar.update_item(item)
+
+
+def _piece(hit: SearchHit) -> str:
+    """What the list shows of a place: little before the words that were found, and no signs of Markdown."""
+    start = hit.matches[0][0] if hit.matches else 0
+    # Not in the middle of a word; without a blank in reach, all of it.
+    cut = hit.excerpt.find(" ", max(start - _BEFORE, 0), start) if start > _BEFORE else -1
+    text = hit.excerpt if cut < 0 else f"…{hit.excerpt[cut + 1 :]}"
+    return " ".join(_MARKS.sub(" ", text).split())

@@ -16,7 +16,6 @@ import msgspec
 from app import __version__
 from app.core.errors import EmberError
 from app.core.units import format_bytes
-from app.paths import plain_reason
 from app.storage.archive_format import RefusedError
 from app.storage.archive_state import OutgoingFile
 from app.storage.backup_format import (
@@ -35,7 +34,7 @@ from app.storage.backup_format import (
 from app.storage.backup_state import add_state
 from app.storage.connection import connect
 from app.storage.database import Database
-from app.storage.files import sync_folder
+from app.storage.files import sync_folder, why_not_written
 from app.storage.library_check import check_library, counts
 from app.storage.own_files import check_place
 from app.storage.schema import SEARCH_TABLES
@@ -94,7 +93,7 @@ def write_backup(
     except RefusedError as error:
         raise _failed(path, f"{error}; start Ember again, and it checks the whole library") from error
     except OSError as error:
-        raise _failed(path, f"{plain_reason(error)}; choose another place for it") from error
+        raise _failed(path, f"{why_not_written(path, error)}; choose another place for it") from error
     except sqlite3.Error as error:
         raise _failed(path, f"SQLite says “{error}”; choose another place for it, or try again") from error
     return manifest

@@ -78,10 +78,17 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise EmberError(
-            f"The file “{path}” could not be written because {plain_reason(error)}. "
+            f"The file “{path}” could not be written because {why_not_written(path, error)}. "
             "Nothing was changed; choose another place for it.",
             kind="cannot_write",
         ) from error
+
+
+def why_not_written(path: Path, error: OSError) -> str:
+    """Why nothing could be written to `path`, as the part of a sentence that follows "because"."""
+    if isinstance(error, FileNotFoundError) and not path.parent.exists():
+        return "its folder does not exist"
+    return plain_reason(error)
 
 
 def remove_dead_temporaries(folder: Path) -> None:

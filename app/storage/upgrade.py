@@ -78,7 +78,8 @@ def keep_copy(connection: sqlite3.Connection, folder: Path, version: int) -> Pat
             connection.backup(copy)  # includes what is still in the write-ahead log; forced to the disk
         temporary.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)
+        for part in (temporary, temporary.with_name(f"{temporary.name}-journal")):  # a full disk keeps SQLite's too
+            part.unlink(missing_ok=True)
     sync_folder(folder)
     _prune(folder)
     return target
@@ -110,6 +111,6 @@ def _prune(folder: Path) -> None:
     backups = sorted((match["when"], path) for match, path in named if match)
     for _, path in backups[:-BACKUPS_KEPT]:
         path.unlink()
-    for path in folder.glob("ember-v*.db.tmp"):  # nobody else makes one: the folder's lock is held
-        if _BACKUP_NAME.fullmatch(path.name.removesuffix(".tmp")):
+    for path in folder.glob("ember-v*.db.tmp*"):  # nobody else makes one: the folder's lock is held
+        if _BACKUP_NAME.fullmatch(path.name.removesuffix("-journal").removesuffix(".tmp")):
             path.unlink()

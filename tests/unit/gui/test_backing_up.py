@@ -123,7 +123,7 @@ def test_a_place_that_cannot_be_written_is_told(
     with keeper.qtbot.waitSignal(keeper.backups.failed):
         keeper.dialog.backup.make.click()
     (told,) = keeper.person.notices
-    assert "was not written because it does not exist" in told
+    assert "was not written because its folder does not exist" in told
     assert keeper.dialog.backup.outcome.text() == told
 
 

@@ -224,5 +224,5 @@ def test_a_search_looks_into_the_texts_too(
     sidebar._panel.search.setText("harb")
     qtbot.waitUntil(lambda: model.found(bread) is not None)
     assert model.index_of(roads).isValid() is False
-    assert model.found(bread) == "Let it rest beside the harbour, then bake it."
+    assert model.found(bread) == "…beside the harbour, then bake it."
     chats.close()

@@ -307,7 +307,7 @@ def test_a_place_that_cannot_be_written_is_said(talking: Person, tmp_path: Path)
     shutil.rmtree(tmp_path / "gone")
     place.fileSelected.emit(str(tmp_path / "gone" / "hello.ember"))
     place.reject()
-    assert "could not be written because it does not exist" in wait_for_notice(talking)
+    assert "could not be written because its folder does not exist" in wait_for_notice(talking)
     assert talking.window.notices.notices()[-1].kind == "error"
 
 

@@ -83,7 +83,9 @@ def test_what_the_app_reads_beside_its_code_is_installed_with_it() -> None:
     other = {path for path in (ROOT / "app").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".md")}
     assert {LIST, ICON} <= other
     assert all(path.is_relative_to(ROOT / "app" / "resources") for path in other)
-    assert project()["tool"]["setuptools"]["package-data"] == {"app": ["resources/**"]}
+    setuptools = project()["tool"]["setuptools"]
+    assert setuptools["package-data"] == {"app": ["resources/**"]}
+    assert "exclude" not in setuptools["packages"]["find"], "setuptools prints a page of warnings for a left out folder"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has run.ps1 instead of make")

@@ -166,7 +166,7 @@ def test_an_export_that_could_not_be_read_back_is_refused_and_the_old_file_kept(
 
 
 def test_a_folder_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
-    with pytest.raises(EmberError, match="it does not exist") as caught:
+    with pytest.raises(EmberError, match="its folder does not exist") as caught:
         exported(tmp_path / "no", forked_tree())
     assert caught.value.kind == "cannot_write"
 

@@ -232,7 +232,7 @@ def test_a_backup_never_replaces_the_library_itself(name: str, store: Conversati
 
 
 def test_a_folder_that_is_not_there_is_said(store: ConversationStore, tmp_path: Path) -> None:
-    with pytest.raises(EmberError, match="it does not exist; choose another place"):
+    with pytest.raises(EmberError, match="its folder does not exist; choose another place"):
         write_backup(store.database, tmp_path / "absent" / "x", silently)
     assert not (tmp_path / "absent").exists()
 

@@ -38,7 +38,7 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch:
 
 
 def test_a_missing_folder_and_a_folder_in_its_place_are_said_plainly(tmp_path: Path) -> None:
-    with pytest.raises(EmberError, match="it does not exist"):
+    with pytest.raises(EmberError, match="its folder does not exist"):
         write_bytes_atomically(tmp_path / "no" / "a", b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(EmberError, match="a folder stands where the file should be"):

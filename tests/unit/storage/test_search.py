@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.core.conversation import Conversation, ConversationTree, new_conversation_id
+from app.core.conversation import Conversation, ConversationTree, Message, new_conversation_id, new_message_id
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.schema import MIGRATIONS
@@ -26,8 +26,18 @@ def found(store: ConversationStore, words: str) -> list[str | None]:
     return [hit.message for hit in store.search(words)]
 
 
-def test_titles_come_first_then_the_newest_messages(filled: ConversationStore) -> None:
-    assert found(filled, "roman") == [None, message_id(6), message_id(1)]
+def test_titles_come_first_then_the_newest_message_of_each_conversation(filled: ConversationStore) -> None:
+    assert found(filled, "roman") == [None, message_id(6)]
+
+
+def test_a_word_that_stands_in_every_message_of_one_chat_hides_no_other(store: ConversationStore) -> None:
+    harbours = [new_conversation_id() for _ in range(2)]
+    for conversation in harbours:
+        store.create(Conversation(conversation, title="Harbour"))
+        for _ in range(8):
+            store.add_message(Message(new_message_id(), conversation, None, "user", "The harbour is old."))
+    hits = [hit for hit in store.search("harbour", 2) if hit.message is not None]
+    assert [hit.conversation for hit in hits] == harbours[::-1]
 
 
 def test_a_hit_shows_where_the_words_are(filled: ConversationStore) -> None:
@@ -66,8 +76,9 @@ def test_purged_words_are_gone(filled: ConversationStore) -> None:
     assert found(filled, "roman") == []
 
 
-def test_there_are_never_more_hits_than_asked_for(filled: ConversationStore) -> None:
-    assert [len(filled.search("roman", limit)) for limit in (0, 1, 2, 9)] == [0, 1, 2, 3]
+def test_there_are_never_more_titles_and_texts_than_asked_for(filled: ConversationStore) -> None:
+    put(filled, ConversationTree(Conversation(new_conversation_id(), title="A Roman holiday"), {}))
+    assert [len(filled.search("roman", limit)) for limit in (0, 1, 2, 9)] == [0, 2, 3, 3]
 
 
 @pytest.mark.parametrize(
@@ -133,3 +144,13 @@ def test_a_very_long_message_that_an_older_ember_took_up_whole_is_taken_up_anew(
         store.delete(CHAT)
         store.purge_deleted(1e12)
         assert index_is_sound(store)
+
+
+def test_of_a_very_long_message_the_piece_where_the_first_word_stands_is_shown(store: ConversationStore) -> None:
+    """With FTS5's own snippets this takes minutes."""
+    store.create(Conversation(CHAT))
+    store.add_message(Message(new_message_id(), CHAT, None, "user", "x " * 50 + "The harbour. " + "the " * 150_000))
+    (hit,) = store.search("the harbour", 10)
+    assert hit.excerpt.startswith("x x x x x x x x x x The harbour. the the") and len(hit.excerpt) == 160
+    (hit,) = store.search("thé", 10)
+    assert hit.excerpt.startswith("x x x x")

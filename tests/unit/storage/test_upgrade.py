@@ -94,6 +94,22 @@ def test_without_room_for_the_copy_nothing_is_migrated(old: Path, tmp_path: Path
     assert (version(old), notes(old)) == (1, [("hello",)])
 
 
+def test_a_copy_for_which_the_disk_has_no_room_leaves_nothing(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backups = tmp_path / "backups"
+
+    def on_a_full_disk(address: str) -> sqlite3.Connection:
+        (backups / f"{Path(address).name}-journal").touch()  # as SQLite leaves it there
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(upgrade, "connect", on_a_full_disk)
+    with closing(sqlite3.connect(old)) as connection, pytest.raises(EmberError, match="make room there") as caught:
+        upgrade.back_up(connection, backups, 1)
+    assert caught.value.kind == "backup_failed"
+    assert list(backups.iterdir()) == []
+
+
 def test_only_the_newest_five_copies_are_kept_and_other_files_left_alone(old: Path, tmp_path: Path) -> None:
     backups = tmp_path / "backups"
     backups.mkdir()
@@ -111,6 +127,7 @@ def test_what_a_killed_copy_left_goes_with_the_next(old: Path, tmp_path: Path) -
     backups = tmp_path / "backups"
     backups.mkdir()
     (backups / "ember-v1-20260101-120000.db.tmp").touch()
+    (backups / "ember-v1-20260101-120000.db.tmp-journal").touch()
     (backups / "ember-v1-mine.db.tmp").touch()
     with closing(sqlite3.connect(old)) as connection:
         new = upgrade.back_up(connection, backups, 1)
