@@ -153,27 +153,37 @@ class Decider:
         gpus = " and ".join(rooms[share.device].words for share in shares if share.device != CPU)
         if verdict == "fits":
             where = f", {'all' if count == most else count} of {most} layers on {gpus}" if count else ""
-            return f"It fits{where}: about {self._of_free(shares)}."
+            return f"It fits{where}: about {self._of_free(shares, is_named=count > 0)}."
         if verdict == "does_not_fit":
             return self._too_large(options, layout, shares)
         if options.gpu_layers is None:
             where = f"with {count} of {most} layers on {gpus}" if count else "only in the computer's memory"
             why = self._pieces(replace(layout, gpu_layers=most))
-            words = f"It fits {where}: about {self._of_free(shares)}. The processor computes the rest."
+            about = self._of_free(shares, is_named=count > 0)
+            words = f"It fits {where}: about {about}. The processor computes the rest."
             return f"{words} {why}." if why else words
         return (
             f"{count} of {most} layers do not fit: {self._lack(layout)}. "
             f"{fitting} {'layer does' if fitting == 1 else 'layers do'}."
         )
 
-    def _of_free(self, shares: tuple[Share, ...]) -> str:
-        """Such as `270 MiB of the 21 GiB that are free`, for each device, the GPUs first."""
+    def _of_free(self, shares: tuple[Share, ...], *, is_named: bool) -> str:
+        """Such as `270 MiB of the 21 GiB that are free`, for each device, the GPUs first.
+
+        With `is_named` the sentence has named the GPUs before: a single one is not named again.
+        """
         rooms = self._rooms()
-        parts = [
-            f"{format_bytes(self._offload.need(share))} of the {format_bytes(max(0, rooms[share.device].free))} "
-            f"that are free{'' if len(shares) == 1 else _on(rooms[share.device])}"
-            for share in sorted(shares, key=lambda share: share.device == CPU)
-        ]
+        gpus = [share for share in shares if share.device != CPU]
+        parts = []
+        for share in sorted(shares, key=lambda share: share.device == CPU):
+            need, free = format_bytes(self._offload.need(share)), format_bytes(max(0, rooms[share.device].free))
+            if len(shares) == 1:
+                parts.append(f"{need} of the {free} that are free{' there' if gpus and is_named else ''}")
+            elif share.device == CPU:
+                parts.append(f"and {need} of {THE_RAM}, where {free} are free")
+            else:
+                where = "there" if is_named and len(gpus) == 1 else f"on {rooms[share.device].words}"
+                parts.append(f"{need} of the {free} that are free {where}")
         return ", ".join(parts)
 
     def _lack(self, layout: Layout) -> str:
@@ -279,11 +289,6 @@ class Decider:
     def _fits(self, options: LoadOptions, context: int) -> bool:
         layout = self.layout(replace(options, context=context))
         return self._offload.fits(layout, margin=True)
-
-
-def _on(room: Room) -> str:
-    """Where memory is free."""
-    return f" in {THE_RAM}" if room.device == CPU else f" on {room.words}"
 
 
 def _more(size: int, limit: int) -> str:

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from app.core.units import format_bytes
 from app.gui import theme
 from app.gui.model_fields import StillWheel, words
-from app.gui.parts import ElidedLabel, scrolled, set_tone
+from app.gui.parts import ElidedLabel, pad_number, scrolled, set_tone
 from app.gui.progress_row import ProgressRow
 from app.services.backups import Every, Schedule
 
@@ -115,6 +115,7 @@ class BackupPage(QWidget):
         self.with_state.setEnabled(False)
         self.state_words = words("", self, "faint")
         self.make = QPushButton("Back up now…", self)
+        self.make.setProperty("kind", "primary")
         self.make.setAutoDefault(False)
         self.make.clicked.connect(lambda: self.backup_requested.emit(self.with_state.isChecked()))
         self.row = ProgressRow(self)
@@ -147,7 +148,7 @@ class BackupPage(QWidget):
         column.addLayout(below)
 
     def _add_schedule(self, column: QVBoxLayout) -> None:
-        heading = QLabel("Copies by themselves", self)
+        heading = QLabel("Scheduled copies", self)
         heading.setFont(theme.font("strong"))
         self.every = QComboBox(self)
         self.every.setMinimumHeight(_HEIGHT)
@@ -157,17 +158,18 @@ class BackupPage(QWidget):
         self.keep = QSpinBox(self)
         self.keep.setLocale(QLocale.c())
         self.keep.setRange(1, 1000)
+        pad_number(self.keep)
         self.keep.setMinimumHeight(_HEIGHT)
         self.keep.setAccessibleName("How many copies are kept")
         for field in (self.every, self.keep):
             field.installEventFilter(self._still)
-        self.copy_state = QCheckBox("With saved state", self)
-        self.copy_words = words("", self, "faint")
-        self.failure = words("", self, "warning")
         self._form = _form()
         self._form.addRow("Make a copy", _left(self.every))
         self._form.addRow("Keep the newest", _left(self.keep))
         self._form.addRow("In the folder", self._folder_row())
+        self.copy_state = QCheckBox("With saved state", self)
+        self.copy_words = words("", self, "faint")
+        self.failure = words("", self, "warning")
         self.where = words(_WHERE, self, "faint")
         column.addWidget(heading)
         column.addLayout(self._form)

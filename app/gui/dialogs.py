@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.gui.parts import small_words
+from app.gui.parts import set_kind, small_words
 
 
 class InstructionsDialog(QDialog):
@@ -32,6 +32,7 @@ class InstructionsDialog(QDialog):
         self._edit.setTabChangesFocus(True)
         self._edit.setPlaceholderText("For example: You are a patient teacher. Answer in short sentences.")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        set_kind(buttons.button(QDialogButtonBox.StandardButton.Save), "primary")
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

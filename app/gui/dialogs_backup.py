@@ -6,6 +6,7 @@ from typing import Final
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.gui import theme
 from app.gui.backup_page import BackupPage
 from app.gui.pages_dialog import PagesDialog
 from app.gui.restore_page import RestorePage
@@ -13,7 +14,9 @@ from app.services.backup_copies import SUFFIX
 from app.services.backups import Schedule
 from app.storage.upgrade import unused
 
-SIZE: Final = QSize(640, 520)
+SIZE: Final = QSize(640, 400)
+HIGH: Final = 560
+"""Pixels of height that the schedule needs once there is one."""
 MINIMUM: Final = QSize(400, 360)
 _FILTER: Final = f"Ember backup (*{SUFFIX})"
 
@@ -27,6 +30,15 @@ class BackupDialog(PagesDialog):
         self.backup = BackupPage(schedule, own_folder, self)
         self.restore = RestorePage(self)
         self.put_in("Pages of the backups", {"Back up": self.backup, "Restore": self.restore})
+        self._window = parent.window()
+        self.backup.every.currentIndexChanged.connect(self._make_room)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """A schedule has more to say than its absence; it never outgrows the window, nor shrinks under the hand."""
+        if self.backup.schedule().every != "never":
+            high = min(theme.scaled(HIGH), self._window.height())
+            self.resize(self.width(), max(self.height(), high))
 
     def show_restore(self) -> None:
         """Turn to the page for restoring."""

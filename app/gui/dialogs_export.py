@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from app.core.units import format_bytes
 from app.gui import theme
 from app.gui.model_fields import words
-from app.gui.parts import ElidedLabel, set_tone
+from app.gui.parts import ElidedLabel, set_kind, set_tone
 from app.services.transfer import SUFFIXES, Branches, ExportFormat
 
 INDENT: Final = 20
@@ -218,6 +218,7 @@ class ExportDialog(QDialog):
         self.refusal.hide()
         buttons = QDialogButtonBox(foot)
         self.export = buttons.addButton("Export…", QDialogButtonBox.ButtonRole.AcceptRole)
+        set_kind(self.export, "primary")
         self.export.setDefault(True)
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)

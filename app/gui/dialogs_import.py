@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from app.core.conversation import ConversationId
 from app.gui import import_words, theme
 from app.gui.import_words import ReportRow
+from app.gui.parts import set_kind
 from app.services.import_files import Known, Undecided
 
 FILTER: Final = "Chats (*.ember *.json *.jsonl *.zip *.md *.markdown);;All files (*)"
@@ -52,6 +53,8 @@ def ask_about_known(parent: QWidget, undecided: Sequence[Undecided], answer: Cal
     box.setInformativeText(import_words.known_detail(undecided))
     label = import_words.add_label(undecided)
     add = box.addButton(label, QMessageBox.ButtonRole.AcceptRole) if label else None
+    if add is not None:
+        set_kind(add, "primary")
     many = len(undecided) > 1
     copy = box.addButton("Import copies" if many else "Import as a copy", QMessageBox.ButtonRole.AcceptRole)
     leave = box.addButton("Leave them" if many else "Leave it", QMessageBox.ButtonRole.RejectRole)
@@ -155,6 +158,7 @@ class ReportDialog(QDialog):
         self.detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self.open_chat = buttons.addButton("Open this chat", QDialogButtonBox.ButtonRole.ActionRole)
+        set_kind(self.open_chat, "primary")
         self.open_chat.clicked.connect(self._open)
         self.models = buttons.addButton("Models…", QDialogButtonBox.ButtonRole.ActionRole)
         self.models.setToolTip("Look for the model that this chat was written with")

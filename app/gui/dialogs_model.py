@@ -10,8 +10,6 @@ from PySide6.QtWidgets import (
     QBoxLayout,
     QDialog,
     QDialogButtonBox,
-    QFrame,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -33,6 +31,7 @@ from app.gui import icons, theme
 from app.gui.estimate_card import EstimateCard
 from app.gui.measured_box import MeasuredBox
 from app.gui.model_fields import ChoiceField, Field, ManyField, NumberField, SwitchField, words
+from app.gui.parts import scrolled, set_kind
 from app.protocol.parts import Device, MemoryPlan
 
 STACKED: Final = 640
@@ -209,7 +208,7 @@ class ModelSettingsDialog(QDialog):
         around.addWidget(self.card)
         around.addStretch(1)
         self._beside = beside
-        self._fields_area, self._card_area = _scrolling(page, self), _scrolling(beside, self)
+        self._fields_area, self._card_area = scrolled(page, self), scrolled(beside, self)
         self._body = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._body.setSpacing(0)
         self._body.addWidget(self._fields_area, 1)
@@ -230,6 +229,7 @@ class ModelSettingsDialog(QDialog):
             page,
             KV_TYPES,
         )
+        self.advanced_button = QToolButton(page)  # before what it unfolds: Tab follows the order of their making
         self.devices = ManyField("GPUs to use", "", page)
         self.kv_on_gpu = SwitchField(
             "Keep the chat's memory (KV) on the GPU too", "Faster; without it there is room for more layers.", page
@@ -264,7 +264,6 @@ class ModelSettingsDialog(QDialog):
         self._build_advanced(page)
 
     def _build_advanced(self, page: QWidget) -> None:
-        self.advanced_button = QToolButton(page)
         self.advanced_button.setText("Advanced")
         self.advanced_button.setCheckable(True)
         self.advanced_button.setProperty("kind", "icon")
@@ -292,8 +291,9 @@ class ModelSettingsDialog(QDialog):
         self.save = buttons.addButton("Save", QDialogButtonBox.ButtonRole.AcceptRole)
         self.cancel = buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         self.to_automatic = buttons.addButton("Back to automatic", QDialogButtonBox.ButtonRole.ResetRole)
-        self.to_automatic.setProperty("kind", "quiet")
+        set_kind(self.to_automatic, "quiet")
         self.to_automatic.clicked.connect(self._reset)
+        set_kind(self.save, "primary")
         self.save.setDefault(True)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
@@ -346,13 +346,3 @@ class ModelSettingsDialog(QDialog):
             self.resize(
                 self.width(), max(self.height(), min(_HIGH, self.screen().availableGeometry().height() * 7 // 8))
             )
-
-
-def _scrolling(page: QWidget, parent: QWidget) -> QScrollArea:
-    """The page in an area of its own that scrolls up and down."""
-    area = QScrollArea(parent)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(page)
-    return area

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.core.sampling import SamplerSettings
 from app.gui import theme
-from app.gui.parts import scrolled, small_words
+from app.gui.parts import pad_number, scrolled, set_kind, small_words
 
 _WIDTH: Final = 520
 _HEIGHT: Final = 560
@@ -115,6 +115,7 @@ class RepliesDialog(QDialog):
         number = _Number(page)
         number.setLocale(QLocale.c())  # as everywhere in the window
         number.setDecimals(decimals)
+        pad_number(number)
         number.setRange(0.01 if words.startswith("Rep") else 0.0, most)
         number.setSingleStep(0.05 if decimals else 1.0)
         number.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -130,8 +131,9 @@ class RepliesDialog(QDialog):
         self.save = buttons.addButton("Save", QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         self.back = buttons.addButton("Back to the usual", QDialogButtonBox.ButtonRole.ResetRole)
-        self.back.setProperty("kind", "quiet")
+        set_kind(self.back, "quiet")
         self.back.clicked.connect(lambda: self._show(SamplerSettings()))
+        set_kind(self.save, "primary")
         self.save.setDefault(True)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)

@@ -23,7 +23,7 @@ from app.core.units import format_bytes
 from app.gui import theme
 from app.gui.budget_slider import SMALLEST, BudgetSlider
 from app.gui.pages_dialog import PagesDialog
-from app.gui.parts import scrolled, set_tone
+from app.gui.parts import pad_number, scrolled, set_kind, set_tone
 from app.gui.saved_shares_model import CHATS, MODELS
 from app.gui.saved_shares_page import SharesPage
 
@@ -78,6 +78,7 @@ class SavedStateDialog(PagesDialog):
         self.switch.toggled.connect(self._explain)
         self.budget.valueChanged.connect(self._budget_changed)
         self.slider.chosen.connect(lambda size: self.budget.setValue(size / GIB))
+        self.tabs.currentChanged.connect(self._offer_buttons)
         self._explain()
 
     # --- what it shows -----------------------------------------------------------------------------------------------
@@ -128,9 +129,11 @@ class SavedStateDialog(PagesDialog):
     def _build(self) -> None:
         self.chats = SharesPage("Saved state by chat", CHATS, AT_ONCE, "There are no chats yet.", self)
         self.models = SharesPage("Saved state by model", MODELS, AT_ONCE, "Nothing is saved yet.", self)
-        buttons = QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
+        button = QDialogButtonBox.StandardButton
         pages = {"Saving": self._build_saving(), "Chats": self.chats, "Models": self.models}
-        self.put_in("Pages of the saved state", pages, buttons)
+        self.put_in("Pages of the saved state", pages, button.Save | button.Cancel | button.Close)
+        self.save, self.cancel, self.leave = map(self.buttons.button, (button.Save, button.Cancel, button.Close))
+        set_kind(self.save, "primary")
 
     def _build_saving(self) -> QWidget:
         """The switch, the budget, what there is, and the check; it scrolls in a low window."""
@@ -187,6 +190,7 @@ class SavedStateDialog(PagesDialog):
         self.budget = QDoubleSpinBox(self)
         self.budget.setLocale(QLocale.c())
         self.budget.setDecimals(2)
+        pad_number(self.budget)
         self.budget.setSingleStep(0.25)
         self.budget.setRange(SMALLEST / GIB, LARGEST / GIB)
         self.budget.setSuffix(" GiB")
@@ -282,6 +286,14 @@ class SavedStateDialog(PagesDialog):
             label.setText(words)
             self._form.setRowVisible(label, bool(words))
         self._form.setRowVisible(self.default_line, self._default > 0)
+        self._offer_buttons()
+
+    def _offer_buttons(self) -> None:
+        """Save where there is something to save: on the first page, and elsewhere while a change of it waits."""
+        can_save = self.tabs.currentIndex() == 0 or self.choice() != self._before
+        for button in (self.save, self.cancel):
+            button.setVisible(can_save)
+        self.leave.setVisible(not can_save)
 
 
 def pins_warning(pinned: int, budget: int) -> str:

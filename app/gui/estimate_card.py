@@ -119,7 +119,8 @@ class EstimateCard(QWidget):
             for widget in (block.gauge, block.over, block.figures):
                 self._column.removeWidget(widget)
                 widget.deleteLater()
-        for number, estimate in enumerate(plan.devices):
+        in_order = sorted(plan.devices, key=lambda each: each.device == "CPU")  # as the sentence names them
+        for number, estimate in enumerate(in_order):
             self._show_device(number, read_estimate(estimate, self._devices))
 
     def show_trouble(self, sentence: str) -> None:

@@ -42,9 +42,7 @@ class _Asked:
 
     @property
     def name(self) -> str:
-        if self.title is not None:
-            return f"“{self.title}”"
-        return "all chats" if len(self.conversations) != 1 else "the one chat there is"
+        return "all chats" if self.title is None else f"“{self.title}”"
 
 
 class Exporting(QObject):

@@ -222,7 +222,7 @@ class FindPage(QWidget):
         page = QWidget(self)
         self.heading = small_words("", page)
         self.heading.setFont(theme.font("small_strong"))
-        self.results = RowsView("Models that were found", page)
+        self.results = RowsView("Models that were found", page, has_dots=False)
         self.nothing = small_words("", self, "faint")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         column = QVBoxLayout(page)
@@ -235,7 +235,7 @@ class FindPage(QWidget):
 
     def _build_variants(self) -> QWidget:
         page = QWidget(self)
-        self.variants = RowsView("Quantisations of this model", page)
+        self.variants = RowsView("Quantisations of this model", page, has_dots=False)
         self.download = QPushButton("Download", page)
         self.download.setProperty("kind", "primary")
         column = QVBoxLayout(page)

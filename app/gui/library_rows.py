@@ -114,8 +114,10 @@ class RowsModel(QAbstractListModel):
 class RowsDelegate(QStyledItemDelegate):
     """Paints the rows; their heights follow the fonts, the words and the width."""
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, parent: QObject, *, has_dots: bool = True) -> None:
+        """With `has_dots` the words leave room for a dot before the title."""
         super().__init__(parent)
+        self._left = _LEFT if has_dots else _RIGHT
         self._strong, self._small = theme.font("strong"), theme.font("small")
         self._strong_metrics, self._small_metrics = QFontMetrics(self._strong), QFontMetrics(self._small)
         self._heights: dict[tuple[str, int], int] = {}
@@ -126,7 +128,7 @@ class RowsDelegate(QStyledItemDelegate):
         view = option.widget
         width = view.viewport().width() if isinstance(view, QListView) else option.rect.width()
         height = 2 * _PADDING + self._strong_metrics.height()
-        height += sum(_GAP + self._height(words, width - _LEFT - _RIGHT) for words, _tone in row.lines)
+        height += sum(_GAP + self._height(words, width - self._left - _RIGHT) for words, _tone in row.lines)
         if row.progress is not None:
             height += _BAR_GAP + _BAR
         return QSize(_NARROWEST, height)
@@ -137,7 +139,7 @@ class RowsDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_ground(painter, option)
-        inner = option.rect.adjusted(_LEFT, _PADDING, -_RIGHT, -_PADDING)
+        inner = option.rect.adjusted(self._left, _PADDING, -_RIGHT, -_PADDING)
         if row.is_alive:
             middle = inner.top() + self._strong_metrics.height() / 2
             paint_dot(painter, "memory", option.rect.left() + _DOT, middle)
@@ -245,12 +247,12 @@ class RowsView(QListView):
     looked = Signal()
     """Other rows may be in sight."""
 
-    def __init__(self, name: str, parent: QWidget) -> None:
-        """A list that a screen reader calls `name`."""
+    def __init__(self, name: str, parent: QWidget, *, has_dots: bool = True) -> None:
+        """A list that a screen reader calls `name`; without `has_dots` no row of it is ever alive."""
         super().__init__(parent)
         self.rows = RowsModel(self)
         self.setModel(self.rows)
-        self.setItemDelegate(RowsDelegate(self))
+        self.setItemDelegate(RowsDelegate(self, has_dots=has_dots))
         self.setAccessibleName(name)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSlider
 
 from app.core.units import format_bytes
 from app.gui import theme
-from app.gui.parts import set_tone
+from app.gui.parts import pad_number, set_tone
 
 UNKNOWN: Final = "–"
 """What stands for an automatic number that is not known yet."""
@@ -112,6 +112,7 @@ class NumberField(Field):
         self._editor = self.spin = QSpinBox(self)
         self.spin.setLocale(QLocale(QLocale.Language.English, QLocale.Country.UnitedStates))
         self.spin.setGroupSeparatorShown(True)
+        pad_number(self.spin)
         self.spin.setMinimumHeight(_HEIGHT)
         self.spin.setAccessibleName(name)
         self.spin.setKeyboardTracking(False)  # half a number is none

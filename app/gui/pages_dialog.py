@@ -24,7 +24,7 @@ class PagesDialog(QDialog):
         self.tabs.tabBar().setAccessibleName(name)
         for title, page in pages.items():
             self.tabs.addTab(page, title)
-        box = QDialogButtonBox(buttons)
+        self.buttons = box = QDialogButtonBox(buttons)
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
         column = QVBoxLayout(self)

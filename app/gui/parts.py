@@ -14,12 +14,24 @@ from PySide6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QAbstractButton, QLabel, QMenu, QScrollArea, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 
 from app.gui import icons, theme
 
 ICON_BUTTON = 32
 """The side of a flat icon button, in pixels."""
+_NUMBER_MARGIN = 7
+"""Pixels before a number."""
 
 
 def icon_button(name: str, label: str, parent: QWidget | None = None, side: int = ICON_BUTTON) -> QToolButton:
@@ -93,6 +105,23 @@ def set_tone(label: QLabel, tone: str) -> None:
         label.setProperty("tone", tone)
         label.style().unpolish(label)
         label.style().polish(label)
+
+
+def set_kind(button: QAbstractButton, kind: str) -> None:
+    """Dress a button as the style sheet's `kind` says: primary for the one that does the thing, quiet, link.
+
+    A button that a box of buttons has made is dressed already and has to be dressed anew.
+    """
+    button.setProperty("kind", kind)
+    button.style().unpolish(button)
+    button.style().polish(button)
+
+
+def pad_number(field: QAbstractSpinBox) -> None:
+    """Keep a number off the round corner: Qt leaves out the left padding of a style sheet, but counts it as width."""
+    line = field.findChild(QLineEdit)
+    assert line is not None, "every field for a number has a line"
+    line.setTextMargins(_NUMBER_MARGIN, 0, 0, 0)
 
 
 def small_words(text: str, parent: QWidget, tone: str = "soft") -> QLabel:

@@ -164,7 +164,7 @@ class RestorePage(QWidget):
         self.table.setVisible(bool(rows))
         self.none.setVisible(not rows)
         for button in (self.prepare, self.show_file):
-            button.setEnabled(bool(rows))
+            button.setVisible(bool(rows))
 
     def show_trying(self, name: str) -> None:
         """A backup is tried on a copy."""
@@ -206,6 +206,7 @@ class RestorePage(QWidget):
         self.outcome = words("", self)
         self.outcome.hide()
         self.prepare = QPushButton("Restore…", self)
+        self.prepare.setProperty("kind", "primary")
         self.other = QPushButton("Another file…", self)
         self.show_file = QPushButton("Show in folder", self)
         self.show_file.setProperty("kind", "quiet")

@@ -72,7 +72,27 @@ QRadioButton::indicator:checked {{ border-color: {text}; background: qradialgrad
 QRadioButton::indicator:disabled {{ border-color: {border}; }}
 QRadioButton::indicator:checked:disabled {{ background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5,
     fx: 0.5, fy: 0.5, stop: 0 {text_faint}, stop: 0.5 {text_faint}, stop: 0.6 {card}, stop: 1 {card}); }}
-QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ border: none; padding: 0 6px; }}
+QAbstractSpinBox {{ background: {card}; color: {text}; border: 1px solid {border}; border-radius: 10px;
+    padding: 1px 24px 1px 8px; }}
+QAbstractSpinBox:focus {{ border: 2px solid {focus}; padding: 0 23px 0 7px; }}
+QAbstractSpinBox:disabled {{ color: {text_faint}; background: transparent; }}
+QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{ background: transparent; border: none;
+    border-radius: 9px; padding: 0 2px 0 8px; }}
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ background: transparent; border: none; width: 24px;
+    height: 15px; subcontrol-origin: border; right: 2px; }}
+QAbstractSpinBox::up-button {{ subcontrol-position: top right; top: 1px; border-top-right-radius: 9px; }}
+QAbstractSpinBox::down-button {{ subcontrol-position: bottom right; bottom: 1px; border-bottom-right-radius: 9px; }}
+QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover {{ background: {hover}; }}
+QAbstractSpinBox::up-button:pressed, QAbstractSpinBox::down-button:pressed {{ background: {border}; }}
+QAbstractSpinBox::up-arrow, QAbstractSpinBox::down-arrow {{ width: 9px; height: 5px; }}
+QAbstractSpinBox::up-arrow {{ background: qconicalgradient(cx: 0.5, cy: 0, angle: 0,
+    stop: 0.67 transparent, stop: 0.68 {text_soft}, stop: 0.82 {text_soft}, stop: 0.83 transparent); }}
+QAbstractSpinBox::down-arrow {{ background: qconicalgradient(cx: 0.5, cy: 1, angle: 0,
+    stop: 0.17 transparent, stop: 0.18 {text_soft}, stop: 0.32 {text_soft}, stop: 0.33 transparent); }}
+QAbstractSpinBox::up-arrow:disabled, QAbstractSpinBox::up-arrow:off {{ background: qconicalgradient(cx: 0.5, cy: 0,
+    angle: 0, stop: 0.67 transparent, stop: 0.68 {text_faint}, stop: 0.82 {text_faint}, stop: 0.83 transparent); }}
+QAbstractSpinBox::down-arrow:disabled, QAbstractSpinBox::down-arrow:off {{ background: qconicalgradient(cx: 0.5, cy: 1,
+    angle: 0, stop: 0.17 transparent, stop: 0.18 {text_faint}, stop: 0.32 {text_faint}, stop: 0.33 transparent); }}
 
 QSlider {{ min-height: 24px; }}
 QSlider::groove:horizontal {{ background: {track}; height: 4px; border-radius: 2px; }}

@@ -89,6 +89,9 @@ class Downloads(QObject):
         self._went_on.connect(self._progressed, Qt.ConnectionType.QueuedConnection)
         self._downloads: dict[Path, Download] = {}
         self._removing: set[Path] = set()
+        """What of these was given up is still being removed: the thread may have the file open for a while."""
+        self._wanted_again: dict[Path, tuple[Repository, Variant]] = {}
+        """Started anew in that time; they wait for its end."""
         for path, record in records(models):
             if not record.is_done:
                 self._downloads[path] = self._at_rest(path, record, "failed" if record.problem else "paused")
@@ -100,10 +103,12 @@ class Downloads(QObject):
 
     def start(self, repository: Repository, variant: Variant) -> Path:
         """Put a download at the end of the queue; what it is called by. Raises EmberError."""
-        path, _ = plan(self._models, repository, variant)
-        if path in self._removing:
-            raise EmberError("What came of it before is still being removed. Try again in a moment.", "removing")
+        path, planned = plan(self._models, repository, variant)
         before = self._downloads.get(path)
+        if path in self._removing:
+            self._wanted_again[path] = repository, variant
+            self._set(Download(path, planned, "waiting", Progress("waiting", 0, planned.size)))
+            return path
         if before is None or before.state in ("paused", "failed"):
             path, record = begin(self._models, repository, variant)
             self._set(self._at_rest(path, record, "waiting"))
@@ -147,6 +152,10 @@ class Downloads(QObject):
         download = self._downloads.pop(path, None)
         if download is None:
             return
+        if path in self._removing:  # it was only waiting for that
+            self._wanted_again.pop(path, None)
+            self.changed.emit()
+            return
         self._removing.add(path)
         run = self._stop(path)
         self.changed.emit()
@@ -171,7 +180,8 @@ class Downloads(QObject):
     def _next(self) -> None:
         if self._run is not None:
             return
-        waiting = next((download for download in self._downloads.values() if download.state == "waiting"), None)
+        able = (each for each in self._downloads.values() if each.path not in self._removing)
+        waiting = next((download for download in able if download.state == "waiting"), None)
         if waiting is not None:
             self._begin(waiting)
 
@@ -236,16 +246,30 @@ class Downloads(QObject):
 
         def done(_nothing: None) -> None:
             self._removing.discard(path)
+            self._take_up_again(path)
 
         def failed(error: EmberError) -> None:
-            self._removing.discard(path)
             self.failed.emit(error.sentence)
+            done(None)
 
         def remove() -> None:
             remove_partial(path, record)
             remove_empty_folders(self._models, path.parent)
 
         run_in_background(self, remove, done, failed)
+
+    def _take_up_again(self, path: Path) -> None:
+        """A download that was started while the one before was being removed has its turn."""
+        wanted, download = self._wanted_again.pop(path, None), self._downloads.get(path)
+        if wanted is None or download is None:
+            return
+        try:
+            _, record = begin(self._models, *wanted)
+        except EmberError as error:
+            self._set(replace(download, state="failed", problem=error.sentence))
+        else:
+            self._set(self._at_rest(path, record, download.state))
+        self._next()
 
     def _set(self, download: Download) -> None:
         self._downloads[download.path] = download

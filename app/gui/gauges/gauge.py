@@ -17,7 +17,7 @@ PAUSE_MS: Final = 500
 _GAP: Final = 5
 _SIDE: Final = 4
 """Room at the sides for the ring of the focus."""
-_BETWEEN: Final = 8
+_BETWEEN: Final = 6
 """The least space between name and figure."""
 _TONES: Final = ("", "warning", "danger")
 _MORE: Final = "Click for the last ten minutes."

@@ -18,10 +18,14 @@ WITHOUT_LINES: Final = 720
 """Below this width of the strip, in pixels, the lines in words go."""
 CLOSE: Final = 560
 """Below this width the gauges stand closer."""
+SHORT: Final = 480
+"""Below this width, with text of the usual size, the button says one word, so that each gauge keeps its figure."""
 _SHARES: Final = (10, 11, 9)
 """Of the width, while the lines show: the memory's has most to say."""
+_CLOSE_SHARES: Final = (14, 15, 14)
+"""Without the lines: a GPU's name and figure are the widest."""
 _CLOSE_SIDE: Final = 12
-_CLOSE_BETWEEN: Final = 8
+_CLOSE_BETWEEN: Final = 6
 
 
 class GaugeStrip(QWidget):
@@ -108,9 +112,8 @@ class GaugeStrip(QWidget):
         self._row.setContentsMargins(side, 9, min(side, 16), 8)
         self._row.setSpacing(between)
         self.clear_button.set_icon_shown(not close)
-        self.clear_button.set_short(False)
-        self.clear_button.set_short(self.minimumSizeHint().width() > self.width())  # as with large text
+        self.clear_button.set_short(self.width() < theme.scaled(SHORT))
         lines = self.width() >= WITHOUT_LINES
-        for gauge, share in zip(self.gauges(), _SHARES if lines else (1, 1, 1), strict=True):
+        for gauge, share in zip(self.gauges(), _SHARES if lines else _CLOSE_SHARES, strict=True):
             gauge.set_line_shown(lines)
             self._row.setStretchFactor(gauge, share)

@@ -76,14 +76,15 @@ def test_a_large_gpu_takes_all_layers_and_only_the_embedding_stays() -> None:
     assert cpu.kv == 0
     assert cpu.weights + gpu.weights == llama_8b().tensor_bytes
     assert "all of 33 layers on CUDA0" in decision.sentence
-    assert decision.sentence.endswith("of the 28 GiB that are free in the computer's memory.")
+    assert decision.sentence.endswith(" of the computer's memory, where 28 GiB are free.")
 
 
 def test_a_gpu_is_called_by_its_name_in_sentences() -> None:
     named = replace(ONE_CUDA.gpus[0], label="NVIDIA RTX 4090")
     decision = decided(llama_8b(), Machine(ONE_CUDA.cpu, (named,)))
     assert "all of 33 layers on NVIDIA RTX 4090: about " in decision.sentence
-    assert "that are free on NVIDIA RTX 4090, " in decision.sentence
+    assert " that are free there, and " in decision.sentence
+    assert decision.sentence.count("NVIDIA RTX 4090") == 1
 
 
 def test_a_small_gpu_takes_as_many_layers_as_fit_with_their_keys_and_values() -> None:

@@ -47,7 +47,7 @@ class Keeper:
         self.qtbot.waitUntil(lambda: self.dialog.restore.table.rowCount() == rows)
 
     def wait_for_list_again(self) -> None:
-        self.qtbot.waitUntil(self.dialog.restore.prepare.isVisible)
+        self.qtbot.waitUntil(self.dialog.restore.other.isVisible)
 
     def wait_for_question(self) -> None:
         self.qtbot.waitUntil(self.dialog.restore.restore.isVisible)

@@ -13,8 +13,9 @@ from pytestqt.qtbot import QtBot
 from app.gui import theme
 from app.gui.gauges import ClearFigures, ContextFigures, Gauge, GaugeStrip, MemoryFigures, SavedFigures
 from app.gui.gauges.clearing import clear_choices
+from app.gui.gauges.figures import MemoryKind
 from app.gui.gauges.reading import read_context, read_memory, read_saved
-from app.gui.gauges.strip import CLOSE
+from app.gui.gauges.strip import SHORT
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -419,20 +420,28 @@ def test_the_lines_go_first_then_the_words_get_shorter_and_never_the_button(qtbo
     assert strip.memory.shown_words()[2]
     strip.resize(660, strip.height())
     qtbot.waitUntil(lambda: strip.memory.shown_words() == ("RAM", "374 MiB of 24 GiB", ""))
-    strip.resize(464, strip.height())
+    strip.resize(SHORT, strip.height())
     qtbot.waitUntil(lambda: strip.context.shown_words() == ("Context", "48 %", ""))
     assert strip.clear_button.main.text() == button
     assert strip.clear_button.width() == strip.clear_button.sizeHint().width()
 
 
-def test_clear_cache_is_one_word_where_two_would_be_cut(strip: GaugeStrip) -> None:
+def test_clear_cache_is_one_word_where_two_would_leave_the_gauges_no_room(strip: GaugeStrip) -> None:
     button = strip.clear_button.main
-    strip.setMinimumWidth(1)  # a window gets narrower than that with large text
-    strip.resize(CLOSE - 1, strip.height())
-    needed = strip.minimumSizeHint().width()  # without the icon
-    strip.resize(needed, strip.height())
+    strip.resize(SHORT, strip.height())
     assert button.text() == "Clear cache"
-    strip.resize(needed - 1, strip.height())
+    strip.resize(SHORT - 1, strip.height())
     assert (button.text(), button.accessibleName()) == ("Clear", "Clear cache")
     strip.resize(1000, strip.height())
     assert button.text() == "Clear cache"
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_every_gauge_keeps_a_figure_in_the_narrowest_window(kind: MemoryKind, shown: Shown) -> None:
+    strip = GaugeStrip()
+    strip.show_context(ContextFigures(used=7_941, limit=8_192))
+    strip.show_memory(MemoryFigures("A device", kind, total=79 * GIB, weights=923 * MIB, free=78 * GIB))
+    strip.show_saved(SavedFigures(92 * MIB, 923 * MIB, 10 * GIB))
+    shown(strip, 424, 60)
+    assert [gauge.shown_words()[1] for gauge in strip.gauges()] == ["97 %", "923 MiB", "923 MiB"]
+    assert strip.clear_button.main.text() == "Clear"

@@ -377,6 +377,18 @@ def test_saving_is_switched_off_only_when_the_settings_are_saved(saving: Saving)
     assert not saving.engine.asked(DropSaved)
 
 
+def test_save_is_offered_only_where_there_is_something_to_save(saving: Saving) -> None:
+    dialog = saving.open_settings()
+    assert dialog.save.isVisible() and not dialog.leave.isVisible()
+    dialog.tabs.setCurrentWidget(dialog.chats)
+    assert dialog.leave.isVisible() and not dialog.save.isVisible() and not dialog.cancel.isVisible()
+    dialog.switch.toggle()
+    assert dialog.save.isVisible() and dialog.cancel.isVisible() and not dialog.leave.isVisible()
+    dialog.switch.toggle()
+    dialog.leave.click()
+    assert not dialog.isVisible()
+
+
 def test_a_budget_that_nobody_touched_stays_the_default(saving: Saving) -> None:
     asked = len(saving.engine.asked(OpenStore))
     saving.open_settings().accept()

@@ -67,15 +67,6 @@ def held(hub: FakeHub, downloads: Downloads, qtbot: QtBot, name: str = "a") -> P
     return path
 
 
-def may_begin(hub: FakeHub, downloads: Downloads) -> bool:
-    """Start a download, if what came of it before is removed."""
-    try:
-        begin(hub, downloads, "a")
-    except EmberError:
-        return False
-    return True
-
-
 def release(hub: FakeHub) -> None:
     """The hub sends on."""
     hub.mood.holds_after = None
@@ -131,13 +122,42 @@ def test_a_cancelled_download_leaves_nothing(hub: FakeHub, downloads: Downloads,
     path = held(hub, downloads, qtbot)
     downloads.cancel(path)
     assert downloads.downloads == ()
-    with pytest.raises(EmberError, match="still being removed"):
-        begin(hub, downloads, "a")
     qtbot.waitUntil(lambda: not path.parent.parent.exists())  # nor is the folder of its repository left
-    release(hub)
-    qtbot.waitUntil(lambda: may_begin(hub, downloads))
-    with qtbot.waitSignal(downloads.finished):
-        pass
+
+
+def test_what_is_started_while_it_is_still_being_removed_waits_for_its_turn(
+    hub: FakeHub, downloads: Downloads, qtbot: QtBot
+) -> None:
+    path = held(hub, downloads, qtbot)
+    downloads.cancel(path)
+    assert begin(hub, downloads, "a") == path
+    assert states(downloads) == ["waiting"]
+    hub.mood.holds_after = None
+    with qtbot.waitSignal(downloads.finished) as finished:
+        begin(hub, downloads, "b")  # the others need not wait
+        assert states(downloads) == ["waiting", "running"]
+    if finished.args[0].name != "a-Q4_0.gguf":
+        qtbot.waitUntil(lambda: not downloads.downloads)
+    whole = path.parent / "a-Q4_0.gguf"
+    assert whole.read_bytes() == DATA
+    record = read_record(path)
+    assert record is not None and record.is_done
+
+
+def test_what_waits_for_a_removal_can_rest_or_be_given_up(hub: FakeHub, downloads: Downloads, qtbot: QtBot) -> None:
+    path = held(hub, downloads, qtbot)
+    downloads.cancel(path)
+    begin(hub, downloads, "a")
+    downloads.pause(path)
+    qtbot.waitUntil(path.exists)  # it is written down again
+    assert states(downloads) == ["paused"]
+    hub.mood.holds_after = None
+    downloads.resume(path)
+    downloads.cancel(path)
+    begin(hub, downloads, "a")
+    downloads.cancel(path)
+    qtbot.waitUntil(lambda: not path.parent.parent.exists())
+    assert downloads.downloads == ()
 
 
 def test_a_pause_that_comes_too_late_ends_a_whole_download(
