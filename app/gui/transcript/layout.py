@@ -72,6 +72,8 @@ class FrameKind(IntEnum):
     REPLY = 2
     CARD = 3
     THOUGHT = 4
+    GROUP = 5
+    """Messages next to one another; it has no looks."""
 
 
 def kind_of(block: QTextBlock) -> Kind:

@@ -35,7 +35,7 @@ def copy_rect(card: QRectF) -> QRectF:
 def frames_around(block: QTextBlock) -> Iterator[QTextFrame]:
     """The frames that a block stands in, from the innermost to the message's own."""
     frame: QTextFrame | None = QTextCursor(block).currentFrame()
-    while frame is not None and frame.parentFrame() is not None:
+    while frame is not None and frame_kind(frame) is not FrameKind.GROUP and frame.parentFrame() is not None:
         yield frame
         frame = frame.parentFrame()
 
