@@ -106,6 +106,7 @@ class Composer(QWidget):
         self.edit.send_pressed.connect(self._try_send)
         self.edit.up_pressed.connect(self.edit_last)
         self.edit.textChanged.connect(self._on_text)
+        theme.notifier().text_size_changed.connect(self._place_tail)
         self.button.clicked.connect(self._on_button)
         self.set_model_name(None)
         self._refresh()

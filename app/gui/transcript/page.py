@@ -43,7 +43,6 @@ class Page:
         self.writer = MessageWriter(Styles(), highlighter, 0)
         document.setUndoRedoEnabled(False)
         document.setDocumentMargin(layout.MARGIN)
-        document.setIndentWidth(layout.INDENT)
         self.use(self.writer.styles)
 
     def use(self, styles: Styles) -> None:
@@ -51,6 +50,7 @@ class Page:
         self.writer.styles = styles
         self.highlighter.use(styles)
         self.document.setDefaultFont(styles.body_font)
+        self.document.setIndentWidth(styles.indent)
         option = QTextOption()
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         option.setTabStopDistance(styles.tab)

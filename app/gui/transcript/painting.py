@@ -156,7 +156,7 @@ class Painting:
             if frame is not None and not bits:
                 bits = frame.frameFormat().intProperty(layout.QUOTES)
             elif frame is not None and frame_kind(frame) is FrameKind.THOUGHT:
-                base += layout.INDENT
+                base += self._styles.indent
             if not bits:
                 below.clear()
                 continue
@@ -165,7 +165,7 @@ class Painting:
                     below.pop(level, None)
                     continue
                 top = min(below.get(level, each.box.top()), each.box.top())
-                self._bar(painter, base + level * layout.INDENT + 4, top, each.box.bottom())
+                self._bar(painter, base + level * self._styles.indent + 4, top, each.box.bottom())
                 below[level] = each.box.bottom()
 
     def _bar(self, painter: QPainter, x: float, top: float, bottom: float) -> None:

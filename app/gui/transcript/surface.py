@@ -3,7 +3,7 @@
 from typing import Any, Final, cast
 
 import shiboken6
-from PySide6.QtCore import QEvent, QMargins, QMimeData, QPointF, QRectF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMargins, QMimeData, QPointF, QRectF, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
@@ -48,6 +48,9 @@ _AWAY: Final = 48
 class Surface(QTextBrowser):
     """Holds the transcript's parts together; what it shows is the business of `TranscriptView`."""
 
+    zoomed = Signal(int)
+    """The wheel was turned with Ctrl held: by so many eighths of a degree, away from the person or (below 0) back."""
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._set_up_browser()
@@ -84,11 +87,8 @@ class Surface(QTextBrowser):
         self.viewport().setMouseTracking(True)
 
     def _connect_parts(self) -> None:
-        bar = self.verticalScrollBar()
-        bar.valueChanged.connect(self._place_floating)
-        bar.rangeChanged.connect(self._place_floating)
+        self._scrolling.moved.connect(self._place_floating)
         self._scrolling.following_changed.connect(self._place_floating)
-        self._streaming.wrote.connect(self._place_floating)
         self._row.triggered.connect(self._on_row_action)
         self._row.stepped.connect(self._on_row_step)
         self._deeds.changed.connect(self._refresh)
@@ -217,6 +217,13 @@ class Surface(QTextBrowser):
             self.wheelEvent(cast(QWheelEvent, event))
             return True
         return super().event(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll; with Ctrl the text gets another size, for which Qt's own way knows only one font."""
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.zoomed.emit(event.angleDelta().y())
+        else:
+            super().wheelEvent(event)
 
     def viewportEvent(self, event: QEvent) -> bool:
         """Explain what is under the pointer; Qt's own way looks in the wrong place beside margins."""
