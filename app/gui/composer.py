@@ -128,7 +128,7 @@ class Composer(QWidget):
 
     def set_model_name(self, name: str | None) -> None:
         """Name the one who will read the message."""
-        self.edit.setPlaceholderText(f"Message {name} …" if name else "Write a message …")
+        self.edit.set_placeholder(f"Message {name} …" if name else "Write a message …")
 
     def set_budget(self, budget: ContextBudget | None) -> None:
         """What conversation and draft take of the context; None is not known. Too long a message is not sent."""

@@ -59,6 +59,7 @@ class DraftEdit(QPlainTextEdit):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._composing = False
+        self._placeholder = ""
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
@@ -71,6 +72,11 @@ class DraftEdit(QPlainTextEdit):
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._on_text_size()
         theme.notifier().text_size_changed.connect(self._on_text_size)
+
+    def set_placeholder(self, words: str) -> None:
+        """What the empty field says, on its one line: shortened where that is too narrow."""
+        self._placeholder = words
+        self._fit_placeholder()
 
     def text(self) -> str:
         """What was written."""
@@ -154,6 +160,7 @@ class DraftEdit(QPlainTextEdit):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Another width, another number of lines."""
         super().resizeEvent(event)
+        self._fit_placeholder()
         self._fit(QSizeF())
 
     # --- inside -------------------------------------------------------------------------------------
@@ -161,7 +168,12 @@ class DraftEdit(QPlainTextEdit):
     def _on_text_size(self) -> None:
         self.setFont(theme.chat_font())
         self.viewport().setFont(theme.chat_font())  # of the placeholder: a style sheet keeps it from inheriting
+        self._fit_placeholder()
         self._fit(QSizeF())
+
+    def _fit_placeholder(self) -> None:
+        room = self.viewport().width() - 2
+        self.setPlaceholderText(self.fontMetrics().elidedText(self._placeholder, Qt.TextElideMode.ElideRight, room))
 
     def _fit(self, _size: QSizeF) -> None:
         """As high as the text, between one line and eight; the scroll bar appears beyond."""
