@@ -74,7 +74,7 @@ class Page:
     def index(self, entry: Entry) -> int:
         """Where a message stands in the conversation."""
         if entry.frame is not None:
-            at = self._index_on_page(entry.frame.firstPosition())
+            at = self.index_before(entry.frame.firstPosition())
             if self.entries[at] is entry:
                 return at
         return self.entries.index(entry)
@@ -282,7 +282,7 @@ class Page:
         """The message around a position in the document."""
         if self.low == self.high:
             return None
-        entry = self.entries[self._index_on_page(position)]
+        entry = self.entries[self.index_before(position)]
         frame = entry.frame
         return entry if frame is not None and position <= frame.lastPosition() else None
 
@@ -299,7 +299,9 @@ class Page:
             return QRectF()
         return self.document.documentLayout().frameBoundingRect(entry.frame)
 
-    def _index_on_page(self, position: int) -> int:
+    def index_before(self, position: int) -> int:
+        """The message that a position of the document is in, or the nearest one above it; the page is not empty."""
+
         def first(entry: Entry) -> int:
             return entry.frame.firstPosition() if entry.frame is not None else -1
 

@@ -36,6 +36,7 @@ from app.gui.transcript.page import Page
 from app.gui.transcript.painting import Painting
 from app.gui.transcript.row_place import RowPlace
 from app.gui.transcript.scrolling import Scrolling
+from app.gui.transcript.selecting import Selecting
 from app.gui.transcript.streaming import Streaming
 from app.gui.transcript.variant_marks import VariantMarks
 
@@ -60,6 +61,7 @@ class Surface(QTextBrowser):
         self._scrolling = Scrolling(bar, self._page, self)
         self._filling = Filling(self._page, self._scrolling, bar, self)
         self._streaming = Streaming(self._page, self._scrolling, self)
+        self._selecting = Selecting(self, self._page)
         self._row = ActionRow(self.viewport(), self)
         self._place = RowPlace(self._row, self._page, bar, self.has_keyboard)
         self._marks = VariantMarks(self._page, self._place)
@@ -246,6 +248,8 @@ class Surface(QTextBrowser):
         """Bring the actions to the message under the pointer."""
         super().mouseMoveEvent(event)
         point = self._document_point(event)
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._selecting.reach(point.y())
         pressed = event.buttons() != Qt.MouseButton.NoButton
         self._hover(None if pressed else target_at(self._page, point))
         index = self._page.index_at_y(point.y())
@@ -286,6 +290,8 @@ class Surface(QTextBrowser):
         self._pressed = target_at(self._page, self._document_point(event)) if left else None
         if self._pressed is None:
             super().mousePressEvent(event)
+            if left:
+                self._selecting.reach(self._document_point(event).y())  # with Shift it selects up to there
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a click on a button of the page, or a selection."""
@@ -366,10 +372,9 @@ class Surface(QTextBrowser):
     def createMimeDataFromSelection(self) -> QMimeData:
         """The selected words as plain, readable text."""
         data = QMimeData()
-        data.setText(selected_text(self._page, self.textCursor()))
+        data.setText(selected_text(self._page, self._selecting.cursors()))
         return data
 
     def selected_text(self) -> str:
         """The selected words as they would be copied."""
-        cursor: QTextCursor = self.textCursor()
-        return selected_text(self._page, cursor) if cursor.hasSelection() else ""
+        return selected_text(self._page, self._selecting.cursors()) if self.textCursor().hasSelection() else ""

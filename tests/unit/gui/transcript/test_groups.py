@@ -1,6 +1,11 @@
 """Messages stand in groups, so that a streaming frame costs the same in a short and in a long conversation."""
 
-from PySide6.QtGui import QTextFrame
+import re
+
+import pytest
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent, QTextFrame
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.gui.transcript import TranscriptView
@@ -75,3 +80,48 @@ def test_the_buttons_are_placed_once_for_each_frame(view: TranscriptView, page: 
         with qtbot.waitSignal(view.text_shown):
             view.append_text("r", "A line of the reply.\n\n")
         assert len(moved) == frame and moved[-1] == view.verticalScrollBar().maximum()
+
+
+def drag(qtbot: QtBot, view: TranscriptView, *way: int) -> None:
+    """Select with the mouse from the words of one message to those of others."""
+    bar, entries = view.verticalScrollBar(), view._page.entries
+    boxes = [view._page.rect(entries[n]) for n in way]
+    bar.setValue(round(min(box.top() for box in boxes)) - 40)
+    points = [QPoint(round(box.right()) - 60, round(box.center().y()) - bar.value()) for box in boxes]
+    left = Qt.MouseButton.LeftButton
+    qtbot.mousePress(view.viewport(), left, pos=points[0])
+    for point in (points[0] + QPoint(8, 0), *points[1:], points[-1] + QPoint(4, 0)):
+        at = QPointF(point)
+        there = QPointF(view.viewport().mapToGlobal(point))
+        none = Qt.KeyboardModifier.NoModifier
+        QApplication.sendEvent(view.viewport(), QMouseEvent(QEvent.Type.MouseMove, at, there, left, left, none))
+    qtbot.mouseRelease(view.viewport(), left, pos=points[-1])
+
+
+def selected(view: TranscriptView) -> list[str]:
+    """The messages that would be copied."""
+    return re.findall(r"Question \d+\?", view.selected_text())
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(GROUP - 1, GROUP), (GROUP, GROUP - 1), (GROUP - 2, GROUP + 2), (GROUP + 2, GROUP - 2), (GROUP - 5, GROUP - 2)],
+)
+def test_a_selection_over_two_groups_takes_the_messages_between_its_ends(
+    view: TranscriptView, qtbot: QtBot, first: int, last: int
+) -> None:
+    view.set_messages(user(words, str(n)) for n, words in enumerate(questions(0, 100)))
+    names = questions(0, 100)
+    drag(qtbot, view, first, last)
+    assert selected(view) == names[min(first, last) : max(first, last) + 1]
+    view.copy()
+    assert re.findall(r"Question \d+\?", QApplication.clipboard().text()) == selected(view)
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(20, 20))
+    assert view.selected_text() == "" and view.extraSelections() == []
+
+
+def test_a_selection_that_comes_back_into_its_group_ends_there(view: TranscriptView, qtbot: QtBot) -> None:
+    view.set_messages(user(words, str(n)) for n, words in enumerate(questions(0, 100)))
+    drag(qtbot, view, GROUP - 2, GROUP + 1, GROUP - 1)
+    assert selected(view) == questions(GROUP - 2, GROUP)
+    assert view.extraSelections() == []
