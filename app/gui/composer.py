@@ -106,6 +106,7 @@ class Composer(QWidget):
         self.edit.send_pressed.connect(self._try_send)
         self.edit.up_pressed.connect(self.edit_last)
         self.edit.textChanged.connect(self._on_text)
+        theme.notifier().text_size_changed.connect(self._place_tail)
         self.button.clicked.connect(self._on_button)
         self.set_model_name(None)
         self._refresh()
@@ -127,7 +128,7 @@ class Composer(QWidget):
 
     def set_model_name(self, name: str | None) -> None:
         """Name the one who will read the message."""
-        self.edit.setPlaceholderText(f"Message {name} …" if name else "Write a message …")
+        self.edit.set_placeholder(f"Message {name} …" if name else "Write a message …")
 
     def set_budget(self, budget: ContextBudget | None) -> None:
         """What conversation and draft take of the context; None is not known. Too long a message is not sent."""

@@ -12,6 +12,7 @@ from app.gui.header import EXPORT_KEYS, RENAME_KEYS
 from app.gui.model_pill import LIBRARY_KEYS, SETTINGS_KEYS
 from app.gui.parts import scrolled
 from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, KEYS_KEYS, SAVED_KEYS, SEARCH_KEYS, WRITE_KEYS
+from app.gui.text_size import LARGER_KEYS, SMALLER_KEYS, USUAL_KEYS
 
 Keys = str | QKeySequence.StandardKey
 PAGES: Final[tuple[tuple[str, tuple[tuple[Keys, str], ...]], ...]] = (
@@ -42,6 +43,9 @@ PAGES: Final[tuple[tuple[str, tuple[tuple[Keys, str], ...]], ...]] = (
         (
             ("Tab", "From the message field on, to the messages and their actions"),
             ("Menu", "Everything that can be done with a message"),
+            (LARGER_KEYS, "Larger text, also with Ctrl and the wheel"),
+            (SMALLER_KEYS, "Smaller text"),
+            (USUAL_KEYS, "Text in its usual size"),
         ),
     ),
     (

@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QTextCursor,
     QTextOption,
+    QWheelEvent,
 )
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
@@ -19,6 +20,7 @@ from app.gui import theme
 from app.gui.drop_target import local_files
 
 MAX_LINES: Final = 8
+"""At the usual text size; of larger lines fewer, so that the chat keeps its room."""
 LONG_LINE: Final = 8_000
 """A longer line is held in pieces: one line of 1 MB would be shaped anew (0.6 s) at every key."""
 
@@ -51,12 +53,14 @@ class DraftEdit(QPlainTextEdit):
     up_pressed = Signal()
     """The Up key, where nothing is written."""
     focus_changed = Signal(bool)
+    zoomed = Signal(int)
+    """The wheel was turned with Ctrl held: by so many eighths of a degree, away from the person or (below 0) back."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._composing = False
+        self._placeholder = ""
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setFont(theme.font("body"))
         self.setTabChangesFocus(True)
         self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.setAccessibleName("Message")
@@ -66,7 +70,13 @@ class DraftEdit(QPlainTextEdit):
         self.viewport().setAutoFillBackground(False)
         self.setStyleSheet("QPlainTextEdit { background: transparent; border: none; padding: 0; }")
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
-        self._fit(QSizeF())
+        self._on_text_size()
+        theme.notifier().text_size_changed.connect(self._on_text_size)
+
+    def set_placeholder(self, words: str) -> None:
+        """What the empty field says, on its one line: shortened where that is too narrow."""
+        self._placeholder = words
+        self._fit_placeholder()
 
     def text(self) -> str:
         """What was written."""
@@ -99,6 +109,14 @@ class DraftEdit(QPlainTextEdit):
             self.ensureCursorVisible()
         elif not event.isAutoRepeat():
             self.send_pressed.emit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll; with Ctrl the text gets another size."""
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.zoomed.emit(event.angleDelta().y())
+            event.accept()
+        else:
+            super().wheelEvent(event)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
         """Know whether a word is being composed: its Enter belongs to the input method."""
@@ -142,18 +160,30 @@ class DraftEdit(QPlainTextEdit):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Another width, another number of lines."""
         super().resizeEvent(event)
+        self._fit_placeholder()
         self._fit(QSizeF())
 
     # --- inside -------------------------------------------------------------------------------------
+
+    def _on_text_size(self) -> None:
+        self.setFont(theme.chat_font())
+        self.viewport().setFont(theme.chat_font())  # of the placeholder: a style sheet keeps it from inheriting
+        self._fit_placeholder()
+        self._fit(QSizeF())
+
+    def _fit_placeholder(self) -> None:
+        room = self.viewport().width() - 2
+        self.setPlaceholderText(self.fontMetrics().elidedText(self._placeholder, Qt.TextElideMode.ElideRight, room))
 
     def _fit(self, _size: QSizeF) -> None:
         """As high as the text, between one line and eight; the scroll bar appears beyond."""
         line = QFontMetricsF(self.font()).lineSpacing()
         lines = max(1, round(self.document().size().height()))
-        beyond = lines > MAX_LINES
+        most = min(MAX_LINES, MAX_LINES * 100 // theme.text_size())
+        beyond = lines > most
         self.setVerticalScrollBarPolicy(
             Qt.ScrollBarPolicy.ScrollBarAsNeeded if beyond else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         )
-        height = round(line * min(lines, MAX_LINES)) + 2
+        height = round(line * min(lines, most)) + 2
         if height != self.height() or self.minimumHeight() != height:
             self.setFixedHeight(height)

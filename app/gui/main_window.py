@@ -38,6 +38,7 @@ from app.gui.saved_feed import SavedFeed
 from app.gui.saved_settings import SavedSettings
 from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, KEYS_KEYS, SAVED_KEYS, SEARCH_KEYS, WRITE_KEYS
 from app.gui.sidebar.sidebar import Sidebar
+from app.gui.text_size import TEXT_SIZE, TextSize
 from app.gui.transcript.view import TranscriptView
 from app.gui.writing import edit_key
 from app.protocol.parts import ModelInfo
@@ -91,6 +92,7 @@ class MainWindow(QMainWindow):
         self.settings = SavedSettings(self.notices, workspace, self)
         self.backing_up = BackingUp(self.notices, workspace, self)
         self.replies = ReplySettings(self.chat, self.notices, workspace, self)
+        self.text_size = TextSize(self.transcript, self.composer, workspace, self)
         self.help = HelpFeed(self.chat, workspace, self)
         self.folder = FolderWatch(self.chat, self.notices, workspace, self)
         self.importing = Importing(
@@ -425,3 +427,4 @@ def prepare(workspace: Workspace) -> None:
     """Dress the application as the person chose, before a window is made."""
     chosen = workspace.settings.get(THEME, str, "system")
     theme.set_preference("light" if chosen == "light" else "dark" if chosen == "dark" else "system")
+    theme.set_text_size(workspace.settings.get(TEXT_SIZE, int, 100))

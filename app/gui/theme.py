@@ -28,6 +28,9 @@ COLUMN: Final = 760
 _BODY_PIXELS: Final = 14
 """10.5 pt at 96 dots an inch; a larger font of the system's enlarges everything with it."""
 
+TEXT_SIZES: Final = (80, 90, 100, 110, 125, 150, 175, 200)
+"""What the text of the chat can be enlarged to, in per cent of the window's own text."""
+
 # What to take where no desktop names a font of its own ("Sans Serif" is Qt's word for: nobody said).
 _SANS: Final = ("Inter", "Cantarell", "Ubuntu", "Noto Sans", "Open Sans", "DejaVu Sans")
 _MONO: Final = (
@@ -50,6 +53,8 @@ class ThemeNotifier(QObject):
     """Says when the palette in use has changed; what paints by itself repaints on it."""
 
     changed = Signal()
+    text_size_changed = Signal()
+    """The chat's text is to be shown in another size; the rest of the window keeps its own."""
 
 
 class _Theme:
@@ -64,6 +69,7 @@ class _Theme:
         self.still: bool | None = None
         self.family = ""
         self.body_pixels = _BODY_PIXELS
+        self.text_size = 100
         self.app: QApplication | None = None
 
     def chosen(self) -> Palette:
@@ -174,8 +180,33 @@ def scaled(pixels: int) -> int:
     return round(pixels * _theme.body_pixels / _BODY_PIXELS)
 
 
+def text_size() -> int:
+    """How large the chat's text is, in per cent of the window's own: one of `TEXT_SIZES`."""
+    return _theme.text_size
+
+
+def set_text_size(percent: int) -> None:
+    """Show the chat's text in the nearest of `TEXT_SIZES`."""
+    nearest = min(TEXT_SIZES, key=lambda size: abs(size - percent))
+    if nearest != _theme.text_size:
+        _theme.text_size = nearest
+        _theme.notifier.text_size_changed.emit()
+
+
+def chat_font() -> QFont:
+    """The font of messages, as they are read and as they are written."""
+    made = font("body")
+    made.setPixelSize(in_chat(made.pixelSize()))
+    return made
+
+
+def in_chat(pixels: int) -> int:
+    """A measure in pixels that suits the window's own text, for the size of the chat's."""
+    return round(pixels * _theme.text_size / 100)
+
+
 def mono_font() -> QFont:
-    """The font for code: the first good one that is installed, else the system's own."""
+    """The chat's font for code: the first good one that is installed, else the system's own."""
     for family in _MONO:
         if QFontDatabase.hasFamily(family):
             made = QFont(family)
@@ -183,7 +214,7 @@ def mono_font() -> QFont:
     else:
         made = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
     made.setStyleHint(QFont.StyleHint.Monospace)
-    made.setPixelSize(_theme.body_pixels - 1)
+    made.setPixelSize(in_chat(_theme.body_pixels - 1))
     return made
 
 

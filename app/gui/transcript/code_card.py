@@ -18,7 +18,7 @@ def begin_card(writer: Writer, language: str, indent: int = 0, quotes: int = 0, 
     """Begin a card with its label and stay inside it, in the first line of code."""
     writer.block(Place(Kind.GAP, top=top))
     form = writer.styles.frame(FrameKind.CARD)
-    form.setLeftMargin(indent * layout.INDENT)
+    form.setLeftMargin(indent * writer.styles.indent)
     if quotes:
         form.setProperty(layout.QUOTES, quotes)
     frame = writer.frame(form)

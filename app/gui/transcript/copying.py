@@ -1,6 +1,6 @@
 """A selection as readable text: who said what, markers and cells kept, figures and buttons left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from PySide6.QtGui import QTextBlock, QTextCursor, QTextTable
@@ -13,16 +13,17 @@ from app.gui.transcript.page import Page
 _LEFT_OUT: Final = (Kind.GAP, Kind.NAME, Kind.FOLD, Kind.STATUS, Kind.LABEL, Kind.FOOTER)
 
 
-def selected_text(page: Page, selection: QTextCursor) -> str:
-    """The selected words; several messages each begin with their author."""
-    start, end = selection.selectionStart(), selection.selectionEnd()
+def selected_text(page: Page, selections: Iterable[QTextCursor]) -> str:
+    """The selected words, from the top on; several messages each begin with their author."""
     parts: list[tuple[Entry | None, str]] = []
-    for entry, block in _blocks(page, start, end):
-        words = _words(block, start, end)
-        if parts and parts[-1][0] is entry:
-            parts[-1] = (entry, parts[-1][1] + _between(block) + words)
-        else:
-            parts.append((entry, words))
+    for each in selections:
+        start, end = each.selectionStart(), each.selectionEnd()
+        for entry, block in _blocks(page, start, end):
+            words = _words(block, start, end)
+            if parts and parts[-1][0] is entry:
+                parts[-1] = (entry, parts[-1][1] + _between(block) + words)
+            else:
+                parts.append((entry, words))
     if len(parts) == 1:
         return parts[0][1]
     return "\n\n".join(f"{entry.message.author}:\n{words}" if entry else words for entry, words in parts)

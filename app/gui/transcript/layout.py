@@ -10,12 +10,16 @@ MARGIN: Final = 16
 INSET: Final = 8
 """From the edge of the column to the words, so that they stand where the composer's words stand."""
 INDENT: Final = 26
-"""One level of a list or a quote."""
+"""One level of a list or a quote, at the usual text size."""
 MAX_INDENT: Final = 6
 """Deeper levels stay here: the column would get too narrow."""
 BUBBLE_SHARE: Final = 0.75
 """The most of the column that the person's own words take."""
 BUBBLE_PADDING: Final = 10
+BUBBLE_LINE: Final = 22
+"""The height of a line in a bubble, at the usual text size."""
+FOOT_MIDDLE: Final = 7
+"""From the top of a reply's foot to the middle of its line, at the usual text size."""
 BUBBLE_SIDE: Final = 8
 """What the words of a bubble keep from its padding, left and right."""
 BUBBLE_RADIUS: Final = 14
@@ -72,6 +76,8 @@ class FrameKind(IntEnum):
     REPLY = 2
     CARD = 3
     THOUGHT = 4
+    GROUP = 5
+    """Messages next to one another; it has no looks."""
 
 
 def kind_of(block: QTextBlock) -> Kind:

@@ -35,7 +35,7 @@ def copy_rect(card: QRectF) -> QRectF:
 def frames_around(block: QTextBlock) -> Iterator[QTextFrame]:
     """The frames that a block stands in, from the innermost to the message's own."""
     frame: QTextFrame | None = QTextCursor(block).currentFrame()
-    while frame is not None and frame.parentFrame() is not None:
+    while frame is not None and frame_kind(frame) is not FrameKind.GROUP and frame.parentFrame() is not None:
         yield frame
         frame = frame.parentFrame()
 
@@ -156,7 +156,7 @@ class Painting:
             if frame is not None and not bits:
                 bits = frame.frameFormat().intProperty(layout.QUOTES)
             elif frame is not None and frame_kind(frame) is FrameKind.THOUGHT:
-                base += layout.INDENT
+                base += self._styles.indent
             if not bits:
                 below.clear()
                 continue
@@ -165,7 +165,7 @@ class Painting:
                     below.pop(level, None)
                     continue
                 top = min(below.get(level, each.box.top()), each.box.top())
-                self._bar(painter, base + level * layout.INDENT + 4, top, each.box.bottom())
+                self._bar(painter, base + level * self._styles.indent + 4, top, each.box.bottom())
                 below[level] = each.box.bottom()
 
     def _bar(self, painter: QPainter, x: float, top: float, bottom: float) -> None:

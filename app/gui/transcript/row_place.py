@@ -15,10 +15,6 @@ from app.gui.transcript.painting import card_rect
 
 _OUTSIDE: Final = 6
 """The space in a button around its icon: the first icon stands where the words begin."""
-_FOOT_MIDDLE: Final = 7
-"""From the top of a reply's foot to the middle of its line."""
-_BUBBLE_LINE: Final = 42
-"""The height of a bubble with one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +90,12 @@ class RowPlace:
     def anchor(self, entry: Entry) -> QRectF:
         """The last line of a bubble, or the foot of a reply, as wide as the message; in the document's coordinates."""
         assert entry.frame is not None
+        styles = self._page.writer.styles
         if entry.message.role == "assistant":
             box = self._foot_rect(entry)
-            return QRectF(self._page.rect(entry).left(), box.top(), box.width(), 2 * _FOOT_MIDDLE)
+            return QRectF(self._page.rect(entry).left(), box.top(), box.width(), 2 * styles.foot_middle)
         bubble = card_rect(self._page.document, entry.frame)
-        height = BUTTON + 2 * max(0, (_BUBBLE_LINE - BUTTON) // 2)
+        height = BUTTON + 2 * max(0, (styles.bubble_line - BUTTON) // 2)
         return QRectF(bubble.left(), bubble.bottom() - height, bubble.width(), height)
 
     def _corner(self, entry: Entry) -> QPoint:

@@ -28,12 +28,15 @@ class Scrolling(QObject):
     """Moves the scroll bar so that what the person reads stays where it is."""
 
     following_changed = Signal()
+    moved = Signal()
+    """The page has scrolled or has another height: once for all that `kept` holds together."""
 
     def __init__(self, bar: QScrollBar, page: Page, parent: QObject) -> None:
         super().__init__(parent)
         self._bar = bar
         self._page = page
         self._held = 0
+        self._has_moved = False
         self.following = True
         """Whether the view goes along with the end of the conversation."""
         bar.valueChanged.connect(self._on_value)
@@ -54,25 +57,35 @@ class Scrolling(QObject):
 
     def restore(self, place: Place | None) -> None:
         """Bring a place back, or the end if there is none."""
-        self._held += 1
-        entry = self._page.find(place.message_id) if place is not None else None
-        self._page.document.documentLayout().documentSize()  # ends a layout that Qt has put off
-        if entry is not None and entry.frame is not None and place is not None:
-            self._bar.setValue(round(self._page.rect(entry).top() - place.below))
-        elif self.following:
-            self._bar.setValue(self._bar.maximum())
-        self._held -= 1
+        with self._hold():
+            entry = self._page.find(place.message_id) if place is not None else None
+            self._page.document.documentLayout().documentSize()  # ends a layout that Qt has put off
+            if entry is not None and entry.frame is not None and place is not None:
+                self._bar.setValue(round(self._page.rect(entry).top() - place.below))
+            elif self.following:
+                self._bar.setValue(self._bar.maximum())
 
     @contextmanager
     def kept(self, place: Callable[[], Place | None] | None = None) -> Iterator[None]:
         """Whatever changes inside, the person stays where they are."""
         before = (place or self.place)()
+        with self._hold():
+            try:
+                yield
+            finally:
+                self.restore(before)
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """What the bar does inside is no wish of the person's; that it moved is said once, at the end."""
         self._held += 1
         try:
             yield
         finally:
             self._held -= 1
-            self.restore(before)
+            if self._has_moved and not self._held:
+                self._has_moved = False
+                self.moved.emit()
 
     def show(self, entry: Entry, height: float) -> None:
         """Bring a message into a view of that height: all of it, or its beginning."""
@@ -84,7 +97,7 @@ class Scrolling(QObject):
 
     def settle(self) -> None:
         """Follow the end if the view is there now: something was shown or hidden in the middle."""
-        self._on_value(self._bar.value())
+        self.set_following(self._bar.value() >= self._bar.maximum() - _NEAR)
 
     def to_end(self) -> None:
         """Go to the end and follow it."""
@@ -97,12 +110,15 @@ class Scrolling(QObject):
             self.following = following
             self.following_changed.emit()
 
-    def _on_value(self, value: int) -> None:
+    def _on_value(self, _value: int) -> None:
         if not self._held:
-            self.set_following(value >= self._bar.maximum() - _NEAR)
+            self.settle()
+        with self._hold():
+            self._has_moved = True
 
     def _on_range(self, _low: int, high: int) -> None:
-        if self.following and not self._held:
-            self._held += 1
-            self._bar.setValue(high)
-            self._held -= 1
+        follows = self.following and not self._held
+        with self._hold():
+            self._has_moved = True
+            if follows:
+                self._bar.setValue(high)

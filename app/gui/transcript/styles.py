@@ -23,7 +23,7 @@ from app.gui.transcript.layout import FrameKind, Kind
 
 LINE_HEIGHT: Final = 1.45
 _HEADINGS: Final = (0, 6, 4, 2, 0, 0, 0)
-"""Pixels that a heading of each level is larger than the body."""
+"""Pixels that a heading of each level is larger than the body, at the usual text size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Ink:
     color: str = ""
     """A field of the palette; empty for the colour of the page's text."""
     pixels: int = 0
-    """Beside the body's size."""
+    """Beside the body's size, at the usual text size."""
     bold: bool = False
     italic: bool = False
     strike: bool = False
@@ -65,8 +65,14 @@ class Styles:
 
     def __init__(self) -> None:
         self.palette = theme.current()
-        self.body_font = theme.font("body")
+        self.body_font = theme.chat_font()
         self.mono_font = theme.mono_font()
+        self.indent = max(layout.INDENT, theme.in_chat(layout.INDENT))
+        """One level of a list or a quote."""
+        self.foot_middle = theme.in_chat(layout.FOOT_MIDDLE)
+        """From the top of a reply's foot to the middle of its line."""
+        self.bubble_line = 2 * layout.BUBBLE_PADDING + theme.in_chat(layout.BUBBLE_LINE)
+        """The height of a bubble with one line."""
         self._inks: dict[Ink, QTextCharFormat] = {}
         self._places: dict[Place, QTextBlockFormat] = {}
         self._metrics = QFontMetricsF(self.body_font)
@@ -100,7 +106,8 @@ class Styles:
             form.setProperty(layout.IS_CODE, True)
         if ink.pixels or ink.code:
             smaller = 1 if ink.code else 0
-            form.setProperty(QTextFormat.Property.FontPixelSize, self.body_pixels + ink.pixels - smaller)
+            pixels = self.body_pixels + theme.in_chat(ink.pixels - smaller)
+            form.setProperty(QTextFormat.Property.FontPixelSize, pixels)
         if ink.bold:
             form.setFontWeight(QFont.Weight.DemiBold)
         if ink.spaced:
@@ -143,8 +150,8 @@ class Styles:
         if place.continues:
             form.setProperty(layout.CONTINUES, True)
         if place.hanging:
-            form.setTextIndent(-layout.INDENT)
-            form.setTabPositions([QTextOption.Tab(layout.INDENT, QTextOption.TabType.LeftTab)])
+            form.setTextIndent(-self.indent)
+            form.setTabPositions([QTextOption.Tab(self.indent, QTextOption.TabType.LeftTab)])
         if place.kind in (Kind.GAP, Kind.RULE):
             form.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
         else:
@@ -174,7 +181,7 @@ class Styles:
             form.setTopMargin(4)
             form.setBottomMargin(4)
         elif kind is FrameKind.THOUGHT:
-            form.setLeftMargin(layout.INDENT)
+            form.setLeftMargin(self.indent)
             form.setTopMargin(8)
         return form
 

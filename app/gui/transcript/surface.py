@@ -3,7 +3,7 @@
 from typing import Any, Final, cast
 
 import shiboken6
-from PySide6.QtCore import QEvent, QMargins, QMimeData, QPointF, QRectF, Qt, QUrl
+from PySide6.QtCore import QEvent, QMargins, QMimeData, QPointF, QRectF, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFocusEvent,
@@ -36,6 +36,7 @@ from app.gui.transcript.page import Page
 from app.gui.transcript.painting import Painting
 from app.gui.transcript.row_place import RowPlace
 from app.gui.transcript.scrolling import Scrolling
+from app.gui.transcript.selecting import Selecting
 from app.gui.transcript.streaming import Streaming
 from app.gui.transcript.variant_marks import VariantMarks
 
@@ -48,6 +49,9 @@ _AWAY: Final = 48
 class Surface(QTextBrowser):
     """Holds the transcript's parts together; what it shows is the business of `TranscriptView`."""
 
+    zoomed = Signal(int)
+    """The wheel was turned with Ctrl held: by so many eighths of a degree, away from the person or (below 0) back."""
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._set_up_browser()
@@ -57,6 +61,7 @@ class Surface(QTextBrowser):
         self._scrolling = Scrolling(bar, self._page, self)
         self._filling = Filling(self._page, self._scrolling, bar, self)
         self._streaming = Streaming(self._page, self._scrolling, self)
+        self._selecting = Selecting(self, self._page)
         self._row = ActionRow(self.viewport(), self)
         self._place = RowPlace(self._row, self._page, bar, self.has_keyboard)
         self._marks = VariantMarks(self._page, self._place)
@@ -84,11 +89,8 @@ class Surface(QTextBrowser):
         self.viewport().setMouseTracking(True)
 
     def _connect_parts(self) -> None:
-        bar = self.verticalScrollBar()
-        bar.valueChanged.connect(self._place_floating)
-        bar.rangeChanged.connect(self._place_floating)
+        self._scrolling.moved.connect(self._place_floating)
         self._scrolling.following_changed.connect(self._place_floating)
-        self._streaming.wrote.connect(self._place_floating)
         self._row.triggered.connect(self._on_row_action)
         self._row.stepped.connect(self._on_row_step)
         self._deeds.changed.connect(self._refresh)
@@ -218,6 +220,13 @@ class Surface(QTextBrowser):
             return True
         return super().event(event)
 
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll; with Ctrl the text gets another size, for which Qt's own way knows only one font."""
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.zoomed.emit(event.angleDelta().y())
+        else:
+            super().wheelEvent(event)
+
     def viewportEvent(self, event: QEvent) -> bool:
         """Explain what is under the pointer; Qt's own way looks in the wrong place beside margins."""
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
@@ -239,6 +248,8 @@ class Surface(QTextBrowser):
         """Bring the actions to the message under the pointer."""
         super().mouseMoveEvent(event)
         point = self._document_point(event)
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._selecting.reach(point.y())
         pressed = event.buttons() != Qt.MouseButton.NoButton
         self._hover(None if pressed else target_at(self._page, point))
         index = self._page.index_at_y(point.y())
@@ -279,6 +290,8 @@ class Surface(QTextBrowser):
         self._pressed = target_at(self._page, self._document_point(event)) if left else None
         if self._pressed is None:
             super().mousePressEvent(event)
+            if left:
+                self._selecting.reach(self._document_point(event).y())  # with Shift it selects up to there
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End a click on a button of the page, or a selection."""
@@ -359,10 +372,9 @@ class Surface(QTextBrowser):
     def createMimeDataFromSelection(self) -> QMimeData:
         """The selected words as plain, readable text."""
         data = QMimeData()
-        data.setText(selected_text(self._page, self.textCursor()))
+        data.setText(selected_text(self._page, self._selecting.cursors()))
         return data
 
     def selected_text(self) -> str:
         """The selected words as they would be copied."""
-        cursor: QTextCursor = self.textCursor()
-        return selected_text(self._page, cursor) if cursor.hasSelection() else ""
+        return selected_text(self._page, self._selecting.cursors()) if self.textCursor().hasSelection() else ""

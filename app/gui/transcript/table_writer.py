@@ -122,7 +122,7 @@ def _table_format(writer: Writer, place: Place) -> QTextTableFormat:
     form.setBorderCollapse(True)
     form.setCellSpacing(0)
     form.setCellPadding(0)
-    form.setLeftMargin(place.indent * layout.INDENT)
+    form.setLeftMargin(place.indent * writer.styles.indent)
     form.setHeaderRowCount(1)
     if place.quotes:
         form.setProperty(layout.QUOTES, place.quotes)

@@ -46,6 +46,7 @@ class TranscriptView(Surface):
         self._jump.clicked.connect(self.jump_to_end)
         self._keys.to_end = self.jump_to_end
         theme.notifier().changed.connect(self._on_theme)
+        theme.notifier().text_size_changed.connect(self._on_text_size)
 
     def prepare(self) -> None:
         """Read what writes Markdown, which a view without a message does not have yet; about 20 ms."""
@@ -231,7 +232,7 @@ class TranscriptView(Surface):
         self._filling.start()
 
     def _on_theme(self) -> None:
-        """Write everything anew in the theme's colours, what is in view first."""
+        """Write everything anew in the theme's colours and fonts, what is in view first."""
         place = self._scrolling.place()
         entry = self._page.find(place.message_id) if place is not None else None
         styles = Styles()
@@ -241,6 +242,16 @@ class TranscriptView(Surface):
             self._painting.use(styles)
             self._dress()
             self._open(entry, place)
+
+    def _on_text_size(self) -> None:
+        """Write everything anew in another size; the words at the top edge stay about there."""
+        place = self._scrolling.place()
+        entry = self._page.find(place.message_id) if place is not None else None
+        height = self._page.rect(entry).height() if entry is not None else 0.0
+        self._on_theme()
+        if place is not None and entry is not None and height:
+            place.below *= self._page.rect(entry).height() / height
+            self._scrolling.restore(place)
 
 
 def _below(message: ShownMessage) -> tuple[object, ...]:

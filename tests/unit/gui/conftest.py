@@ -30,6 +30,7 @@ def dressed(qapp: QApplication) -> Iterator[None]:
     theme.set_preference("system")
     yield
     theme.set_preference("system")
+    theme.set_text_size(100)
     theme.set_reduced_motion(None)
 
 

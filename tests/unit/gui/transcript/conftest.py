@@ -53,7 +53,7 @@ class Reader:
 
     def messages(self) -> int:
         """How many messages are on the page."""
-        return len(self.view.document().rootFrame().childFrames())
+        return len(self.frames(FrameKind.USER)) + len(self.frames(FrameKind.REPLY))
 
     def run(self, words: str) -> dict[str, object]:
         """How a run of characters looks."""
