@@ -30,7 +30,6 @@ def dressed(qapp: QApplication) -> Iterator[None]:
     theme.set_preference("system")
     yield
     theme.set_preference("system")
-    theme.set_reduced_motion(None)
 
 
 @pytest.fixture
