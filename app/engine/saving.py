@@ -10,9 +10,8 @@ from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
 from app.engine.chunk_writer import ChunkWriter
 from app.engine.context import Context
-from app.engine.fingerprint import ModelHashes, fingerprint, model_files
+from app.engine.fingerprint import ModelHashes, Root, fingerprint, model_files
 from app.engine.model import read_header
-from app.engine.saved_state import Root
 from app.engine.state import ContextState
 from app.folder_lock import FolderLock
 from app.kvstore.errors import StoreUnavailable

@@ -21,7 +21,8 @@ from app.engine.library import device_of
 from app.engine.load_plan import FLASH_ATTENTION, LoadPlan, allowed_threads, default_threads
 from app.engine.model import DeviceList, Model
 from app.engine.prompt import PromptBuilder
-from app.engine.saved_state import Rates, SavedState
+from app.engine.rates import Rates
+from app.engine.saved_state import SavedState
 from app.engine.saving import Saving
 from app.engine.sequence import LiveSequence
 from app.engine.state import ContextState

@@ -12,8 +12,10 @@ import numpy as np
 from app.engine import library
 from app.engine.chunk_writer import ChunkWriter, Written
 from app.engine.context import Context, ContextSettings
+from app.engine.fingerprint import Root
 from app.engine.model import Model
-from app.engine.saved_state import Rates, Root, SavedState
+from app.engine.rates import Rates
+from app.engine.saved_state import SavedState
 from app.engine.sequence import LiveSequence, Resumed, prefill
 from app.engine.session import memory_mode
 from app.engine.state import ContextState
