@@ -1,15 +1,17 @@
-"""The threads that read the chunks of a chain from the disk, ahead of who puts them into a context."""
+"""Reads the chunks of a chain from the disk on other threads, ahead of who puts them into a context."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 
+from app.engine.helpers import Helpers
 from app.engine.state import ContextState
 from app.kvstore.records import ChunkData, ChunkRow
 from app.kvstore.store import Store
 
 READERS = 4
-"""Threads that read chunks from the disk while others are put into the context: one alone is slower than a GPU."""
+"""Chunks that are read at once while others are put into the context: one at a time is slower than a GPU."""
 MAX_READ_AHEAD = 256 * 1024 * 1024
 """Bytes that they may be ahead, beside the chunk that is being put in; they are one chunk ahead in any case."""
 
@@ -20,15 +22,11 @@ Reading = Future[tuple[ChunkData, int]]
 class ChunkReader:
     """Reads chunks as the blobs that one context takes."""
 
-    def __init__(self, store: Store, state: ContextState) -> None:
-        """Read from `store` what shall be put into the context of `state`."""
+    def __init__(self, store: Store, state: ContextState, helpers: Helpers) -> None:
+        """Read from `store` what shall be put into the context of `state`, on the threads of `helpers`."""
         self._store = store
         self._state = state
-        self._threads = ThreadPoolExecutor(READERS, "chunk reader")
-
-    def close(self) -> None:
-        """Let nothing be read any more."""
-        self._threads.shutdown(cancel_futures=True)
+        self._helpers = helpers
 
     def chain(
         self, rows: Sequence[ChunkRow], windowed: Callable[[ChunkRow], bool]
@@ -43,7 +41,7 @@ class ChunkReader:
         spare: list[bytearray] = []
         for row in rows:
             into = spare.pop() if spare else None
-            waiting.append((row, self._threads.submit(self._read, row, window=windowed(row), spare=into)))
+            waiting.append((row, self._helpers.submit(partial(self._read, row, window=windowed(row), spare=into))))
             if len(waiting) > ahead:
                 yield waiting[0]
                 spare.append(waiting.popleft()[1].result()[0].buffer)

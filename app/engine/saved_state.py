@@ -36,30 +36,33 @@ class SavedState:
     """Connects the live sequence of one context with the store."""
 
     def __init__(
-        self, context: Context, state: ContextState, store: Store, writer: ChunkWriter, root: Root, rates: Rates
+        self,
+        context: Context,
+        state: ContextState,
+        store: Store,
+        writer: ChunkWriter,
+        reader: ChunkReader,
+        root: Root,
+        rates: Rates,
     ) -> None:
-        """All but the writer's own work is done on the calling thread."""
+        """All but the writer's and the reader's own work is done on the calling thread."""
         self._context = context
         self._state = state
         self._store = store
         self._writer = writer
+        self._reader = reader
         self._root = root
         self.rates = rates
         self._links: list[Link] = []
         self._generation = store.generation
         self._is_behind = False
         """Whether the disk was too slow for what was last collected."""
-        self._reader = ChunkReader(store, state)
         self.chunk_tokens = min(MAX_CHUNK_TOKENS, context.window or MAX_CHUNK_TOKENS)
 
     @property
     def needs_checkpoints(self) -> bool:
         """Whether a prefill must stop at boundaries, because their state cannot be had afterwards."""
         return self._state.has_checkpoints
-
-    def close(self) -> None:
-        """Let nothing be read any more."""
-        self._reader.close()
 
     # --- the chain of the live sequence ------------------------------------------------------------------------------
 
