@@ -12,8 +12,8 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
-READY = 8
-"""As many as read chunks at once (4), a model's file that is hashed, and a few questions about the saved state."""
+READY = 6
+"""Four read chunks at once, one hashes a model's file, and one answers a question about the saved state."""
 
 
 class Helpers:
