@@ -276,7 +276,7 @@ def is_sentence(words: str) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@settings(max_examples=1000, derandomize=True, deadline=None)
+@settings(max_examples=400, derandomize=True, deadline=None)
 @given(data=st.data(), trusts=st.booleans())
 def test_a_mutated_archive_with_state_is_taken_refused_or_left_without_its_state(
     home: Home, data: st.DataObject, trusts: bool
