@@ -54,13 +54,3 @@ class ContextBudget:
     def is_nearly_full(self) -> bool:
         """Whether it may be full after the next turn."""
         return is_nearly_full(self.limit, self.remaining)
-
-    @property
-    def longest_reply(self) -> int:
-        """The tokens a reply may have at most."""
-        return max(0, self.limit - self.used - self.draft)
-
-    @property
-    def share_used(self) -> float:
-        """The part of the context in use, 0 to 1, for the gauge."""
-        return min(1.0, self.used / self.limit) if self.limit > 0 else 1.0

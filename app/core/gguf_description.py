@@ -156,11 +156,6 @@ class GgufHeader:
         return stated or "model"
 
     @property
-    def is_split(self) -> bool:
-        """Whether this is one of several files that make up the model."""
-        return (self.split_count or 1) > 1
-
-    @property
     def split_count(self) -> int | None:
         """The number of files that make up the model, where it is split."""
         return self._plain("split.count")
@@ -256,21 +251,11 @@ class GgufHeader:
         return self.number("attention.sliding_window")
 
     @property
-    def expert_count(self) -> int:
-        """The experts of each layer; 0 for a model without."""
-        return self.number("expert_count") or 0
-
-    @property
     def expert_used_count(self) -> PerLayer | None:
         """The experts that work on a token."""
         return self.per_layer("expert_used_count")
 
     # --- language
-
-    @property
-    def tokenizer_model(self) -> str | None:
-        """The kind of vocabulary: "gpt2" (byte-level), "llama" (SentencePiece), "bert", "no_vocab", ..."""
-        return self.text("tokenizer.ggml.model")
 
     @property
     def vocabulary_size(self) -> int | None:
@@ -279,12 +264,6 @@ class GgufHeader:
         if isinstance(tokens, ArraySummary):
             return tokens.length
         return len(tokens) if isinstance(tokens, tuple) else self.number("vocab_size")
-
-    @property
-    def has_vocabulary(self) -> bool:
-        """Whether it can turn text into tokens; llama.cpp ends its process when one without is asked to."""
-        absent = (None, "no_vocab", "none")
-        return self.tokenizer_model not in absent and "tokenizer.ggml.tokens" in self.metadata
 
     @property
     def chat_template(self) -> str | None:

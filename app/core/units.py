@@ -33,9 +33,9 @@ def format_count(n: int) -> str:
     return f"{n:,}"
 
 
-def format_amount(n: int, one: str) -> str:
-    """Return a number with what it counts, with an "s" where it is not one ("1 token", "3,895 tokens")."""
-    return f"{format_count(n)} {one}{'' if n == 1 else 's'}"
+def format_amount(n: int, one: str, many: str = "") -> str:
+    """Return a number with what it counts, `many` or with an "s" where it is not one ("1 token", "3,895 tokens")."""
+    return f"{format_count(n)} {one if n == 1 else many or one + 's'}"
 
 
 def parameters_label(count: int) -> str:

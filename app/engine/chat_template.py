@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import logging
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -269,6 +270,44 @@ def _bounded_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+class _Renderer:
+    """A thread for one rendering after the other; it stands ready before memory is bounded, so that it can start."""
+
+    def __init__(self) -> None:
+        """Start it."""
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="chat template", daemon=True)
+        self._thread.start()
+
+    def run(self, call: Callable[[], None]) -> bool:
+        """Wait for `call`, which is interrupted after TIME_LIMIT; False then, and this is of no more use."""
+        ended = threading.Event()
+
+        def work() -> None:
+            try:
+                call()
+            finally:
+                ended.set()
+
+        self._calls.put(work)
+        if ended.wait(TIME_LIMIT):
+            return True
+        self._calls.put(None)
+        if self._thread.ident is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread.ident), ctypes.py_object(TimeUp))
+        ended.wait(TIME_LIMIT)  # it ends at its next bytecode; one that hangs in C is left behind
+        return False
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+            del call  # the conversation that it rendered
+
+
+_free: list[_Renderer] = []
+"""Those that wait for the next rendering."""
+
+
 def _within_bounds(call: Callable[[], _T]) -> _T:
     """The result of `call`, run on a thread that is interrupted after TIME_LIMIT; raises TemplateFailure."""
     outcome: list[_T | Exception] = []
@@ -287,13 +326,14 @@ def _within_bounds(call: Callable[[], _T]) -> _T:
         except Exception as error:  # noqa: BLE001 - the template is foreign code: it can raise anything at all
             outcome.append(TemplateFailure(str(error)[:300] or type(error).__name__))
 
-    thread = threading.Thread(target=work, name="chat template", daemon=True)
+    try:
+        renderer = _free.pop()
+    except IndexError:
+        renderer = _Renderer()
     with _bounded_memory():
-        thread.start()
-        thread.join(TIME_LIMIT)
-        if thread.is_alive() and thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp))
-            thread.join(TIME_LIMIT)  # it ends at its next bytecode; one that hangs in C is left behind
+        is_free = renderer.run(work)
+    if is_free:
+        _free.append(renderer)
     result = outcome[0] if outcome else TemplateFailure("it took too long")
     if isinstance(result, Exception):
         raise result

@@ -67,6 +67,32 @@ def _long_factors(header: GgufHeader, n_ctx: int) -> bool:
     return n_ctx > trained
 
 
+class Root:
+    """The fingerprint of a model in its context, known as soon as the model's file is hashed."""
+
+    def __init__(self) -> None:
+        """Not known yet."""
+        self._known = threading.Event()
+        self._value: bytes | None = None
+        self.turned: bytes | None = None
+        """What it would be with flash attention the other way."""
+
+    def set(self, value: bytes | None, turned: bytes | None = None) -> None:
+        """Make it known; None: there will be none."""
+        self._value, self.turned = value, turned
+        self._known.set()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the model's file is hashed, or cannot be."""
+        return self._known.is_set()
+
+    def wait(self, seconds: float | None = None) -> bytes | None:
+        """The fingerprint; None where there is none, or not within that time."""
+        self._known.wait(seconds)
+        return self._value
+
+
 class ModelHashes:
     """The sha256 of model files, remembered by what the system says of each file."""
 

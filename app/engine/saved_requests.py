@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from app.engine.saved_transfer import adopt, export
 from app.engine.saving import Saving
+from app.kvstore.verification import verify
 from app.protocol.answers import SavedDropped, SavedPinned, SavedUsage, SavedVerified, VerifyProgress
 from app.protocol.messages import Answer
 from app.protocol.parts import RootUsage, TipUsage
@@ -86,7 +87,7 @@ def _verify(
         if done == total or done % max(1, total // PROGRESS_STEPS) == 0:
             send(VerifyProgress(id=request.id, done=done, total=total))
 
-    found = saving.store.verify(progress, cancelled)
+    found = verify(saving.store, progress, cancelled)
     return SavedVerified(
         id=request.id, chunks=found.chunks, bytes=found.bytes, damaged=len(found.damaged), finished=found.finished
     )

@@ -1,105 +1,32 @@
 """The saved state of the live sequence: what the store has of it, what is still to be written, and restoring."""
 
+import functools
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
+from app.engine.chunk_reader import ChunkReader
 from app.engine.chunk_writer import FULL_QUEUE, ChunkWriter, Link, WriteChunk, Written
 from app.engine.context import Context
+from app.engine.fingerprint import Root
+from app.engine.rates import Rates
 from app.engine.state import ContextState
 from app.engine.state_blob import Mismatch
 from app.kvstore.errors import Damaged, StoreUnavailable
 from app.kvstore.keys import MAX_CHUNK_TOKENS, chunk_key
-from app.kvstore.records import ChunkData, ChunkRow
+from app.kvstore.records import ChunkRow
 from app.kvstore.store import Store
 
 logger = logging.getLogger(__name__)
 
 MIN_SAVED_TOKENS = 32
 """A shorter conversation is read again in a moment: it is not saved, as a whole."""
-READERS = 4
-"""Threads that read chunks from the disk while others are put into the context: one alone is slower than a GPU."""
-MAX_READ_AHEAD = 256 * 1024 * 1024
-"""Bytes that they may be ahead, beside the chunk that is being put in; they are one chunk ahead in any case."""
 ROOT_PATIENCE = 2.0
 """Seconds that a turn waits for a changed model file to be hashed, where there is saved state at all."""
 KEPT_TURNS = 2
 """Turns whose checkpoints are kept on a chain; older ones are thinned (KV_STATE, Key of a chunk)."""
 ROOT_INTERVAL = 0.05
 """Seconds between two looks at whether something else is wanted, while a model's file is hashed."""
-RATE_TOKENS = 32
-"""Tokens read in one go from which on their rate says something."""
-RATE_BYTES = 1024 * 1024
-"""The same for bytes restored."""
-
-
-class Root:
-    """The fingerprint of a model in its context, known as soon as the model's file is hashed."""
-
-    def __init__(self) -> None:
-        """Not known yet."""
-        self._known = threading.Event()
-        self._value: bytes | None = None
-        self.turned: bytes | None = None
-        """What it would be with flash attention the other way."""
-
-    def set(self, value: bytes | None, turned: bytes | None = None) -> None:
-        """Make it known; None: there will be none."""
-        self._value, self.turned = value, turned
-        self._known.set()
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the model's file is hashed, or cannot be."""
-        return self._known.is_set()
-
-    def wait(self, seconds: float | None = None) -> bytes | None:
-        """The fingerprint; None where there is none, or not within that time."""
-        self._known.wait(seconds)
-        return self._value
-
-
-@dataclass(slots=True)
-class Rates:
-    """How fast this machine reads with this model, and restores; 0 until measured."""
-
-    prefill: float = 0.0
-    """Tokens a second."""
-    restore: float = 0.0
-    """Bytes a second."""
-
-    def measured_prefill(self, tokens: int, seconds: float) -> None:
-        """Take a measurement in; a short one says nothing."""
-        if tokens >= RATE_TOKENS and seconds > 0:
-            self.prefill = _blend(self.prefill, tokens / seconds)
-
-    def measured_restore(self, size: int, seconds: float) -> None:
-        """Take a measurement in; of a small one opening files is most, and says nothing of a large one."""
-        if size >= RATE_BYTES and seconds > 0:
-            self.restore = _blend(self.restore, size / seconds)
-
-    def reading_wins(self, tokens: int, size: int) -> bool:
-        """Whether reading `tokens` again is faster than loading `size` bytes, as far as both were measured."""
-        return bool(self.prefill and self.restore) and tokens / self.prefill < size / self.restore
-
-    def skipped_restore(self) -> None:
-        """Nothing was measured, so believe in twice the rate: one slow moment of a disk must not decide for ever."""
-        self.restore *= 2
-
-
-def _blend(old: float, new: float) -> float:
-    return new if not old else 0.5 * old + 0.5 * new
-
-
-def _last_written(links: Sequence[Link]) -> bytes | None:
-    """The key of the last link that the store has."""
-    return next((link.key for link in reversed(links) if link.written), None)
-
-
 DAMAGED = "Its saved state was damaged; it was set aside."
 REMOVED = "Its saved state was removed in the meantime."
 NOT_WORTH_IT = "Reading it again is faster here than loading its saved state."
@@ -109,30 +36,33 @@ class SavedState:
     """Connects the live sequence of one context with the store."""
 
     def __init__(
-        self, context: Context, state: ContextState, store: Store, writer: ChunkWriter, root: Root, rates: Rates
+        self,
+        context: Context,
+        state: ContextState,
+        store: Store,
+        writer: ChunkWriter,
+        reader: ChunkReader,
+        root: Root,
+        rates: Rates,
     ) -> None:
-        """All but the writer's own work is done on the calling thread."""
+        """All but the writer's and the reader's own work is done on the calling thread."""
         self._context = context
         self._state = state
         self._store = store
         self._writer = writer
+        self._reader = reader
         self._root = root
         self.rates = rates
         self._links: list[Link] = []
         self._generation = store.generation
         self._is_behind = False
         """Whether the disk was too slow for what was last collected."""
-        self._readers = ThreadPoolExecutor(READERS, "chunk reader")
         self.chunk_tokens = min(MAX_CHUNK_TOKENS, context.window or MAX_CHUNK_TOKENS)
 
     @property
     def needs_checkpoints(self) -> bool:
         """Whether a prefill must stop at boundaries, because their state cannot be had afterwards."""
         return self._state.has_checkpoints
-
-    def close(self) -> None:
-        """Let nothing be read any more."""
-        self._readers.shutdown(cancel_futures=True)
 
     # --- the chain of the live sequence ------------------------------------------------------------------------------
 
@@ -328,13 +258,13 @@ class SavedState:
             return rows[-1].checkpoint_bytes > 0
         if self._state.mode == "window":
             return all(
-                row.window_bytes > 0 or row.checkpoint_bytes > 0 for row in rows if self._in_window(row, rows[-1].end)
+                row.window_bytes > 0 or row.checkpoint_bytes > 0 for row in rows if self._is_windowed(row, rows[-1].end)
             )
         return True
 
-    def _in_window(self, row: ChunkRow, end: int) -> bool:
-        """Whether a token at `end` still attends to one of the chunk's (it reaches back to end - window + 1)."""
-        return row.end - 1 >= end - self._context.window + 1
+    def _is_windowed(self, row: ChunkRow, end: int) -> bool:
+        """Whether window rows of the chunk are needed: a token at `end` still attends to end - window + 1."""
+        return self._state.mode == "window" and row.end - 1 >= end - self._context.window + 1
 
     def worth_restoring(self, rows: Sequence[ChunkRow], held: int) -> bool:
         """Whether restoring a chain is faster than reading on from the `held` tokens in memory."""
@@ -355,7 +285,8 @@ class SavedState:
         set_aside = self._store.quarantine
         try:
             if self._state.has_rows:
-                for row, read in self._read_ahead([row for row in rows if row.start >= base], end):
+                wanted = [row for row in rows if row.start >= base]
+                for row, read in self._reader.chain(wanted, functools.partial(self._is_windowed, end=end)):
                     if stopped():
                         end = row.start
                         break
@@ -380,30 +311,6 @@ class SavedState:
         self._take_over([row for row in rows if row.end <= end])
         return end, ""
 
-    def _read_ahead(self, rows: list[ChunkRow], end: int) -> Iterator[tuple[ChunkRow, Future[tuple[ChunkData, int]]]]:
-        """The chunks in order, each read by another thread while those before are put into the context.
-
-        Whoever asks for the next one is done with the one before: its buffer is used again.
-        """
-        ahead = max(1, min(READERS, MAX_READ_AHEAD // max((row.bytes for row in rows), default=1)))
-        waiting: deque[tuple[ChunkRow, Future[tuple[ChunkData, int]]]] = deque()
-        spare: list[bytearray] = []
-        for row in rows:
-            window = self._state.mode == "window" and self._in_window(row, end)
-            into = spare.pop() if spare else None
-            waiting.append((row, self._readers.submit(self._read, row, window=window, spare=into)))
-            if len(waiting) > ahead:
-                yield waiting[0]
-                spare.append(waiting.popleft()[1].result()[0].buffer)
-        yield from waiting
-
-    def _read(self, row: ChunkRow, *, window: bool, spare: bytearray | None) -> tuple[ChunkData, int]:
-        """A chunk as a blob, and the bytes of the window rows in it, which may have been saved later than the rest."""
-        before, behind = self._state.frame(window=window)
-        late = self._store.read_checkpoint(row) if window and not row.window_bytes else b""
-        data = self._store.read(row, window=window, before=before, behind=late + behind, spare=spare)
-        return data, data.window_bytes + len(late)
-
     def _take_over(self, rows: list[ChunkRow]) -> None:
         """The live sequence's chain is that one now."""
         self._links = []
@@ -421,3 +328,8 @@ class SavedState:
         """Empty the context after a restore that failed."""
         self._context.clear()
         self.trim(0)
+
+
+def _last_written(links: Sequence[Link]) -> bytes | None:
+    """The key of the last link that the store has."""
+    return next((link.key for link in reversed(links) if link.written), None)

@@ -10,9 +10,9 @@ from app.core.errors import EmberError
 from app.core.gguf_header import GgufHeader
 from app.engine.chunk_writer import ChunkWriter
 from app.engine.context import Context
-from app.engine.fingerprint import ModelHashes, fingerprint, model_files
+from app.engine.fingerprint import ModelHashes, Root, fingerprint, model_files
+from app.engine.helpers import Helpers
 from app.engine.model import read_header
-from app.engine.saved_state import Root
 from app.engine.state import ContextState
 from app.folder_lock import FolderLock
 from app.kvstore.errors import StoreUnavailable
@@ -33,10 +33,16 @@ BUDGET = "budget"
 class Saving:
     """The folder, opened by this process alone."""
 
-    def __init__(self, folder: Path, budget: int | None, commit: str, pinned: tuple[bytes, ...] = ()) -> None:
-        """Open it, made if need be; `commit` is llama.cpp's, `pinned` tips stay. Raises EmberError (saved_state)."""
+    def __init__(
+        self, folder: Path, budget: int | None, commit: str, helpers: Helpers, pinned: tuple[bytes, ...] = ()
+    ) -> None:
+        """Open it, made if need be; `commit` is llama.cpp's, `pinned` tips stay. Raises EmberError (saved_state).
+
+        `helpers` read for it: model files, and chunks.
+        """
         self.folder = folder
         self._commit = commit
+        self.helpers = helpers
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._lock = FolderLock(folder / LOCK)
@@ -132,7 +138,7 @@ class Saving:
         if known is not None:
             root.set(here(known), turned(known))
         else:
-            threading.Thread(target=compute, name="model hash", daemon=True).start()
+            self.helpers.run(compute)
         return root
 
     def hash_of(self, path: Path) -> str | None:

@@ -15,13 +15,15 @@ from app.core.load_options import Calibration
 from app.core.memory_estimate import kv_bytes_per_token
 from app.engine.calibration import Calibrator, Candidates
 from app.engine.chat_template import ChatTemplate
+from app.engine.chunk_reader import ChunkReader
 from app.engine.chunk_writer import Written
 from app.engine.context import Context
 from app.engine.library import device_of
 from app.engine.load_plan import FLASH_ATTENTION, LoadPlan, allowed_threads, default_threads
 from app.engine.model import DeviceList, Model
 from app.engine.prompt import PromptBuilder
-from app.engine.saved_state import Rates, SavedState
+from app.engine.rates import Rates
+from app.engine.saved_state import SavedState
 from app.engine.saving import Saving
 from app.engine.sequence import LiveSequence
 from app.engine.state import ContextState
@@ -243,7 +245,8 @@ class Session:
         saved = None
         if self._saving is not None and state.works:
             root = self._saving.root_of(self._model.path, self._header, context, state)
-            saved = SavedState(context, state, self._saving.store, self._saving.writer, root, self.rates)
+            reader = ChunkReader(self._saving.store, state, self._saving.helpers)
+            saved = SavedState(context, state, self._saving.store, self._saving.writer, reader, root, self.rates)
         self._sequence = LiveSequence(context, self._mode, self._model.window, saved)
         self._sequence.emptied_because = because
         self._runner = TurnRunner(self._model, self._builder, context, self._sequence)
@@ -280,10 +283,8 @@ class Session:
             self._keep_layout()
 
     def _drop_context(self) -> None:
-        context, sequence = self._context, self._sequence
-        self._context = self._sequence = self._runner = None
-        if sequence is not None and sequence.saved is not None:
-            sequence.saved.close()
+        context, self._context = self._context, None
+        self._sequence = self._runner = None
         if context is not None:
             context.close()
 

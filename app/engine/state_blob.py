@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 
 MAGIC = 0xAF143CD8
 HEADER = struct.pack("<Ii", MAGIC, 0)
-EMPTY_SECTION = struct.pack("<II", 1, 0)
 POSITION_EXTENSION = 12
 """Bytes more per cell where positions have several dimensions (struct llama_kv_cell_ext)."""
 MAX_LAYERS = 4096

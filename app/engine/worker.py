@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from app.core.errors import EmberError
+from app.engine.helpers import Helpers
 from app.engine.library import Ggml
 from app.engine.load_plan import DoesNotFitError, Planner
 from app.engine.model import refuse_unloadable
@@ -80,6 +81,7 @@ class Worker:
         self._waiting: set[int] = set()
         self._session: Session | None = None
         self._saving: Saving | None = None
+        self._helpers = Helpers()
         self._planner = Planner(ggml)
         self._is_mapped = True
         """Whether the loaded model's weights are mapped from its file."""
@@ -172,7 +174,7 @@ class Worker:
             self._waiting.add(request.id)
             now = time.time()
             began = now if self._is_told(now) else self._began
-        threading.Thread(target=self._answer_saved, args=(request, began), name="saved state", daemon=True).start()
+        self._helpers.run(functools.partial(self._answer_saved, request, began))
 
     def _is_told(self, now: float) -> bool:
         """Whether the window knows the tips of all turns; to be asked under the lock."""
@@ -269,7 +271,7 @@ class Worker:
 
     def _open_store(self, work: OpenStore) -> None:
         if self._saving is None:
-            self._saving = Saving(Path(work.folder), work.budget, self._ggml.commit(), work.pinned)
+            self._saving = Saving(Path(work.folder), work.budget, self._ggml.commit(), self._helpers, work.pinned)
             if self._session is not None:
                 self._session.use_saving(self._saving)
         else:

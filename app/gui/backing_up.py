@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QStandardPaths, Qt
 from PySide6.QtWidgets import QWidget
 
 from app.core.errors import EmberError
-from app.core.units import format_bytes
+from app.core.units import format_amount, format_bytes
 from app.gui.file_manager import show_file
 from app.gui.notices import Action, Kind, Notice, NoticeBar
 from app.services.backup_copies import SUFFIX, Copy
@@ -101,13 +101,12 @@ class BackingUp(QObject):
 
     def tell(self, outcome: "Restored | EmberError") -> None:
         """Say what came of putting a backup in the library's place, after the window opened again."""
-        from app.gui.backup_words import amount
 
         if isinstance(outcome, EmberError):
             self._notices.show_notice(Notice(outcome.sentence, "error", key=RESTORE))
             return
         text = (
-            f"The backup is restored: {amount(outcome.conversations, 'chat')}. "
+            f"The backup is restored: {format_amount(outcome.conversations, 'chat')}. "
             f"What was here before is kept as “{outcome.kept.name}”."
         )
         if not outcome.with_token_ids:

@@ -22,7 +22,7 @@ from app.gui import theme
 from app.gui.model_fields import StillWheel, words
 from app.gui.parts import ElidedLabel, pad_number, scrolled, set_tone
 from app.gui.progress_row import ProgressRow
-from app.services.backups import Every, Schedule
+from app.services.backup_work import Every, Schedule
 
 _HEIGHT: Final = 32
 _ABOUT: Final = "A backup is one file with all chats and settings. You can go on writing while it is made."

@@ -5,7 +5,7 @@ from typing import Final
 
 from PySide6.QtCore import QDateTime, QLocale
 
-from app.core.units import format_bytes, format_count
+from app.core.units import format_amount, format_bytes, format_count
 from app.gui.restore_page import CopyRow, Promise
 from app.services.backup_copies import Copy
 from app.storage.restore import Holds
@@ -18,7 +18,7 @@ def promise_of(source: Path, holds: Holds, kept_in: Path, *, is_writing: bool) -
     """What restoring a backup would bring, in words."""
     by = f"by Ember {holds.app}" if holds.app is not None else "by Ember itself, before a restore or an update"
     facts = [
-        ("Chats", f"{format_count(holds.conversations)}, with {amount(holds.messages, 'message')}"),
+        ("Chats", f"{format_count(holds.conversations)}, with {format_amount(holds.messages, 'message')}"),
         ("Written", f"{at_time(holds.written.timestamp())}, {by}"),
         ("It holds", f"{_HELD}; {_state_words(holds)}."),
         ("File", str(source)),
@@ -51,8 +51,3 @@ def copy_row(copy: Copy) -> CopyRow:
 def at_time(when: float, month: str = "MMMM") -> str:
     """A Unix time as a person reads it, such as `22 November 2026, 13:05`; with `MMM` the month is shortened."""
     return QLocale.c().toString(QDateTime.fromSecsSinceEpoch(round(when)), f"d {month} yyyy, HH:mm")
-
-
-def amount(number: int, what: str) -> str:
-    """Such as `1 chat` or `12 chats`."""
-    return f"{format_count(number)} {what}{'' if number == 1 else 's'}"

@@ -11,7 +11,7 @@ from app.gui.backup_page import BackupPage
 from app.gui.pages_dialog import PagesDialog
 from app.gui.restore_page import RestorePage
 from app.services.backup_copies import SUFFIX
-from app.services.backups import Schedule
+from app.services.backup_work import Schedule
 from app.storage.upgrade import unused
 
 SIZE: Final = QSize(640, 400)

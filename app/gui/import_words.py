@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.core.conversation import ConversationId
-from app.core.units import format_count
+from app.core.units import format_amount, format_count
 from app.services.import_files import ImportedOne, ImportProgress, ImportReport, StateOutcome, Undecided
 from app.services.missing_model import called, missing_model
 
@@ -33,15 +33,10 @@ class ReportRow:
     """Whether the library may have what is missing."""
 
 
-def number(count: int, one: str, many: str = "") -> str:
-    """A count with its noun."""
-    return f"{format_count(count)} {one if count == 1 else many or one + 's'}"
-
-
 def progress_words(progress: ImportProgress) -> str:
     """How far an import is."""
     done = min(progress.done + 1, progress.total)
-    words = f"Importing: {format_count(done)} of {number(progress.total, 'conversation')}"
+    words = f"Importing: {format_count(done)} of {format_amount(progress.total, 'conversation')}"
     if progress.state_total:
         words += f", saved state {100 * progress.state_done // progress.state_total} %"
     return words
@@ -53,10 +48,10 @@ def sentences(one: ImportedOne, known: Collection[str]) -> str:
         told = f"{called(one.title)} is here already, and nothing in the file was new."
     elif one.outcome == "merged":
         were = "was" if one.branches == 1 else "were"
-        told = f"{number(one.branches, 'new branch', 'new branches')} {were} added to {called(one.title)}."
+        told = f"{format_amount(one.branches, 'new branch', 'new branches')} {were} added to {called(one.title)}."
     else:
         told = f"{called(one.title)} was imported{' as a copy' if one.outcome == 'copy' else ''}."
-        told += f" It has {number(one.messages, 'message')}."
+        told += f" It has {format_amount(one.messages, 'message')}."
     return " ".join((told, *one.remarks, *filter(None, (_state_sentence(one), missing_model(one, known)))))
 
 
@@ -71,18 +66,18 @@ def summary(report: ImportReport, left: Sequence[Undecided], known: Collection[s
     new = sum(one.outcome in ("new", "copy") for one in report.taken)
     merged = sum(one.outcome == "merged" for one in report.taken)
     same = sum(one.outcome == "same" for one in report.taken)
-    told = [f"{number(new, 'chat')} {'was' if new == 1 else 'were'} imported."]
+    told = [f"{format_amount(new, 'chat')} {'was' if new == 1 else 'were'} imported."]
     if merged:
-        told.append(f"New branches were added to {number(merged, 'chat')}.")
+        told.append(f"New branches were added to {format_amount(merged, 'chat')}.")
     if same:
-        told.append(f"{number(same, 'chat')} had nothing new.")
+        told.append(f"{format_amount(same, 'chat')} had nothing new.")
     if left:
         stayed = "that is here stayed as it was" if len(left) == 1 else "that are here stayed as they were"
-        told.append(f"{number(len(left), 'chat')} {stayed}.")
+        told.append(f"{format_amount(len(left), 'chat')} {stayed}.")
     missing = sum(bool(missing_model(one, known)) for one in report.taken)
     if missing:
         were = "was written with a model that is" if missing == 1 else "were written with models that are"
-        told.append(f"{number(missing, 'chat')} {were} not known here.")
+        told.append(f"{format_amount(missing, 'chat')} {were} not known here.")
     if report.not_taken:
         told.append(f"{format_count(len(report.not_taken))} could not be imported.")
     if report.was_stopped:
@@ -110,7 +105,7 @@ def rows(report: ImportReport, left: Sequence[Undecided], known: Collection[str]
 
 
 def _has_more(each: Undecided) -> str:
-    branches = number(each.difference.branches, "branch", "branches")
+    branches = format_amount(each.difference.branches, "branch", "branches")
     if each.difference.new:
         return f"{called(each.title)} is here already; the file has {branches} that this chat does not have."
     return f"{called(each.title)} is here already, and some of it reads differently in the file."
@@ -121,7 +116,7 @@ def question_about_known(undecided: Sequence[Undecided]) -> str:
     if len(undecided) == 1:
         return _has_more(undecided[0])
     branches = sum(each.difference.branches for each in undecided)
-    more = f"the files have {number(branches, 'branch', 'branches')} that these chats do not have"
+    more = f"the files have {format_amount(branches, 'branch', 'branches')} that these chats do not have"
     return f"{format_count(len(undecided))} of the conversations are here already; {more}."
 
 
@@ -130,7 +125,7 @@ def add_label(undecided: Sequence[Undecided]) -> str:
     fitting = [each for each in undecided if each.difference.can_be_added]
     branches = sum(each.difference.branches for each in fitting)
     where = "this chat" if len(undecided) == 1 else "these chats"
-    return f"Add {number(branches, 'new branch', 'new branches')} to {where}" if fitting else ""
+    return f"Add {format_amount(branches, 'new branch', 'new branches')} to {where}" if fitting else ""
 
 
 def known_detail(undecided: Sequence[Undecided]) -> str:
@@ -140,7 +135,7 @@ def known_detail(undecided: Sequence[Undecided]) -> str:
     if len(apart) == len(undecided):
         return "What is here reads differently, so the file can only come as a chat of its own, named as a copy."
     if apart:
-        told += f" {number(len(apart), 'chat')} cannot be added to, and would come as a copy."
+        told += f" {format_amount(len(apart), 'chat')} cannot be added to, and would come as a copy."
     return told
 
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.core.conversation import ConversationId
 from app.core.errors import EmberError
+from app.core.units import format_amount
 from app.gui import import_words
 from app.gui.drop_target import DropTarget
 from app.gui.notices import UNDO_MS, Action, Notice, NoticeBar
@@ -182,7 +183,7 @@ class Importing(QObject):
         """The database or the data folder failed; what was in by then stays."""
         self._strip.end()
         stay = "stays" if self._in == 1 else "stay"
-        kept = f" {import_words.number(self._in, 'chat')} imported before that {stay}." if self._in else ""
+        kept = f" {format_amount(self._in, 'chat')} imported before that {stay}." if self._in else ""
         self._notices.show_notice(Notice(f"{error.sentence}{kept}", "error", key=KEY))
         self._end()
 
@@ -235,7 +236,7 @@ class Importing(QObject):
         dialog.open()
         added = [one for one in self._report.taken if one.added]
         if added:
-            text = f"New branches were added to {import_words.number(len(added), 'chat')}."
+            text = f"New branches were added to {format_amount(len(added), 'chat')}."
             self._notices.show_notice(Notice(text, actions=[("Undo", lambda: self._undo(added))], key=KEY))
 
     def _undo(self, added: Sequence[ImportedOne]) -> None:

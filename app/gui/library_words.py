@@ -6,7 +6,7 @@ from typing import Final
 
 from app.core.fit import Fit, FitVerdict
 from app.core.hub_files import FoundRepository
-from app.core.units import format_bytes, format_count, format_seconds, parameters_label
+from app.core.units import format_amount, format_bytes, format_count, format_seconds, parameters_label
 from app.protocol.parts import MemoryPlan
 from app.services.download_progress import wait_words
 from app.services.downloads import Download
@@ -163,5 +163,5 @@ def downloads_summary(downloads: tuple[Download, ...]) -> str:
         more = f" {waiting} more to come." if waiting else ""
         return f"Downloading {download_name(running[0])}: {download_line(running[0])}.{more}"
     if failed:
-        return f"{failed} download{'s' if failed > 1 else ''} stopped. Click to see why."
+        return f"{format_amount(failed, 'download')} stopped. Click to see why."
     return f"{len(downloads)} download{'s are' if len(downloads) > 1 else ' is'} paused."

@@ -1,7 +1,6 @@
 """The main window: its parts side by side, and what connects them."""
 
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +10,11 @@ from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLay
 
 from app.core.conversation import Conversation, ConversationId
 from app.core.errors import EmberError
-from app.gui import dialogs, theme, wording
+from app.gui import theme, wording
 from app.gui.backing_up import BackingUp
 from app.gui.chat_list import ChatList
 from app.gui.composer import Composer
+from app.gui.conversations import Conversations
 from app.gui.empty_state import EXAMPLES, EmptyState
 from app.gui.exporting import Exporting
 from app.gui.find_bar import FIND_KEYS, FindBar
@@ -30,7 +30,7 @@ from app.gui.memory_trouble import MemoryTrouble
 from app.gui.model_control import ModelControl
 from app.gui.model_pill import LIBRARY_KEYS, SETTINGS_KEYS
 from app.gui.model_settings_control import ModelSettingsControl
-from app.gui.notices import UNDO_MS, Notice, NoticeBar
+from app.gui.notices import Notice, NoticeBar
 from app.gui.open_chat import OpenChat
 from app.gui.progress_strip import ProgressStrip
 from app.gui.reply_settings import ReplySettings
@@ -40,7 +40,6 @@ from app.gui.sidebar.panel import BACKUP_KEYS, HELP_KEYS, KEYS_KEYS, SAVED_KEYS,
 from app.gui.sidebar.sidebar import Sidebar
 from app.gui.text_size import TEXT_SIZE, TextSize
 from app.gui.transcript.view import TranscriptView
-from app.gui.writing import edit_key
 from app.protocol.parts import ModelInfo
 from app.services.estimator import Estimator
 from app.services.window_requests import WindowRequests
@@ -49,13 +48,10 @@ from app.services.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 GEOMETRY = "window.geometry"
-OPEN_CONVERSATION = "window.conversation"
 THEME = "window.theme"
 COLLAPSE_BELOW = 860
 """Window width in pixels under which the conversation list gives its place to the text."""
 MINIMUM_WIDTH, MINIMUM_HEIGHT = 480, 420
-DELETED_KEPT = 24 * 3600.0
-"""Seconds after which a deleted conversation is gone for good (at a start of the app)."""
 
 
 class MainWindow(QMainWindow):
@@ -66,7 +62,6 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.workspace = workspace
         self._warned = False
-        self._remembered: str | None = None
         self.setWindowTitle("Ember")
         self.setMinimumSize(MINIMUM_WIDTH, MINIMUM_HEIGHT)
         self.sidebar = Sidebar()
@@ -82,6 +77,17 @@ class MainWindow(QMainWindow):
         self._lay_out()
         self.chat = OpenChat(workspace, self.transcript, self.composer, self.notices, self)
         self.chat_list = ChatList(self.sidebar, workspace, self)
+        self.conversations = Conversations(
+            self.sidebar,
+            self.header,
+            self.transcript,
+            self.composer,
+            self.notices,
+            self.chat,
+            self.chat_list,
+            workspace,
+            self,
+        )
         self.model = ModelControl(self.header, self.chat, self.notices, workspace, self)
         self.model_settings = ModelSettingsControl(self.notices, self.model, self._estimator, workspace, self)
         self.library = LibraryControl(self.header, self.notices, self.model, self._estimator, workspace, self)
@@ -100,7 +106,7 @@ class MainWindow(QMainWindow):
             self.chat,
             self.notices,
             workspace,
-            self.open,
+            self.conversations.open,
             self.library.open,
             self.backing_up.restore,
             self,
@@ -145,11 +151,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.chat.opened.connect(self._opened)
         self.chat.content_changed.connect(self._show_page)
-        self.sidebar.opened.connect(lambda conversation: self._show(ConversationId(conversation)))
         self.sidebar.settled.connect(self.composer.focus_draft)
-        self.sidebar.new_chat.connect(self.new_chat)
-        self.sidebar.rename_requested.connect(lambda id_, title: self.rename(ConversationId(id_), title))
-        self.sidebar.delete_requested.connect(lambda conversation: self.delete(ConversationId(conversation)))
         self.sidebar.export_requested.connect(lambda id_: self.exporting.open(ConversationId(id_)))
         self.sidebar.export_all_requested.connect(self.exporting.open_all)
         self.sidebar.import_requested.connect(self.importing.choose)
@@ -162,12 +164,9 @@ class MainWindow(QMainWindow):
         self.sidebar.keys_requested.connect(self.show_keys)
         self.find_bar.closed.connect(self.composer.focus_draft)
         self.header.help_requested.connect(self.help.open)
-        self.header.rename_requested.connect(lambda title: self._with_open(lambda id_: self.rename(id_, title)))
-        self.header.delete_requested.connect(lambda: self._with_open(self.delete))
-        self.header.export_requested.connect(lambda: self._with_open(self.exporting.open))
+        self.header.export_requested.connect(lambda: self.conversations.with_open(self.exporting.open))
         self.header.import_requested.connect(self.importing.choose)
         self.header.import_folder_requested.connect(self.importing.choose_folder)
-        self.header.instructions_requested.connect(self.edit_instructions)
         self.header.replies_requested.connect(self.replies.open)
         self.empty.example_chosen.connect(self._take_example)
         self.transcript.link_activated.connect(lambda address: QDesktopServices.openUrl(QUrl(address)))
@@ -182,7 +181,7 @@ class MainWindow(QMainWindow):
 
     def _shortcuts(self) -> None:
         for keys, call in (
-            (QKeySequence(QKeySequence.StandardKey.New), self.new_chat),
+            (QKeySequence(QKeySequence.StandardKey.New), self.conversations.new),
             (QKeySequence(SEARCH_KEYS), self.sidebar.focus_search),
             (QKeySequence(FIND_KEYS), self._find),
             (QKeySequence(WRITE_KEYS), self.composer.focus_draft),
@@ -192,8 +191,8 @@ class MainWindow(QMainWindow):
             (QKeySequence(LIBRARY_KEYS), self.library.open),
             (QKeySequence(HELP_KEYS), self.help.open),
             (QKeySequence(KEYS_KEYS), self.show_keys),
-            (QKeySequence(RENAME_KEYS), self._rename_in_place),
-            (QKeySequence(EXPORT_KEYS), lambda: self._with_open(self.exporting.open)),
+            (QKeySequence(RENAME_KEYS), self.conversations.rename_in_place),
+            (QKeySequence(EXPORT_KEYS), lambda: self.conversations.with_open(self.exporting.open)),
             (QKeySequence(QKeySequence.StandardKey.Open), self.importing.choose),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
         ):
@@ -202,16 +201,10 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         """Show what was open, where it was."""
         settings = self.workspace.settings
-        for conversation in self.workspace.store.purge_deleted(time.time() - DELETED_KEPT):
-            settings.remove(edit_key(conversation))
         geometry = settings.get(GEOMETRY, str, "")
         if not (geometry and self.restoreGeometry(QByteArray.fromBase64(geometry.encode("ascii", "ignore")))):
             self.resize(1180, 760)
-        last = settings.get(OPEN_CONVERSATION, str, "")
-        try:
-            self.chat.open(ConversationId(last)) if last else self.chat.start_new()
-        except EmberError:  # it was deleted since
-            self.chat.start_new()
+        self.conversations.open_last()
         self.model.load_at_start()  # before the first picture, which then shows what is coming
         self._show_empty_state()
         if self.workspace.notice is not None:
@@ -281,102 +274,7 @@ class MainWindow(QMainWindow):
         super().resizeEvent(event)
         self.sidebar.set_collapsed(self.width() < COLLAPSE_BELOW)
 
-    # --- conversations -----------------------------------------------------------------------------------------------
-
-    def _with_open(self, call: object) -> None:
-        """Call with the open conversation's id, if it is stored."""
-        if self.chat.conversation_id is not None and callable(call):
-            call(self.chat.conversation_id)
-
-    def open(self, conversation: ConversationId) -> None:
-        """Show a conversation, with the cursor where one writes."""
-        if self._show(conversation):
-            self.composer.focus_draft()
-
-    def _show(self, conversation: ConversationId) -> bool:
-        """Show a conversation, the keyboard staying where it is; whether it could be read."""
-        try:
-            if conversation != self.chat.conversation_id:
-                self.chat.open(conversation)
-        except EmberError as error:
-            self.notices.show_notice(Notice(error.sentence, "error", key="open"))
-            self.chat_list.read()
-            return False
-        sought = self.sidebar.sought(conversation)
-        if sought and not self.transcript.find_text(sought):
-            self.transcript.find_text(max(sought.split(), key=len))
-        return True
-
-    def new_chat(self) -> None:
-        """Show an empty conversation."""
-        self.chat.start_new()
-        self.composer.focus_draft()
-
-    def rename(self, conversation: ConversationId, title: str) -> None:
-        """Give a conversation another title."""
-        try:
-            self.workspace.store.rename(conversation, title)
-        except EmberError as error:
-            self.notices.show_notice(Notice(error.sentence, "error", key="rename"))
-            return
-        if conversation == self.chat.conversation_id:
-            self.chat.renamed(self.workspace.store.get(conversation).title)
-
-    def _rename_in_place(self) -> None:
-        """Open the field of a title: in the list where the keyboard is there, else above the chat."""
-        if not self.sidebar.rename_current():
-            self.header.title.start()
-
-    def delete(self, conversation: ConversationId) -> None:
-        """Delete a conversation; for a while it can be brought back."""
-        store, chats = self.workspace.store, self.workspace.chats
-        was_open = conversation == self.chat.conversation_id
-        title = store.get(conversation).title
-        if was_open:
-            self.chat.leave()
-        else:
-            chats.take_back(conversation)
-        neighbour = self.chat_list.neighbour(conversation)
-        try:
-            store.delete(conversation)
-        except EmberError as error:
-            self.notices.show_notice(Notice(error.sentence, "error", key="delete"))
-            if was_open:
-                self.chat.open(conversation)
-            return
-        if chats.is_running(conversation):
-            chats.stop()
-        if was_open:
-            self.chat.open(ConversationId(neighbour)) if neighbour else self.chat.start_new()
-
-        def bring_back() -> None:
-            store.restore(conversation)
-            self.open(conversation)
-
-        text = f"“{title}” was deleted."
-        self.notices.show_notice(Notice(text, "info", actions=[("Undo", bring_back)], timeout_ms=UNDO_MS))
-
-    def edit_instructions(self) -> None:
-        """Edit the open conversation's system prompt."""
-        dialog = dialogs.InstructionsDialog(self.chat.instructions, self, is_new=self.chat.conversation is None)
-        while dialog.exec():
-            try:
-                self.chat.set_instructions(dialog.text())
-            except EmberError as error:
-                dialog.tell(error.sentence)  # and it opens again, with what was written
-            else:
-                break
-        dialog.deleteLater()
-
-    def _remember_open(self, conversation: str) -> None:
-        """The next start shows this chat, also where the computer ends this one."""
-        if conversation == self._remembered:
-            return
-        self._remembered = conversation
-        try:
-            self.workspace.settings.set(OPEN_CONVERSATION, conversation)
-        except EmberError as error:  # what cannot be written is told where it matters
-            logger.error("the open chat was not remembered: %s", error)
+    # --- what is open -------------------------------------------------------------------------------------------------
 
     def show_keys(self) -> None:
         """Show the keys that this window knows."""
@@ -393,7 +291,6 @@ class MainWindow(QMainWindow):
         self.header.set_conversation(conversation.title if conversation is not None else None)
         self.sidebar.set_current(conversation.id if conversation is not None else None)
         self.find_bar.forget()
-        self._remember_open(conversation.id if conversation is not None else "")
         self.setWindowTitle(f"{conversation.title} — Ember" if conversation is not None else "Ember")
 
     # --- the empty page ----------------------------------------------------------------------------------------------

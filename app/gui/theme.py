@@ -4,7 +4,7 @@ from typing import Final, Literal, cast
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QGuiApplication, QPalette
-from PySide6.QtWidgets import QApplication, QStyle
+from PySide6.QtWidgets import QApplication
 
 from app.gui.palettes import (
     DARK,
@@ -66,7 +66,6 @@ class _Theme:
         self.preference: Preference = "system"
         self.system_scheme = Qt.ColorScheme.Unknown
         self.high_contrast = False
-        self.still: bool | None = None
         self.family = ""
         self.body_pixels = _BODY_PIXELS
         self.text_size = 100
@@ -151,19 +150,6 @@ def set_preference(choice: Preference) -> None:
         else:
             hints.setColorScheme(Qt.ColorScheme.Dark if choice == "dark" else Qt.ColorScheme.Light)
     _theme.refresh()
-
-
-def reduced_motion() -> bool:
-    """Whether nothing may move: set by `set_reduced_motion`, else as the platform's style says."""
-    if _theme.still is not None:
-        return _theme.still
-    style = QApplication.style()
-    return style.styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) == 0
-
-
-def set_reduced_motion(still: bool | None) -> None:
-    """Let nothing move (True), let things move (False), or ask the platform (None)."""
-    _theme.still = still
 
 
 def font(role: FontRole = "body") -> QFont:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from app.kvstore import chunk_file, staging, tree
 from app.kvstore.access import BATCH, Access
+from app.kvstore.attempts import Attempts
 from app.kvstore.chunk_file import Kind, Payload
-from app.kvstore.errors import Damaged, IndexLost, StoreUnavailable
+from app.kvstore.errors import Damaged
 from app.kvstore.eviction import Budget
 from app.kvstore.folder import Folder
 from app.kvstore.index import File, Index, Link
@@ -26,13 +26,9 @@ from app.kvstore.records import (
     Reconciled,
     Totals,
     Usage,
-    Verified,
 )
 from app.kvstore.saving import Draft, checkpoint_draft, chunk_draft, save
 from app.kvstore.staging import StagedFile
-from app.paths import plain_reason
-
-T = TypeVar("T")
 
 
 class Store:
@@ -45,6 +41,7 @@ class Store:
     def __init__(self, folder: Path, budget_bytes: int, clock: Callable[[], float] = time.time) -> None:
         """Use `folder`, made when needed, and at most `budget_bytes` of its disk; `clock` gives Unix time."""
         self._access = Access(Folder(folder))
+        self._attempts = Attempts(self._access.folder, self._reconcile)
         self._budget = Budget(self._access, budget_bytes)
         self._clock = clock
 
@@ -66,7 +63,7 @@ class Store:
             with self._access.locked() as index:
                 return tree.longest_chain(index, root, tokens)
 
-        return self._ask(work)
+        return self._attempts.ask(work)
 
     def read(
         self,
@@ -84,12 +81,12 @@ class Store:
         """
         path = self._access.folder.file(row.key, Kind.CHUNK)
         read = partial(chunk_file.read_chunk, path, row, window=window, before=before, behind=behind, spare=spare)
-        return self._disk(read)
+        return self._attempts.once(read)
 
     def read_checkpoint(self, row: ChunkRow) -> bytes:
         """A chunk's checkpoint; raises Damaged: call `quarantine_checkpoint` then."""
         path = self._access.folder.file(row.key, Kind.CHECKPOINT)
-        return self._disk(lambda: chunk_file.read_checkpoint(path, row))
+        return self._attempts.once(lambda: chunk_file.read_checkpoint(path, row))
 
     def touch(self, keys: Iterable[Digest]) -> None:
         """Say that these chunks were of use just now; what is before them need not be named."""
@@ -100,7 +97,7 @@ class Store:
             with self._access.locked() as index:
                 index.touch(keys, now)
 
-        self._ask(work)
+        self._attempts.ask(work)
 
     # Saving
 
@@ -149,7 +146,7 @@ class Store:
             self._access.folder.empty_trash()
             return row.checkpoint_bytes
 
-        return self._change(work)
+        return self._attempts.change(work)
 
     # Out of the store and into it, by whole files
 
@@ -165,7 +162,7 @@ class Store:
                     known.update(index.digests([row.key for row in rows[first : first + BATCH]]))
                 return rows
 
-        rows = self._change(plan)
+        rows = self._attempts.change(plan)
         done, total = 0, sum(row.disk_bytes for row in rows)
 
         def placed(size: int) -> None:
@@ -173,7 +170,7 @@ class Store:
             done += size
             progress(done, total)
 
-        files = self._disk(lambda: staging.link_out(self._access.folder, rows, known, folder, placed))
+        files = self._attempts.once(lambda: staging.link_out(self._access.folder, rows, known, folder, placed))
         self._remember([(file, each.sha256) for file, each in files.items() if file not in known])
         return list(files.values())
 
@@ -184,13 +181,13 @@ class Store:
             with self._access.locked() as index:
                 return index.row(key), index.digests([key])
 
-        row, known = self._ask(look_up)
+        row, known = self._attempts.ask(look_up)
         if row is not None:
-            self._remember(self._disk(lambda: staging.digests_of(self._access.folder, row, known)))
+            self._remember(self._attempts.once(lambda: staging.digests_of(self._access.folder, row, known)))
 
     def inspect(self, path: Path) -> StagedFile:
         """Read a file that shall be adopted; raises Damaged unless it is a sound one of this format."""
-        return self._disk(lambda: staging.inspect(path))
+        return self._attempts.once(lambda: staging.inspect(path))
 
     def adopt(self, file: StagedFile) -> PutResult:
         """Move a checked file into the store, parents before children and chunks before their checkpoints.
@@ -234,7 +231,7 @@ class Store:
 
     def drop_all(self) -> int:
         """Remove everything; the bytes freed."""
-        return self._ask(self._access.clear)
+        return self._attempts.ask(self._access.clear)
 
     def sweep(self, keep: Collection[Digest], since: float) -> int:
         """Remove what nobody can name any more: chunks on no path to a tip in `keep`; the bytes freed.
@@ -246,7 +243,7 @@ class Store:
         def work() -> int:
             return self._access.remove(tree.strays(self._links(whole=True), keep), since=since)
 
-        return self._change(work)
+        return self._attempts.change(work)
 
     def quarantine(self, key: Digest) -> bool:
         """Set a damaged chunk aside, and remove all that follows; False if its file was removed meanwhile."""
@@ -259,7 +256,7 @@ class Store:
             self._access.remove([row.key for row in rows])
             return set_aside
 
-        return self._change(work)
+        return self._attempts.change(work)
 
     def quarantine_checkpoint(self, key: Digest) -> bool:
         """Set a damaged checkpoint aside, its chunk stays; False if its file was removed meanwhile."""
@@ -275,7 +272,7 @@ class Store:
             self._access.folder.empty_trash()
             return set_aside
 
-        return self._change(work)
+        return self._attempts.change(work)
 
     # The budget
 
@@ -290,14 +287,14 @@ class Store:
     def set_budget(self, budget_bytes: int) -> int:
         """Keep to another budget, at once; the bytes freed. Pinned chains stay, so it may be exceeded by them."""
         self._budget.limit = budget_bytes
-        return self._change(self._budget.enforce)
+        return self._attempts.change(self._budget.enforce)
 
     # What is there
 
     def usage(self, groups: Sequence[Collection[Digest]]) -> list[Usage]:
         """For each group of tips what it takes of the disk, on its own and shared with the other groups."""
 
-        return self._ask(lambda: tree.usage(self._links(), groups))
+        return self._attempts.ask(lambda: tree.usage(self._links(), groups))
 
     def held(self, tips: Iterable[Digest]) -> dict[Digest, Held]:
         """Those of the tips whose chain is there from the root on."""
@@ -310,7 +307,7 @@ class Store:
                     rows += index.rows(keys[first : first + BATCH])
             return {row.key: Held(row.end, row.chain_bytes + row.checkpoint_bytes) for row in rows}
 
-        return self._ask(work)
+        return self._attempts.ask(work)
 
     def totals(self) -> Totals:
         """What the whole store keeps."""
@@ -320,7 +317,7 @@ class Store:
                 quarantined = self._access.folder.quarantined_bytes()
                 return Totals(index.totals(), self._budget.limit, quarantined, index.bytes_written)
 
-        return self._ask(work)
+        return self._attempts.ask(work)
 
     # Looking after it
 
@@ -329,50 +326,16 @@ class Store:
 
         Takes time (a hundred thousand chunks: seconds), so it belongs on the thread that writes.
         """
-        return self._ask(self._reconcile)
+        return self._attempts.ask(self._reconcile)
 
-    def verify(self, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Verified:
-        """Read every file, and set aside what is damaged; `progress` gets the chunks read and all there are.
-
-        Index and files are brought together before: what a kill left of a removal is not damaged.
-        """
-        self.reconcile()
-        total = self.totals().all.chunks
-        chunks = checkpoints = size = 0
-        damaged: list[Digest] = []
-        for branch in BRANCHES:
-            for row in self._branch(branch):
-                if cancelled():
-                    return Verified(chunks, checkpoints, size, tuple(damaged), finished=False)
-                if not self._is_sound(row):
-                    damaged.append(row.key)
-                chunks += 1
-                checkpoints += bool(row.checkpoint_bytes)
-                size += row.disk_bytes
-                progress(chunks, max(chunks, total))
-        return Verified(chunks, checkpoints, size, tuple(damaged), finished=True)
-
-    def _is_sound(self, row: ChunkRow) -> bool:
-        """Read a chunk's files, and set aside what is damaged; what was dropped meanwhile is not."""
-        try:
-            self.read(row, window=True)
-        except Damaged:
-            return not self.quarantine(row.key)
-        try:
-            if row.checkpoint_bytes:
-                self.read_checkpoint(row)
-        except Damaged:
-            return not self.quarantine_checkpoint(row.key)
-        return True
-
-    def _branch(self, name: str) -> list[ChunkRow]:
+    def branch(self, name: str) -> list[ChunkRow]:
         """The chunks whose keys begin with these hexadecimal digits."""
 
         def work() -> list[ChunkRow]:
             with self._access.locked(whole=True) as index:
                 return index.branch(name)
 
-        return self._change(work)
+        return self._attempts.change(work)
 
     def _links(self, *, whole: bool = False) -> dict[Digest, Link]:
         """The whole tree; `whole` as in `Access.locked`."""
@@ -390,7 +353,7 @@ class Store:
                 index.remember(digests)
 
         if digests:
-            self._ask(work)
+            self._attempts.ask(work)
 
     def _row(self, key: Digest) -> ChunkRow | None:
         """The chunk with that key."""
@@ -399,7 +362,7 @@ class Store:
             with self._access.locked(whole=True) as index:
                 return index.row(key)
 
-        return self._change(work)
+        return self._attempts.change(work)
 
     def _drop(self, plan: Callable[[Index], Sequence[ChunkRow]]) -> int:
         """Remove whole subtrees; the bytes freed."""
@@ -410,52 +373,15 @@ class Store:
             freed.update((row.key, row.disk_bytes) for row in rows)
             return rows
 
-        self._change(lambda: self._access.drop(planned))
+        self._attempts.change(lambda: self._access.drop(planned))
         return sum(freed.values())
 
     def _save(self, draft: Draft) -> PutResult:
         """Save what is not there yet."""
-        return self._change(lambda: save(self._access, self._budget, draft))
+        return self._attempts.change(lambda: save(self._access, self._budget, draft))
 
     def _reconcile(self) -> Reconciled:
         """Bring index and files together, within the budget."""
         result = reconcile(self._access, self._clock())
         self._budget.enforce()
         return result
-
-    # What the disk may do to any of it
-
-    def _disk(self, work: Callable[[], T]) -> T:
-        """Do what needs no index."""
-        try:
-            return work()
-        except OSError as error:
-            raise StoreUnavailable(plain_reason(error)) from error
-
-    def _ask(self, work: Callable[[], T]) -> T:
-        """Do what needs the index as it is: a lost one is begun anew, and empty until it is made from the files."""
-        return self._twice(work, _nothing)
-
-    def _change(self, work: Callable[[], T]) -> T:
-        """Do what needs the whole index: a lost one is made anew from the files first."""
-        return self._twice(work, self._reconcile)
-
-    def _twice(self, work: Callable[[], T], repair: Callable[[], object]) -> T:
-        """Do it, and once more if the index turns out to be lost, or if there is room on the disk that was not used."""
-        try:
-            return self._disk(work)
-        except IndexLost:
-            pass
-        except StoreUnavailable:
-            # On a full disk the rows of removed chunks cannot go before their files are deleted.
-            if not self._disk(self._access.folder.empty_trash):
-                raise
-        try:
-            self._disk(repair)
-            return self._disk(work)
-        except IndexLost as error:
-            raise StoreUnavailable("its index is lost again and again") from error
-
-
-def _nothing() -> None:
-    """What is done where nothing is to be repaired."""

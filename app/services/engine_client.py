@@ -1,7 +1,6 @@
 """The engine as the window sees it: requests with answers, a loaded model, and restarts when it dies."""
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from app.protocol.framing import FramingError
 from app.protocol.messages import PROTOCOL_VERSION, Answer, Request, Response
 from app.protocol.parts import MemoryPlan, ModelInfo, Offer
 from app.protocol.requests import Cancel, GetStatistics, LoadModel, Unload
+from app.services.engine_deaths import Deaths
 from app.services.engine_process import EngineDeath, EngineProcess
 
 logger = logging.getLogger(__name__)
@@ -37,10 +37,6 @@ logger = logging.getLogger(__name__)
 EngineState = Literal["stopped", "starting", "ready", "restarting", "failed"]
 OnAnswer = Callable[[Response], None]
 
-RESTART_DELAYS_MS = (0, 500, 2000, 5000)
-"""How long to wait before the 1st, 2nd … restart within DEATH_WINDOW; after the last the person decides."""
-DEATH_WINDOW = 60.0
-"""Seconds."""
 STATISTICS_INTERVAL_MS = 1000
 ABOUT_NO_FILE = ("cancelled", "engine_died", "bad_name", "bad_number")
 """Kinds of failures of a load that do not lie in what the file contains."""
@@ -90,13 +86,11 @@ class EngineClient(QObject):
         self._next_id = 1
         self._pending: dict[int, OnAnswer] = {}
         self._unsent: list[Request] = []
-        self._deaths: list[float] = []
+        self._deaths = Deaths()
         self._wanted: LoadModel | None = None
         """What is being loaded, or is loaded and will be again after a restart."""
         self._present: LoadModel | None = None
         """What the loaded model was asked for with."""
-        self._died_of: tuple[LoadModel, float] | None = None
-        """What the engine last died of, for want of memory or by its GPU, and when."""
         self._loading: int | None = None
         self._statistics_asked = False
         self.state: EngineState = "stopped"
@@ -117,7 +111,7 @@ class EngineClient(QObject):
 
     def start(self) -> None:
         """Run the engine; also after it was given up."""
-        self._deaths.clear()
+        self._deaths.forget()
         self._run()
 
     def stop(self) -> None:
@@ -170,7 +164,7 @@ class EngineClient(QObject):
             return
         logger.error("engine ended: %s; %s", death.sentence, " | ".join(death.last_lines[-5:]))
         was_loading, victim = self._loading is not None, self._wanted if self._loading is not None else self._present
-        given_up_on = self._is_again(victim, death)
+        given_up_on = self._deaths.is_again(victim, death)
         if was_loading or given_up_on:
             self._wanted = None  # it may die of this model again
         self._loading = self._present = None
@@ -178,19 +172,17 @@ class EngineClient(QObject):
         self._unsent.clear()
         pending, self._pending = self._pending, {}
         never_asked = victim if was_loading and victim is not None and victim.id not in pending else None
-        now = time.monotonic()
-        self._deaths = [at for at in self._deaths if now - at < DEATH_WINDOW] + [now]
-        given_up = len(self._deaths) > len(RESTART_DELAYS_MS)
+        delay = self._deaths.count()
         had_model, self.model = self.model is not None, None
-        self._set_state("failed" if given_up else "restarting")
+        self._set_state("failed" if delay is None else "restarting")
         if had_model:
             self.model_changed.emit(None)
         for request, on_answer in pending.items():
             on_answer(Failed(id=request, kind="engine_died", sentence=death.sentence))
         if never_asked is not None:  # it waited for the handshake
             self._load_answered(never_asked, Failed(id=never_asked.id, kind="engine_died", sentence=death.sentence))
-        if not given_up:
-            self._restart_timer.start(RESTART_DELAYS_MS[len(self._deaths) - 1])
+        if delay is not None:
+            self._restart_timer.start(delay)
         self.died.emit(death)
         if victim is not None:
             sentence = death.sentence
@@ -200,14 +192,6 @@ class EngineClient(QObject):
             self.trouble.emit(
                 ModelTrouble(victim, "engine_died", sentence, was_loading, death=death, is_given_up=given_up_on)
             )
-
-    def _is_again(self, victim: LoadModel | None, death: EngineDeath) -> bool:
-        """Whether it died of this very model, by its memory or its GPU, a moment ago too."""
-        if victim is None or not (death.is_memory or death.is_gpu):
-            return False
-        nameless, now = msgspec.structs.replace(victim, id=0), time.monotonic()
-        before, self._died_of = self._died_of, (nameless, now)
-        return before is not None and before[0] == nameless and now - before[1] < DEATH_WINDOW
 
     def _set_state(self, state: EngineState) -> None:
         if state != self.state:

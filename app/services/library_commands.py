@@ -8,7 +8,8 @@ from app.core.errors import EmberError
 from app.core.units import format_bytes, format_count, format_seconds
 from app.paths import open_data_dir, read_data_dir
 from app.services.backup_state import TakenState
-from app.services.backups import OF_THIS_MACHINE, back_up
+from app.services.backup_work import back_up
+from app.services.backups import OF_THIS_MACHINE
 from app.services.output import Percent, tell, write_json, write_line
 from app.services.single_instance import SingleInstance, in_use
 from app.services.state_transfer import OnFailed

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from app.core.load_options import Calibration, LoadOptions
-from app.core.units import format_bytes, format_count
+from app.core.units import format_amount, format_bytes, format_count
 from app.protocol.answers import Hello
 from app.storage.settings import SettingsStore
 
@@ -99,12 +99,12 @@ def _option_words(options: LoadOptions, given: frozenset[str]) -> Iterator[str]:
     layers, devices = options.gpu_layers, options.devices
     said = {
         "context": f"a context of {format_count(options.context or 0)} tokens",
-        "gpu_layers": f"{layers} {'layer' if layers == 1 else 'layers'} on the GPU" if layers else "no layer on a GPU",
+        "gpu_layers": f"{format_amount(layers, 'layer')} on the GPU" if layers else "no layer on a GPU",
         "devices": f"only {', '.join(devices)}" if devices else "no GPU",
         "kv_on_gpu": "keys and values off the GPU",
         "kv_type": f"keys and values as {options.kv_type}",
         "flash_attention": f"flash attention {options.flash_attention}",
-        "threads": f"{options.threads} {'thread' if options.threads == 1 else 'threads'}",
+        "threads": format_amount(options.threads or 0, "thread"),
         "batch": f"slices of {format_count(options.batch or 0)} tokens",
         "use_mmap": "the file read instead of mapped",
         "window_in_full": "windows kept in full",
@@ -123,7 +123,7 @@ def _measured_words(own: OwnSettings) -> Iterator[str]:
     if options.flash_attention == "auto" and options.kv_type == "f16":
         parts.append(f"flash attention {'on' if best.flash_attention else 'off'}")
     if options.threads is None:
-        parts.append(f"{best.threads} {'thread' if best.threads == 1 else 'threads'}")
+        parts.append(format_amount(best.threads, "thread"))
     if options.batch is None:
         parts.append(f"slices of {format_count(best.batch)} tokens")
     if parts:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from app.paths import DataDir
-from app.services.backups import back_up
+from app.services.backup_work import back_up
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
 from app.storage.restore import restore_library

@@ -50,7 +50,7 @@ def measure() -> Iterator[Figure]:
         tree = _stored(workspace)
         window = MainWindow(workspace)
         window.show()
-        window.open(tree.conversation.id)
+        window.conversations.open(tree.conversation.id)
         _load(workspace)
         run_until(lambda: window.transcript.is_complete)
         QApplication.processEvents()

@@ -110,9 +110,9 @@ def _window() -> Iterator[Figure]:
         paints = Paints(window.transcript.viewport())
         seconds = []
         for _ in range(RUNS + 1):
-            window.new_chat()
+            window.conversations.new()
             run_until(window.empty.isVisible)
-            seconds.append(paints.seconds_until_painted(lambda: window.open(tree.conversation.id)))
+            seconds.append(paints.seconds_until_painted(lambda: window.conversations.open(tree.conversation.id)))
         yield against_bar(f"{MESSAGES:,} messages: from the click on the chat to its paint", seconds[1:], PAINT_BAR)
         window.close()
         window.deleteLater()

@@ -19,7 +19,7 @@ from app.core.hub_files import HubFile, Repository, Variant
 from app.gui.application import run_window
 from app.gui.main_window import MainWindow
 from app.paths import DataDir
-from app.services.backups import back_up
+from app.services.backup_work import back_up
 from app.services.workspace import Workspace
 from tests.end2end.conftest import GREEDY, LOAD_MS, REPLY_MS
 from tests.support.command import begin
@@ -98,7 +98,7 @@ def test_a_deleted_chat_comes_back_with_the_backup_and_goes_again_with_the_way_b
         with qtbot.waitSignal(window.workspace.backups.finished):
             dialog.backup.make.click()
         qtbot.waitUntil(lambda: dialog.restore.table.rowCount() == 1)
-        window.delete(CHAT)
+        window.conversations.delete(CHAT)
         assert chats(window) == []
         dialog.show_restore()
         dialog.restore.prepare.click()
@@ -106,7 +106,7 @@ def test_a_deleted_chat_comes_back_with_the_backup_and_goes_again_with_the_way_b
 
     def find_it_and_go_back(window: MainWindow) -> None:
         assert chats(window) == [title]
-        window.open(CHAT)
+        window.conversations.open(CHAT)
         assert forked_tree().path()[-1].text in window.transcript.document().toPlainText()
         (notice,) = window.notices.notices()
         notices.append(notice.text)

@@ -160,7 +160,7 @@ def test_another_conversation_waits_for_the_reply_and_can_be_taken_back(ember: E
     ember.press_send()
     ember.wait_for_words()
     first = ember.window.chat.conversation_id
-    ember.window.new_chat()
+    ember.window.conversations.new()
     ember.type("Me too, please.")
     ember.press_send()
     second = ember.window.chat.conversation_id
@@ -172,7 +172,7 @@ def test_another_conversation_waits_for_the_reply_and_can_be_taken_back(ember: E
     assert ember.window.composer.draft() == "Me too, please."
     assert "Me too, please." not in ember.shown
     ember.press_send()
-    ember.window.open(first)
+    ember.window.conversations.open(first)
     with ember.qtbot.waitSignal(ember.workspace.chats.turn_ended, timeout=REPLY_MS):
         ember.window.chat.stop()
     ember.qtbot.waitUntil(lambda: ember.workspace.chats.is_running(second), timeout=5_000)
@@ -200,7 +200,7 @@ def test_a_deleted_conversation_comes_back_with_undo(ember: Ember) -> None:
     ember.say("Name a colour.")
     conversation = ember.window.chat.conversation_id
     assert conversation is not None
-    ember.window.delete(conversation)
+    ember.window.conversations.delete(conversation)
     assert ember.workspace.store.summaries() == []
     assert "Name a colour." not in ember.shown
     notice = next(notice for notice in ember.window.notices.notices() if notice.actions)
@@ -314,11 +314,11 @@ def test_deleting_a_conversation_leaves_the_new_chats_draft_alone(ember: Ember) 
     ember.say("Name a colour.")
     conversation = ember.window.chat.conversation_id
     assert conversation is not None
-    ember.window.new_chat()
+    ember.window.conversations.new()
     ember.type("half a thought")
-    ember.window.open(conversation)
+    ember.window.conversations.open(conversation)
     ember.type("words of the other chat")
-    ember.window.delete(conversation)
+    ember.window.conversations.delete(conversation)
     assert ember.window.composer.draft() == "half a thought"
     notice = next(notice for notice in ember.window.notices.notices() if notice.actions)
     notice.actions[0][1]()
@@ -330,14 +330,14 @@ def test_nothing_typed_while_a_message_waits_is_lost(ember: Ember) -> None:
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()
-    ember.window.new_chat()
+    ember.window.conversations.new()
     ember.type("First words.")
     ember.press_send()
     ember.type("Second words.")
     waiting = ember.window.chat.conversation_id
     assert waiting is not None
-    ember.window.new_chat()
-    ember.window.open(waiting)
+    ember.window.conversations.new()
+    ember.window.conversations.open(waiting)
     assert ember.window.composer.draft() == "Second words."
     ember.window.composer.take_back_button.click()
     assert ember.window.composer.draft() == "First words.\n\nSecond words."
@@ -372,7 +372,7 @@ def test_unloading_during_a_reply_stops_it_and_hands_back_what_waits(ember: Embe
     ember.type(LONG_STORY)
     ember.press_send()
     ember.wait_for_words()
-    ember.window.new_chat()
+    ember.window.conversations.new()
     ember.type("Me too.")
     ember.press_send()
     ember.window.header.unload.emit()

@@ -143,7 +143,7 @@ def test_commands_beside_the_open_window_export_and_import_a_chat_with_its_state
     assert (told.status, told.err) == (0, "")
     assert (told.line["outcome"], told.line["state"], told.line["why"]) == ("copy", "used", "")
     assert told.line["state_bytes"] > 0
-    ember.window.open(told.line["id"])
+    ember.window.conversations.open(told.line["id"])
     ember.say("And another one?")
     figures = figures_of_the_last_reply(ember).tokens
     assert figures.reused_saved + figures.reused_memory > 400

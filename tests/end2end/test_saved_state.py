@@ -24,7 +24,7 @@ def tiny_ember(start: Start, tmp_path: Path) -> Ember:
     ember.wait_for_model()
     use_greedy(ember, max_tokens=12)
     for text in ("Name a colour.", "Name a river."):
-        ember.window.new_chat()
+        ember.window.conversations.new()
         ember.window.chat.set_instructions(INSTRUCTIONS)
         say(ember, text)
     wait_for_gauge(ember)

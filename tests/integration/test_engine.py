@@ -134,7 +134,7 @@ def test_stopping_during_the_reply_keeps_what_has_come(
 
 
 def test_stopping_during_prefill_ends_before_the_first_word(engine: Engine) -> None:
-    long = " ".join(f"item {number}" for number in range(380))
+    long = " ".join(f"item {number}" for number in range(120))
     talk = Talk(engine, name="prefill")
     done = talk.say(long, stop_after=0, max_tokens=50)
     assert done.finish_reason == "cancelled"

@@ -20,7 +20,7 @@ from app.protocol.answers import Failed
 from app.protocol.messages import Response
 from app.protocol.parts import ChatMessage
 from app.protocol.requests import Generate
-from app.services import engine_client, reply_storing
+from app.services import engine_deaths, reply_storing
 from app.services.engine_process import EngineDeath
 from app.services.turns import TurnOutcome, TurnRequest
 from app.services.workspace import Workspace
@@ -98,7 +98,7 @@ class Ember:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A restart follows a death at once."""
-    monkeypatch.setattr(engine_client, "RESTART_DELAYS_MS", (0, 0, 0, 0))
+    monkeypatch.setattr(engine_deaths, "RESTART_DELAYS_MS", (0, 0, 0, 0))
 
 
 @pytest.fixture
@@ -350,7 +350,7 @@ def test_a_death_while_loading_is_said_and_the_model_not_tried_again(bare: Ember
 
 
 def test_after_crashes_in_a_row_it_stays_down_until_it_is_started_again(ember: Ember) -> None:
-    for _ in engine_client.RESTART_DELAYS_MS:
+    for _ in engine_deaths.RESTART_DELAYS_MS:
         ember.kill_engine(signal.SIGSEGV)
         ember.wait(lambda: ember.engine.model is not None)
     ember.kill_engine(signal.SIGSEGV)

@@ -71,7 +71,7 @@ def test_the_estimate_of_the_starter_model_holds_for_the_process_too(engine: Eng
     plan = estimated(engine, starter_model, context=2048)
     answer, _memory = loaded(engine, starter_model, context=2048, use_mmap=False)
     assert answer.model.context == 2048
-    Talk(engine).say("word " * 600, max_tokens=1)
+    Talk(engine).say("word " * 300, max_tokens=1)  # more than a slice, so that all of compute is in use
     assert statistics(engine).rss == pytest.approx(only(plan).total, rel=0.05)
 
 
@@ -120,10 +120,10 @@ def test_a_context_beyond_the_memory_is_refused_with_what_would_fit(engine: Engi
 # --- the options --------------------------------------------------------------------------------------------------
 
 
-def test_smaller_keys_and_values_take_less_and_answer(engine: Engine, starter_model: Path) -> None:
+def test_smaller_keys_and_values_take_less_and_answer(engine: Engine, tiny_model: TinyModel) -> None:
     sizes = []
     for kind in ("f16", "q8_0", "q4_0"):
-        answer, memory = loaded(engine, starter_model, context=1024, kv_type=kind)
+        answer, memory = loaded(engine, tiny_model(Kind.FULL), context=1024, kv_type=kind)
         assert answer.model.kv_bytes_per_token * 1024 == pytest.approx(memory.kv_reserved, rel=0.01)
         assert Talk(engine).say("Hello", max_tokens=3).figures.tokens.generated == 3
         sizes.append(memory.kv_reserved)

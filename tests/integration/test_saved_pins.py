@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.engine.helpers import Helpers
 from app.engine.saving import Saving
 from app.kvstore.keys import Digest
 from tests.unit.kvstore.made import save, tip_of
@@ -12,7 +13,7 @@ from tests.unit.kvstore.made import save, tip_of
 @contextmanager
 def opened(folder: Path, budget: int | None = None, pinned: tuple[Digest, ...] = ()) -> Iterator[Saving]:
     """The folder as an engine has it, its files looked through and the budget kept."""
-    saving = Saving(folder, budget, "commit", pinned)
+    saving = Saving(folder, budget, "commit", Helpers(0), pinned)
     saving.writer.flush()
     try:
         yield saving

@@ -10,6 +10,7 @@ from app.core.load_options import LoadOptions
 from app.core.sampling import SamplerSettings
 from app.engine import library
 from app.engine import saving as engine_saving
+from app.engine.helpers import Helpers
 from app.engine.saving import LOCK, Saving
 from app.engine.worker import Worker
 from app.folder_lock import FolderLock
@@ -156,7 +157,7 @@ def test_a_successor_waits_for_an_engine_that_is_ending(tmp_path: Path, monkeypa
             dying.release()
 
     monkeypatch.setattr(engine_saving.time, "sleep", end_at_the_third_look)
-    saving = Saving(folder, None, "commit")
+    saving = Saving(folder, None, "commit", Helpers(0))
     assert len(waited) == 3
     saving.writer.flush()
     saving.store.close()

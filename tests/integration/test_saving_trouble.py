@@ -15,7 +15,7 @@ from app.engine.saved_state import NOT_WORTH_IT
 from app.engine.saving import Saving
 from app.kvstore import chunk_file
 from app.kvstore.errors import StoreUnavailable
-from tests.support.saved_state import ROOT, Bench, Place, bench, some_tokens
+from tests.support.saved_state import HELPERS, ROOT, Bench, Place, bench, some_tokens
 from tests.support.tiny_models import Kind
 
 TinyModel = Callable[[Kind], Path]
@@ -291,7 +291,7 @@ def test_a_model_file_that_cannot_be_hashed_is_said(made: Bench) -> None:
 def test_a_budget_set_while_the_folder_is_gone_ends_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "kv"
     folder.parent.mkdir()
-    saving = Saving(folder, None, "commit")
+    saving = Saving(folder, None, "commit", HELPERS)
     budget = saving.budget
     saving.store.put(bytes(32), bytes(32), 0, [1], [b"rows"])
     shutil.move(folder.parent, tmp_path / "away")

@@ -10,10 +10,14 @@ import llama_cpp
 import numpy as np
 
 from app.engine import library
+from app.engine.chunk_reader import READERS, ChunkReader
 from app.engine.chunk_writer import ChunkWriter, Written
 from app.engine.context import Context, ContextSettings
+from app.engine.fingerprint import Root
+from app.engine.helpers import Helpers
 from app.engine.model import Model
-from app.engine.saved_state import Rates, Root, SavedState
+from app.engine.rates import Rates
+from app.engine.saved_state import SavedState
 from app.engine.sequence import LiveSequence, Resumed, prefill
 from app.engine.session import memory_mode
 from app.engine.state import ContextState
@@ -29,6 +33,8 @@ SAMPLE = range(3)
 FLASH = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
 NO_FLASH = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
 Rows = dict[int, tuple[bytes, ...]]
+HELPERS = Helpers(READERS)
+"""For all of this process."""
 
 
 def some_tokens(count: int, seed: int = 0) -> list[int]:
@@ -57,7 +63,8 @@ class Place:
         known = Root()
         known.set(root)
         self.writer = writer
-        self.saved = SavedState(self.context, self.state, store, writer, known, Rates())
+        reader = ChunkReader(store, self.state, HELPERS)
+        self.saved = SavedState(self.context, self.state, store, writer, reader, known, Rates())
         self.sequence = LiveSequence(self.context, self.state.mode, self.model.window, self.saved)
         return self
 
@@ -110,8 +117,6 @@ class Place:
 
     def close(self) -> None:
         """Free the context."""
-        if self.saved is not None:
-            self.saved.close()
         self.context.close()
 
 

@@ -131,7 +131,7 @@ class Studio:
         conversation = self.workspace.chats.new_conversation()
         self.workspace.store.set_sampler(conversation.id, sampler)
         self.workspace.store.rename(conversation.id, title)
-        self.window.open(conversation.id)
+        self.window.conversations.open(conversation.id)
         return conversation.id
 
     def write(self, text: str) -> None:

@@ -102,6 +102,14 @@ def settings_menu(
     return menu
 
 
+def paint_surface(widget: QWidget) -> None:
+    """The side's surface, and the hairline at its right."""
+    painter = QPainter(widget)
+    painter.fillRect(widget.rect(), theme.color("sidebar"))
+    painter.fillRect(widget.width() - 1, 0, 1, widget.height(), theme.color("border"))
+    painter.end()
+
+
 class Panel(QWidget):
     """The sidebar at its full width."""
 
@@ -143,11 +151,8 @@ class Panel(QWidget):
         self.model.set_today(date.today())
 
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """The surface and the hairline at its right."""
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), theme.color("sidebar"))
-        painter.fillRect(self.width() - 1, 0, 1, self.height(), theme.color("border"))
-        painter.end()
+        """Its surface."""
+        paint_surface(self)
 
     # --- building -----------------------------------------------------------------------------------
 

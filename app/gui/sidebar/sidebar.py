@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
 
 from app.gui import theme
 from app.gui.parts import icon_button
 from app.gui.sidebar.drawer import Drawer
 from app.gui.sidebar.item import SidebarItem
-from app.gui.sidebar.panel import Panel
+from app.gui.sidebar.panel import Panel, paint_surface
 
 WIDTH: Final = 268
 RAIL: Final = 56
@@ -163,10 +163,7 @@ class Sidebar(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The rail's surface; the panel paints its own."""
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), theme.color("sidebar"))
-        painter.fillRect(self.width() - 1, 0, 1, self.height(), theme.color("border"))
-        painter.end()
+        paint_surface(self)
 
     # --- inside -------------------------------------------------------------------------------------
 

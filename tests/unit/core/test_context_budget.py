@@ -15,14 +15,11 @@ def test_a_draft_fits_exactly_when_a_reply_still_does(limit: int, used: int, dra
     assert budget.fits == (used + draft + reserve <= limit)
     assert budget.remaining == remaining(limit, used, draft, reserve)
     assert not (budget.is_full and budget.fits and draft > 0)
-    assert not budget.fits or budget.longest_reply >= reserve
-    assert 0 <= budget.share_used <= 1
 
 
 def test_a_conversation_is_full_before_its_last_token() -> None:
     assert not ContextBudget(8192, 8127).is_full
     assert ContextBudget(8192, 8128).is_full
-    assert ContextBudget(8192, 3895).share_used == pytest.approx(0.4755, abs=1e-4)
 
 
 @pytest.mark.parametrize(("limit", "used"), [(8192, 6899), (2048, 1676), (512, 320), (256, 128)])

@@ -68,7 +68,7 @@ def test_the_starter_model_is_read_from_its_first_megabytes() -> None:
     assert (header.architecture, header.quantisation, header.context_length) == ("llama", "Q4_1", 8192)
     assert (header.block_count, header.head_count, header.head_count_kv) == (30, 9, 3)
     assert (header.key_length, header.value_length, header.embedding_length) == (64, 64, 576)
-    assert (header.vocabulary_size, header.tokenizer_model) == (49152, "gpt2")
+    assert (header.vocabulary_size, header.text("tokenizer.ggml.model")) == (49152, "gpt2")
     assert header.parameter_count == 134_515_008
     assert header.chat_template is not None
     assert "<|im_start|>" in header.chat_template
@@ -82,7 +82,7 @@ def test_a_tiny_model_is_read_as_it_was_written(kind: Kind, tmp_path: Path) -> N
     header = parse_bytes(make(kind, tmp_path / "model.gguf").read_bytes())
     assert header.name == f"Tiny {kind.value}"
     assert (header.embedding_length, header.context_length, header.quantisation) == (128, 8192, "F32")
-    assert (header.vocabulary_size, header.has_vocabulary) == (VOCABULARY_SIZE, True)
+    assert header.vocabulary_size == VOCABULARY_SIZE
     assert header.chat_template == CHATML
     assert header.sliding_window == (64 if "window" in kind.value else None)
     assert header.general_type == "model"
@@ -133,8 +133,8 @@ def test_the_kind_of_file_is_told(entries: Sequence[bytes], kind: str) -> None:
 
 
 def test_a_part_of_a_split_model_says_so() -> None:
-    assert parse_bytes(gguf([typed_entry("split.count", 2, 3)])).is_split
-    assert not parse_bytes(gguf([typed_entry("split.count", 2, 1)])).is_split
+    assert parse_bytes(gguf([typed_entry("split.count", 2, 3)])).split_count == 3
+    assert parse_bytes(gguf([])).split_count is None
 
 
 def test_more_files_than_a_model_can_have_are_refused_before_their_names_are_made() -> None:
@@ -142,10 +142,9 @@ def test_more_files_than_a_model_can_have_are_refused_before_their_names_are_mad
         parse_bytes(gguf([typed_entry("split.count", 4, 2**32 - 1)]))
 
 
-def test_embedding_models_and_missing_vocabularies_are_noticed() -> None:
+def test_embedding_models_are_noticed() -> None:
     assert parse_bytes(described("bert")).is_embedding_model
     assert parse_bytes(described("qwen3", {"pooling_type": 3})).is_embedding_model
-    assert not parse_bytes(gguf([entry("tokenizer.ggml.model", "no_vocab")])).has_vocabulary
 
 
 def test_without_a_stated_file_type_the_tensors_tell() -> None:

@@ -1,6 +1,9 @@
 """A model's template is rendered as it asks, within bounds, and never without an answer."""
 
+import contextlib
+import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -101,6 +104,44 @@ def test_a_template_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(chat_template, "TIME_LIMIT", 0.2)
     loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     assert "took too long" in render(loops).notices[0]
+
+
+def test_no_thread_is_started_while_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_template, "TIME_LIMIT", 0.2)
+    monkeypatch.setattr(chat_template, "_free", [])
+    loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    bounded, start, is_bounded = chat_template._bounded_memory, threading.Thread.start, threading.Event()
+    started: list[bool] = []
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[None]:
+        is_bounded.set()
+        with bounded():
+            yield
+        is_bounded.clear()
+
+    def noted(thread: threading.Thread) -> None:
+        started.append(is_bounded.is_set())
+        start(thread)
+
+    monkeypatch.setattr(chat_template, "_bounded_memory", watched)
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    for source in (CHATML, loops, CHATML):  # also after one that had to be interrupted
+        render(source)
+    assert started and not any(started)
+
+
+def test_renderings_take_the_same_thread_until_one_has_to_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_template, "_free", [])
+    render(CHATML)
+    (kept,) = chat_template._free
+    render(CHATML)
+    assert chat_template._free == [kept]
+    monkeypatch.setattr(chat_template, "TIME_LIMIT", 0.2)
+    render("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}")
+    assert kept not in chat_template._free
+    kept._thread.join(10)
+    assert not kept._thread.is_alive()
 
 
 def test_a_template_that_writes_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Whether saved state is worth loading, by what this machine was measured to do."""
 
-from app.engine.saved_state import RATE_BYTES, Rates
+from app.engine.rates import RATE_BYTES, Rates
 
 SIZE, TOKENS = 100 * RATE_BYTES, 4000
 

@@ -31,7 +31,6 @@ def dressed(qapp: QApplication) -> Iterator[None]:
     yield
     theme.set_preference("system")
     theme.set_text_size(100)
-    theme.set_reduced_motion(None)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from app.gui.dialogs_backup import BackupDialog
 from app.protocol.answers import Failed, SavedAdopted, SavedExported, SavedUsage, StoreOpened
 from app.protocol.parts import RootUsage
 from app.protocol.requests import AdoptSaved, Cancel, ExportSaved, GetSavedUsage, OpenStore
-from app.services.backups import Backups, Schedule
+from app.services.backup_work import Schedule
+from app.services.backups import Backups
 from app.services.workspace import Workspace
 from app.storage.archive_state import OutgoingFile
 from app.storage.backup_format import look_into

@@ -197,9 +197,9 @@ def test_an_edit_and_the_draft_beneath_it_are_kept_when_the_app_is_closed(chatti
     conversation = chatting.window.chat.conversation_id
     assert conversation is not None
     assert draft(chatting) == "half a thought"
-    chatting.window.new_chat()
+    chatting.window.conversations.new()
     assert (aim(chatting), chatting.composer.draft()) == ("", "")
-    chatting.window.open(conversation)
+    chatting.window.conversations.open(conversation)
     assert (aim(chatting), chatting.composer.draft()) == (wording.EDITING.sentence, "Second, changed")
     chatting.qtbot.keyClick(chatting.composer.edit, Qt.Key.Key_Escape)
     assert chatting.composer.draft() == "half a thought"
@@ -238,9 +238,9 @@ def test_an_edit_that_does_not_fit_comes_back_as_an_edit(chatting: Person) -> No
 def test_an_edit_that_waits_stands_in_its_place_and_can_be_taken_back(chatting: Person) -> None:
     first = chatting.window.chat.conversation_id
     assert first is not None
-    chatting.window.new_chat()
+    chatting.window.conversations.new()
     chatting.send("Another chat first")
-    chatting.window.open(first)
+    chatting.window.conversations.open(first)
     chatting.composer.set_draft("half a thought")
     edit(chatting, 2)
     chatting.send("Rather this?")
@@ -312,9 +312,9 @@ def test_a_branch_that_was_begun_is_said_after_a_restart_and_the_rest_can_be_sho
     act(chatting, 1, "branch")
     conversation = chatting.window.chat.conversation_id
     assert conversation is not None
-    chatting.window.new_chat()
+    chatting.window.conversations.new()
     assert aim(chatting) == ""
-    chatting.window.open(conversation)
+    chatting.window.conversations.open(conversation)
     assert on_page(chatting) == ["First?", "One."]
     assert aim(chatting) == wording.BRANCHED.sentence
     assert chatting.composer.aim_line.button.text() == "Show the rest"
@@ -483,9 +483,9 @@ def test_going_on_that_fails_at_once_keeps_the_words_and_says_why(cut: Person) -
 def test_a_cut_reply_that_waits_to_be_gone_on_with_can_be_taken_back(cut: Person) -> None:
     first = cut.window.chat.conversation_id
     assert first is not None
-    cut.window.new_chat()
+    cut.window.conversations.new()
     cut.send("Another chat first")
-    cut.window.open(first)
+    cut.window.conversations.open(first)
     act(cut, 1, "continue")
     assert cut.composer.take_back_button.isVisible()
     cut.composer.take_back_button.click()

@@ -275,7 +275,7 @@ def test_a_chat_in_which_nothing_can_be_written_as_ember_is_refused_in_the_dialo
 
 def test_all_chats_go_into_a_folder(talking: Person, tmp_path: Path) -> None:
     for text in ("Hello", "Good evening"):
-        talking.window.new_chat()
+        talking.window.conversations.new()
         talking.say(text, "Hello yourself.")
     (tmp_path / "out").mkdir()
     talking.window.sidebar.export_all_requested.emit()

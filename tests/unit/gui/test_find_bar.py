@@ -57,7 +57,7 @@ def test_esc_closes_the_bar_and_stops_no_reply(talking: Person) -> None:
 def test_an_empty_chat_has_nothing_to_find(talking: Person) -> None:
     talking.say("Why?", REPLY)
     find(talking, "harbour")
-    talking.window.new_chat()
+    talking.window.conversations.new()
     assert not talking.window.find_bar.isVisible()
     find(talking, "")
     assert not talking.window.find_bar.isVisible()

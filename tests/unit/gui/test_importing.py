@@ -218,7 +218,7 @@ def test_new_branches_are_added_when_the_person_says_so_and_taken_back_by_undo(
     store = person.window.workspace.store
     put(store, forked_tree())
     if is_open:
-        person.window.open(CHAT)
+        person.window.conversations.open(CHAT)
     drop(person, plain(tmp_path / "roads.ember", longer()))
     box = question(person)
     assert "the file has 1 branch that this chat does not have" in box.text()
@@ -234,7 +234,7 @@ def test_new_branches_are_added_when_the_person_says_so_and_taken_back_by_undo(
 
 def test_branches_that_a_command_added_to_the_open_chat_are_shown(person: Person, tmp_path: Path) -> None:
     put(person.window.workspace.store, forked_tree())
-    person.window.open(CHAT)
+    person.window.conversations.open(CHAT)
     request = ImportRequest(paths=(bytes(plain(tmp_path / "roads.ember", longer())),), merge=True)
     replies: list[object] = []
     person.window.commands._begin(request, replies.append)

@@ -70,7 +70,7 @@ def test_the_next_reply_of_the_chat_is_drawn_as_chosen(talking: Person) -> None:
     choose(talking, 0.2)
     talking.say("Again", "And again.")
     assert talking.asked().sampler == SamplerSettings(temperature=0.2)
-    talking.window.new_chat()
+    talking.window.conversations.new()
     talking.say("Another", "Hello.")
     assert talking.asked().sampler == SamplerSettings()
 
@@ -79,7 +79,7 @@ def test_what_is_chosen_in_a_new_chat_holds_for_it_and_for_later_ones(talking: P
     choose(talking, 1.2)
     talking.say("Hello", "Hello yourself.")
     assert talking.asked().sampler == SamplerSettings(temperature=1.2)
-    talking.window.new_chat()
+    talking.window.conversations.new()
     talking.say("Another", "Hello.")
     assert talking.asked().sampler == SamplerSettings(temperature=1.2)
 

@@ -66,7 +66,7 @@ def test_every_chat_and_every_model_is_there_with_its_share(saving: Saving) -> N
     dialog.tabs.setCurrentWidget(dialog.models)
     assert shown(dialog.models.table) == [["a", "100 MiB", "2,000"]]
     dialog.reject()
-    saving.window.new_chat()
+    saving.window.conversations.new()
     saving.person.say("Another", "one.")
     dialog = opened(saving)
     assert sorted(row[0] for row in shown(dialog.chats.table)) == ["Another", "Hello"]

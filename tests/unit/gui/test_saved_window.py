@@ -151,7 +151,7 @@ def test_undo_lets_it_be_saved_again_also_when_another_chat_is_open(saving: Savi
     saving.entry("Save this chat's state").trigger()
     saving.drop()
     (notice,) = saving.window.notices.notices()
-    saving.window.new_chat()
+    saving.window.conversations.new()
     assert notice.actions[0][0] == "Undo"
     notice.actions[0][1]()
     assert saving.saved.may_save(saving.chat)
@@ -161,12 +161,12 @@ def test_undo_lets_it_be_saved_again_also_when_another_chat_is_open(saving: Savi
 def test_a_new_chat_has_nothing_to_save_yet_and_each_chat_its_own_choice(saving: Saving) -> None:
     saving.entry("Save this chat's state").trigger()
     saving.drop()
-    saving.window.new_chat()
+    saving.window.conversations.new()
     assert not saving.entry("Save this chat's state").isEnabled()
     assert not saving.entry("Remove this chat's saved state").isEnabled()
     saving.person.say("Another", "one.")
     assert saving.entry("Save this chat's state").isChecked()
-    saving.window.open(saving.chat)
+    saving.window.conversations.open(saving.chat)
     assert not saving.entry("Save this chat's state").isChecked()
 
 

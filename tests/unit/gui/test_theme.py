@@ -116,13 +116,6 @@ def test_setting_the_same_choice_again_announces_nothing(qtbot: QtBot) -> None:
         theme.set_preference("system")
 
 
-def test_motion_can_be_ruled_out() -> None:
-    theme.set_reduced_motion(True)
-    assert theme.reduced_motion()
-    theme.set_reduced_motion(False)
-    assert not theme.reduced_motion()
-
-
 def test_code_is_set_in_a_font_of_one_width() -> None:
     assert theme.mono_font().pixelSize() > 0
     assert theme.font("title").pixelSize() > theme.font("body").pixelSize() > theme.font("tiny").pixelSize()

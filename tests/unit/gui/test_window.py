@@ -12,7 +12,7 @@ from app.gui.dialogs import InstructionsDialog
 from app.gui.main_window import MainWindow
 from app.gui.notices import Notice
 from app.protocol.answers import Failed
-from app.services import engine_client
+from app.services import engine_deaths
 from app.services.workspace import Workspace
 from tests.unit.gui.person import Person, export
 from tests.unit.services.fakes import CRASHED, FakeProcess
@@ -92,7 +92,7 @@ def test_a_chat_that_cannot_be_deleted_stays_open(talking: Person, monkeypatch: 
         raise EmberError("The disk is full.", "disk_full")
 
     monkeypatch.setattr(talking.window.workspace.store, "delete", refuse)
-    talking.window.delete(here)
+    talking.window.conversations.delete(here)
     assert talking.notices == ["The disk is full."]
     assert talking.window.chat.conversation_id == here
     assert "Yes." in talking.shown
@@ -115,7 +115,7 @@ def test_instructions_that_cannot_be_kept_are_not_lost(talking: Person, monkeypa
         return 0
 
     monkeypatch.setattr(InstructionsDialog, "exec", person)
-    talking.window.edit_instructions()
+    talking.window.conversations.edit_instructions()
     assert told[0] == "" and told[1].startswith("The disk is full")
     assert talking.window.chat.instructions == ""
 
@@ -124,7 +124,7 @@ def test_the_open_chat_is_remembered_also_without_a_close(talking: Person) -> No
     settings = talking.window.workspace.settings
     talking.say("First?", "Yes.")
     assert settings.get("window.conversation", str, "") == talking.window.chat.conversation_id
-    talking.window.new_chat()
+    talking.window.conversations.new()
     assert settings.get("window.conversation", str, "?") == ""
 
 
@@ -147,7 +147,7 @@ def test_the_keys_work_also_after_the_menus_that_show_them_were_open(talking: Pe
 def test_the_arrow_keys_walk_through_the_list_of_chats(talking: Person) -> None:
     window, chats = talking.window, talking.window.sidebar._panel.list
     for question in ("First?", "Second?"):
-        window.new_chat()
+        window.conversations.new()
         talking.say(question, "Yes.")
     talking.qtbot.waitUntil(lambda: chats.model().rowCount() == 3)
     chats.setFocus()
@@ -162,7 +162,7 @@ def test_a_chat_that_a_search_found_opens_at_the_words(talking: Person) -> None:
     window, panel = talking.window, talking.window.sidebar._panel
     talking.say("First?", "Much text. " * 400 + "\n\nThe harbour was measured again.\n\n" + "And more. " * 400)
     found = window.chat.conversation_id
-    window.new_chat()
+    window.conversations.new()
     panel.search.setText("harbour")
     talking.qtbot.waitUntil(lambda: panel.model.found(found or "") is not None)
     panel.list.open_first()
@@ -219,7 +219,7 @@ def test_while_the_engine_starts_again_the_header_says_so_until_its_model_is_bac
 
 
 def test_an_engine_that_is_given_up_can_be_started_by_hand(talking: Person) -> None:
-    for _ in engine_client.RESTART_DELAYS_MS:
+    for _ in engine_deaths.RESTART_DELAYS_MS:
         made = len(FakeProcess.made)
         talking.engine.die()
         talking.qtbot.waitUntil(lambda made=made: len(FakeProcess.made) > made)

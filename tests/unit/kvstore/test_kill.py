@@ -12,9 +12,9 @@ import pytest
 from app.kvstore.keys import Digest, chunk_key
 from app.kvstore.records import Reconciled
 from app.kvstore.store import Store
+from tests.support.killed import REPOSITORY, lines_of_killed
 from tests.unit.kvstore.made import PLENTY, ROOT, all_sound, found, save
 
-REPOSITORY = Path(__file__).parents[3]
 WRITER = """
 import itertools, os, sys
 from pathlib import Path
@@ -60,43 +60,14 @@ def chain(first: int, last: int) -> list[Digest]:
     return keys
 
 
-def sweep_until_killed(folder: Path, chunks: int) -> None:
-    """Let another process sweep everything; kill it once it removed so many chunks."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SWEEPER, str(folder)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        for _ in range(chunks):
-            assert process.stdout.readline() == "gone\n"
-        process.kill()
-    process.wait()
-
-
-def save_until_killed(folder: Path, puts: int) -> int:
-    """Let another process save; kill it once it reported so many chunks. The last number it reported at all."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        for _ in range(puts):
-            number = int(process.stdout.readline())
-        process.kill()
-        rest = process.stdout.read().splitlines()
-    process.wait()
-    # It went on until the signal came. Its last line may be cut off, so only what is whole counts.
-    return max([number, *(int(line) for line in rest[:-1])])
-
-
 @pytest.mark.parametrize("rounds", [[1, 4], [7, 10, 25]])
 def test_a_kill_while_saving_leaves_a_sound_store(tmp_path: Path, rounds: list[int]) -> None:
     folder = tmp_path / "kv"
     for puts in rounds:
-        last = save_until_killed(folder, puts)
+        last = int(lines_of_killed(WRITER, folder, puts)[-1])
         with closing(Store(folder, PLENTY)) as store:
             reported = chain(last - last % 10, last)
-            if last % 10 < 8:  # after every tenth all ten are dropped, and a last line may not have been counted
+            if last % 10 < 8:  # after every tenth all ten are dropped, and what came last may not have been told
                 assert set(store.held(reported)) == set(reported)
             store.reconcile()
             assert all_sound(store)
@@ -109,7 +80,7 @@ def test_a_kill_while_sweeping_leaves_a_sound_store(tmp_path: Path, chunks: int)
     folder = tmp_path / "kv"
     with closing(Store(folder, PLENTY)) as store:
         tips = [save(store, f"system {number} one two") for number in range(100)]
-    sweep_until_killed(folder, chunks)
+    assert set(lines_of_killed(SWEEPER, folder, chunks)) == {"gone"}
     with closing(Store(folder, PLENTY)) as store:
         store.reconcile()
         assert all_sound(store)

@@ -10,6 +10,7 @@ from app.kvstore.errors import Damaged, StoreUnavailable
 from app.kvstore.folder import QUARANTINE_FILES, Folder
 from app.kvstore.records import Outcome
 from app.kvstore.store import Store
+from app.kvstore.verification import verify
 from tests.unit.kvstore.made import (
     PLENTY,
     ROOT,
@@ -222,7 +223,7 @@ class TestDamage:
         harm(chunk_path(folder, "system one"))
         harm(chunk_path(folder, "system three", ".checkpoint"))
         steps: list[tuple[int, int]] = []
-        report = store.verify(lambda done, of: steps.append((done, of)), lambda: False)
+        report = verify(store, lambda done, of: steps.append((done, of)), lambda: False)
         assert report.finished
         assert set(report.damaged) == {tip_of("system one"), state}
         assert [done for done, _ in steps] == list(range(1, len(steps) + 1))
@@ -233,14 +234,14 @@ class TestDamage:
     def test_what_a_kill_left_of_a_removal_is_not_damaged(self, store: Store, folder: Path) -> None:
         save(store, "system one two")
         chunk_path(folder, "system one").unlink()  # the file goes first, then its row
-        report = store.verify(lambda _done, _of: None, lambda: False)
+        report = verify(store, lambda _done, _of: None, lambda: False)
         assert (report.chunks, report.damaged) == (1, ())
         assert found(store, "system one two") == "system"
 
     def test_a_check_can_be_cancelled(self, store: Store) -> None:
         save(store, "system one two")
         steps: list[int] = []
-        report = store.verify(lambda done, of: steps.append(done), lambda: bool(steps))
+        report = verify(store, lambda done, of: steps.append(done), lambda: bool(steps))
         assert (report.finished, report.chunks) == (False, 1)
 
 

@@ -13,7 +13,7 @@ from app.protocol.answers import Done, Failed, Hello, Loaded, Text
 from app.protocol.messages import PROTOCOL_VERSION, Answer, Request
 from app.protocol.parts import Device, ModelInfo
 from app.protocol.requests import Generate, LoadModel
-from app.services import engine_client, estimator
+from app.services import engine_client, engine_deaths, estimator
 from app.services.engine_client import OnAnswer
 from app.services.engine_process import EngineDeath
 
@@ -98,7 +98,7 @@ class FakeProcess(QObject):
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeProcess]]:
     """Every engine that is started is a fake, and is restarted at once; those of this test, the newest last."""
     monkeypatch.setattr(engine_client, "EngineProcess", FakeProcess)
-    monkeypatch.setattr(engine_client, "RESTART_DELAYS_MS", (0, 0, 0, 0))
+    monkeypatch.setattr(engine_deaths, "RESTART_DELAYS_MS", (0, 0, 0, 0))
     monkeypatch.setattr(estimator, "EngineProcess", FakeProcess)
     FakeProcess.made.clear()
     yield FakeProcess.made

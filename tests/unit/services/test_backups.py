@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from app.core.errors import EmberError
 from app.services.backup_copies import Copy
-from app.services.backups import Backups, Schedule, is_due, make_scheduled
+from app.services.backup_work import Schedule, is_due, make_scheduled
+from app.services.backups import Backups
 from app.services.workspace import Workspace
 from app.storage.backup_format import look_into
 from tests.unit.storage.made import forked_tree, put
@@ -106,7 +107,7 @@ def test_a_closed_window_begins_no_copy_that_was_found_due_at_the_last_moment(
 ) -> None:
     looked = threading.Event()
     monkeypatch.setattr(
-        "app.services.backups.scheduled_copies",
+        "app.services.backup_work.scheduled_copies",
         lambda _folder: looked.set() or [],  # type: ignore[func-returns-value]
     )
     workspace.backups.set_schedule(Schedule(every="day"))

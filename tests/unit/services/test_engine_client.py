@@ -10,7 +10,8 @@ from app.protocol.answers import Failed, LoadProgress, OldModelFreed, SavedPinne
 from app.protocol.messages import Response
 from app.protocol.parts import Offer
 from app.protocol.requests import Cancel, CountTokens, GetStatistics, LoadModel, PinSaved, Unload
-from app.services.engine_client import RESTART_DELAYS_MS, EngineClient, ModelTrouble
+from app.services.engine_client import EngineClient, ModelTrouble
+from app.services.engine_deaths import RESTART_DELAYS_MS
 from app.services.engine_process import NEVER_STARTED, EngineDeath
 from tests.unit.services.fakes import FakeProcess
 

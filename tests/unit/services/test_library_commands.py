@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from app.cli import run
 from app.services import library_commands
-from app.services.backups import Schedule
+from app.services.backup_work import Schedule
 from app.services.single_instance import in_use
 from app.services.workspace import Reading, Workspace
 from app.storage.backup_format import look_into

@@ -1,7 +1,5 @@
 """kill -9 while a reply is being written: the database opens, and every commit that was reported is there."""
 
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -10,8 +8,8 @@ import pytest
 from app.core.conversation import ConversationId, MessageId
 from app.storage.conversations import ConversationStore
 from app.storage.database import Database
+from tests.support.killed import lines_of_killed
 
-REPOSITORY = Path(__file__).parents[3]
 WRITER = """
 import sys
 from pathlib import Path
@@ -34,18 +32,7 @@ while True:
 
 @pytest.mark.parametrize("writes", [1, 60])
 def test_the_last_partial_reply_survives(tmp_path: Path, writes: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        for _ in range(writes):
-            committed = int(process.stdout.readline())
-        process.kill()
-        rest = process.stdout.read().splitlines()
-    process.wait()
-    # It wrote on until the signal came. Its last line may be cut off, so only what is whole counts.
-    committed = max([committed, *(int(line) for line in rest[:-1])])
+    committed = int(lines_of_killed(WRITER, tmp_path, writes)[-1])
     with closing(Database.open(tmp_path / "ember.db", tmp_path / "backups")) as database:
         assert database.notice is None
         store = ConversationStore(database)
