@@ -39,7 +39,7 @@ def open_regular(path: Path) -> BinaryIO:
     try:
         _check_regular(os.fstat(handle))
         return os.fdopen(handle, "rb")
-    except BaseException:
+    except (RefusedError, OSError):
         os.close(handle)
         raise
 
