@@ -34,6 +34,7 @@ from app.protocol.answers import (
     Unloaded,
 )
 from app.protocol.messages import Answer
+from app.protocol.parts import given_back
 from app.protocol.requests import (
     Calibrate,
     ClearCache,
@@ -326,4 +327,4 @@ class Worker:
     def _given_back(self) -> dict[str, int]:
         """What the present model gives back before another is loaded, by device."""
         memory = self._session.memory() if self._session is not None else ()
-        return {part.device: part.given_back(is_mapped=self._is_mapped) for part in memory}
+        return given_back(memory, is_mapped=self._is_mapped)

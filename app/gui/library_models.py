@@ -20,7 +20,7 @@ from app.gui.library_rows import Row
 from app.gui.library_verdicts import Verdicts
 from app.gui.live_costs import Asks
 from app.protocol.answers import Statistics
-from app.protocol.parts import ModelInfo
+from app.protocol.parts import ModelInfo, given_back
 from app.services.model_catalogue import ModelFile
 from app.services.model_verification import Check
 from app.services.this_machine import this_machine
@@ -150,8 +150,7 @@ class LibraryModels(QObject):
         now = self._statistics
         if now is None or self._engine.model is None:
             return this_machine(now)
-        is_mapped = self._engine.options.use_mmap
-        return this_machine(now, {part.device: part.given_back(is_mapped=is_mapped) for part in now.memory})
+        return this_machine(now, given_back(now.memory, is_mapped=self._engine.options.use_mmap))
 
     def _look(self) -> None:
         """Have llama.cpp asked for those in sight that can be used."""

@@ -1,5 +1,6 @@
 """What several messages consist of, and what every message is."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -50,6 +51,11 @@ class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
         """Bytes that unloading makes free; of mapped weights in the computer's memory none, they count as free."""
         weights = 0 if is_mapped and self.device == CPU else self.weights
         return weights + self.kv_reserved + self.compute
+
+
+def given_back(memory: Iterable[DeviceMemory], *, is_mapped: bool) -> dict[str, int]:
+    """Bytes by device that unloading makes free."""
+    return {part.device: part.given_back(is_mapped=is_mapped) for part in memory}
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from app.core.load_options import Calibration, LoadOptions
 from app.protocol.answers import Failed, Hello, MemoryEstimated, Statistics
 from app.protocol.framing import FramingError
 from app.protocol.messages import Answer, Response
-from app.protocol.parts import MemoryPlan
+from app.protocol.parts import MemoryPlan, given_back
 from app.protocol.requests import EstimateMemory, GetStatistics
 from app.services.engine_client import EngineClient
 from app.services.engine_process import EngineDeath, EngineProcess
@@ -82,18 +82,17 @@ class Estimator(QObject):
 
     def _measured(self, question: _Question, answer: Response) -> None:
         """What the loaded model takes will be free for the other one; what the engine itself has of a GPU stays."""
-        given_back: Counter[str] = Counter()
+        back: Counter[str] = Counter()
         learnt = Counter(question.request.learnt)
         if isinstance(answer, Statistics) and self._engine is not None:
-            is_mapped = self._engine.options.use_mmap
-            taken = {part.device: part.given_back(is_mapped=is_mapped) for part in answer.memory}
-            given_back.update(taken)
+            taken = given_back(answer.memory, is_mapped=self._engine.options.use_mmap)
+            back.update(taken)
             for device in answer.devices:
                 if device.process_bytes is not None:
                     itself = max(0, device.process_bytes - taken.get(device.name, 0))
-                    given_back[device.name] += itself
+                    back[device.name] += itself
                     learnt[device.name] += itself
-        request = msgspec.structs.replace(question.request, given_back=dict(given_back), learnt=dict(learnt))
+        request = msgspec.structs.replace(question.request, given_back=dict(back), learnt=dict(learnt))
         self._queue(_Question(request, question.told))
 
     def _queue(self, question: _Question) -> None:
